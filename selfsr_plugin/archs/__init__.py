@@ -1,0 +1,7 @@
+"""Networks: tensors in, tensors out. Importing this package registers them in BasicSR's ARCH_REGISTRY."""
+from .domain_discriminator_arch import DomainDiscriminator
+from .flow_degradation_arch import Degradation, FlowDegradationNet
+from .progressive_discriminator_arch import ProgressiveDiscriminator
+from .selfcond_sr_arch import SelfCondSRNet
+
+__all__ = ['Degradation', 'DomainDiscriminator', 'FlowDegradationNet', 'ProgressiveDiscriminator', 'SelfCondSRNet']

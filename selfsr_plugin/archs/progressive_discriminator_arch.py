@@ -1,0 +1,139 @@
+"""The HR discriminator, which grows with the super-resolution network (section III-B)."""
+import re
+from typing import Any, Dict, List, Mapping, Optional
+
+import torch
+from basicsr.utils.registry import ARCH_REGISTRY
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from .layers import EqualizedConv2d, EqualizedLinear, count_parameters, leaky_relu, lerp
+
+
+class DownBlock(nn.Module):
+    """Two 3x3 convs and 2x2 average pooling."""
+
+    def __init__(self, in_width: int, out_width: int) -> None:
+        super().__init__()
+        self.conv1 = EqualizedConv2d(in_width, in_width)
+        self.conv2 = EqualizedConv2d(in_width, out_width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.avg_pool2d(leaky_relu(self.conv2(leaky_relu(self.conv1(x)))), 2)
+
+
+def minibatch_stddev(x: Tensor, group: int) -> Tensor:
+    """Append one channel: the standard deviation over a group of samples, averaged over channels and places.
+
+    ProGAN, section 3. A group holds neighbouring samples of the batch, so that two processes that share a batch
+    half and half compute what one process computes. A batch that ``group`` does not divide takes the largest
+    smaller group that does.
+    """
+    n, c, height, width = x.shape
+    group = next(size for size in range(min(group, n), 0, -1) if n % size == 0)
+    deviation = x.reshape(n // group, group, c, height, width).var(dim=1, unbiased=False).add(1e-8).sqrt()
+    deviation = deviation.mean(dim=(1, 2, 3)).repeat_interleave(group)
+    return torch.cat((x, deviation.reshape(n, 1, 1, 1).expand(n, 1, height, width)), dim=1)
+
+
+@ARCH_REGISTRY.register()
+class ProgressiveDiscriminator(nn.Module):
+    """ProGAN-style discriminator of Eqs. 7 and 9 with equalized learning rate.
+
+    One input conv (fromRGB) for each output resolution of the generator; blocks halve the resolution down to the
+    last map, where the minibatch standard deviation comes in. Our reconstruction (the paper describes no layout);
+    18,324,545 parameters for 128x128 with the defaults.
+
+    Works as ``network_d`` in BasicSR's SRGANModel: ``net(img)`` judges the full size.
+
+    Args:
+        size: side of the full HR image: 4 to 7 times a power of two.
+        num_in_ch: image channels.
+        num_level: levels of the generator, 2 for x4, 3 for x8.
+        feat_base: a map of side r has ``min(2 * feat_base / r, feat_max)`` channels at its input.
+        feat_max: bound of the channels.
+        stddev_group: samples in a group of the minibatch standard deviation.
+
+    Raises:
+        ValueError: a size that cannot be halved often enough, or too small a ``feat_base``.
+    """
+
+    def __init__(self, size: int = 128, num_in_ch: int = 3, num_level: int = 3, feat_base: int = 4096,
+                 feat_max: int = 512, stddev_group: int = 4) -> None:
+        super().__init__()
+        sides = [size]
+        while sides[-1] >= 8 and sides[-1] % 2 == 0:
+            sides.append(sides[-1] // 2)
+        if not 4 <= sides[-1] < 8 or num_level > len(sides) - 1:
+            raise ValueError(f'ProgressiveDiscriminator: size {size} does not fit {num_level} levels: it must be 4 to '
+                             f'7 times a power of two, and at least 4 * 2 ** num_level = {4 * 2 ** num_level}.')
+        widths = [min(2 * feat_base // side, feat_max) for side in sides]
+        if widths[0] < 1:
+            raise ValueError(f'ProgressiveDiscriminator: feat_base {feat_base} leaves no channel at {size}x{size}; '
+                             f'it must be at least {size // 2}.')
+        self.size, self.num_level = size, num_level
+        self.from_rgb = nn.ModuleList(EqualizedConv2d(num_in_ch, width, 1) for width in widths[:num_level])
+        self.blocks = nn.ModuleList(DownBlock(width, below) for width, below in zip(widths, widths[1:]))
+        self.conv = EqualizedConv2d(widths[-1] + 1, widths[-1])
+        self.linear = EqualizedLinear(widths[-1] * sides[-1]**2, widths[-1])
+        self.to_logit = EqualizedLinear(widths[-1], 1, gain=1.0)
+        # A buffer, because the shapes of the weights do not tell it; it never changes.
+        self.register_buffer('stddev_group', torch.tensor(stddev_group))
+        self._stddev_group = stddev_group  # the same as a number: reading a tensor on a GPU would stall it
+
+    def forward(self, x: Tensor, level: Optional[int] = None, alpha: float = 1.0) -> Tensor:
+        """Judge images of the size of one level.
+
+        Args:
+            x: (N, C, S, S) in [0, 1] with S = size / 2 ** (num_level - level).
+            level: level of the generator, the last one by default.
+            alpha: weight of this level's input conv against the one below, which sees the image at half the size.
+
+        Returns:
+            Tensor (N, 1), logits.
+
+        Raises:
+            ValueError: images of another size.
+        """
+        level = self.num_level if level is None else level
+        first = self.num_level - level
+        side = self.size >> first
+        if not 1 <= level <= self.num_level or x.shape[-2:] != (side, side):
+            raise ValueError(f'ProgressiveDiscriminator(size={self.size}, num_level={self.num_level}) at level {level} '
+                             f'judges images of {side}x{side}, not {x.shape[-2]}x{x.shape[-1]}.')
+        x = x * 2 - 1
+        h = self.blocks[first](leaky_relu(self.from_rgb[first](x)))
+        if alpha < 1 and level > 1:
+            h = lerp(leaky_relu(self.from_rgb[first + 1](F.avg_pool2d(x, 2))), h, alpha)
+        for block in self.blocks[first + 1:]:
+            h = block(h)
+        h = leaky_relu(self.conv(minibatch_stddev(h, self._stddev_group)))
+        return self.to_logit(leaky_relu(self.linear(h.flatten(1))))
+
+    def active_modules(self, level: int, fading: bool) -> List[nn.Module]:
+        """The modules that ``forward(x, level, alpha)`` uses; ``fading`` means alpha < 1."""
+        first = self.num_level - level
+        inputs = self.from_rgb[first:first + (2 if fading and level > 1 else 1)]
+        return [*inputs, *self.blocks[first:], self.conv, self.linear, self.to_logit]
+
+    @staticmethod
+    def arguments_from_state_dict(state_dict: Mapping[str, Tensor]) -> Dict[str, Any]:
+        """The constructor arguments of the network that saved ``state_dict`` (KeyError if it is of another kind).
+
+        Several values of ``feat_base`` can round to the same network; the smallest of them is given.
+        """
+        def count(name: str) -> int:
+            return len({match[1] for match in (re.match(rf'{name}\.(\d+)\.', key) for key in state_dict) if match})
+
+        num_block = count('blocks')
+        last = state_dict['conv.weight'].shape[0]
+        last_side = round((state_dict['linear.weight'].shape[1] / last)**0.5)
+        size = last_side * 2**num_block
+        widths = [state_dict[f'blocks.{i}.conv1.weight'].shape[1] for i in range(num_block)] + [last]
+        return dict(size=size, num_in_ch=state_dict['from_rgb.0.weight'].shape[1], num_level=count('from_rgb'),
+                    feat_base=max(-(-width * (size >> i) // 2) for i, width in enumerate(widths)),
+                    feat_max=max(widths), stddev_group=int(state_dict['stddev_group']))
+
+    def extra_repr(self) -> str:
+        return (f'size={self.size}, num_level={self.num_level}, stddev_group={self._stddev_group}, '
+                f'{count_parameters(self):,} parameters')

@@ -1,0 +1,195 @@
+"""The progressive, self-conditioned super-resolution network (section III-B, Figs. 3 and 4)."""
+import math
+import re
+from typing import Any, Dict, List, Literal, Mapping, Optional, Sequence
+
+import torch
+from basicsr.utils.registry import ARCH_REGISTRY
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from .layers import EqualizedConv2d, count_parameters, leaky_relu, lerp
+
+Condition = Literal['scale', 'concat']
+
+
+def _hidden_width(width: int, cond_ratio: int) -> int:
+    return max(width // cond_ratio, 1)
+
+
+class ConditionScale(nn.Module):
+    """sigma(y) of Eq. 6: from the condition image to the standard deviation of every feature at every place.
+
+    The last bias starts at 1, so that training begins near plain instance normalisation.
+
+    Args:
+        width: feature channels that are modulated.
+        hidden: channels between the two convolutions.
+        num_in_ch: channels of the condition image.
+    """
+
+    def __init__(self, width: int, hidden: int, num_in_ch: int) -> None:
+        super().__init__()
+        self.conv1 = EqualizedConv2d(num_in_ch, hidden)
+        self.conv2 = EqualizedConv2d(hidden, width, gain=1.0, bias_init=1.0)
+
+    def forward(self, condition: Tensor) -> Tensor:
+        return self.conv2(leaky_relu(self.conv1(condition)))
+
+
+class SelfConditionedBlock(nn.Module):
+    """Residual block of two convolutions, each normalised and conditioned on the LR image (Fig. 4, Eq. 6).
+
+    ``condition='scale'``: conv, instance normalisation, times sigma(y), leaky ReLU. ``condition='concat'``
+    (the vanilla variant of Table IV): the condition image is concatenated to the input of each conv instead.
+    The sum with the input is divided by sqrt(2), so that the variance does not grow with depth (ours).
+    """
+
+    def __init__(self, width: int, hidden: int, num_in_ch: int, condition: Condition) -> None:
+        super().__init__()
+        extra = num_in_ch if condition == 'concat' else 0
+        self.conv1 = EqualizedConv2d(width + extra, width)
+        self.conv2 = EqualizedConv2d(width + extra, width)
+        if condition == 'scale':
+            self.sigma1 = ConditionScale(width, hidden, num_in_ch)
+            self.sigma2 = ConditionScale(width, hidden, num_in_ch)
+        else:
+            self.sigma1 = self.sigma2 = None
+
+    @staticmethod
+    def _layer(x: Tensor, y: Tensor, conv: nn.Module, sigma: Optional[nn.Module]) -> Tensor:
+        if sigma is None:
+            return leaky_relu(F.instance_norm(conv(torch.cat((x, y), dim=1))))
+        return leaky_relu(F.instance_norm(conv(x)) * sigma(y))
+
+    def forward(self, x: Tensor, condition: Tensor) -> Tensor:
+        h = self._layer(x, condition, self.conv1, self.sigma1)
+        h = self._layer(h, condition, self.conv2, self.sigma2)
+        return (x + h) / math.sqrt(2)
+
+
+class Level(nn.Module):
+    """One doubling: nearest x2, a conv to the level's width, the blocks, and a conv to RGB that is called apart."""
+
+    def __init__(self, in_width: int, width: int, num_block: int, cond_ratio: int, num_in_ch: int, num_out_ch: int,
+                 condition: Condition) -> None:
+        super().__init__()
+        self.conv = EqualizedConv2d(in_width, width)
+        hidden = _hidden_width(width, cond_ratio)
+        self.blocks = nn.ModuleList(
+            SelfConditionedBlock(width, hidden, num_in_ch, condition) for _ in range(num_block))
+        self.to_rgb = EqualizedConv2d(width, num_out_ch, gain=1.0)
+
+    def forward(self, x: Tensor, condition: Tensor) -> Tensor:
+        x = self.conv(F.interpolate(x, scale_factor=2, mode='nearest'))
+        for block in self.blocks:
+            x = block(x, condition)
+        return x
+
+
+@ARCH_REGISTRY.register()
+class SelfCondSRNet(nn.Module):
+    """Self-conditioned face super-resolution network (section III-B).
+
+    Every level doubles the resolution with about the same number of convolutions ("balanced"), and its blocks see
+    the LR image again, upsampled to the level's resolution, as the condition term y of Eq. 6. The layout is our
+    reconstruction: it meets every sentence of the paper and its 17.89 M parameters at x8 (Table I), which alone do
+    not identify the original. How y is upsampled (bicubic) is ours too.
+
+    Works as ``network_g`` in BasicSR's own SRModel and SRGANModel: ``net(lq)`` gives the full scale.
+
+    Args:
+        num_in_ch: channels of the LR image.
+        num_out_ch: channels of the output.
+        widths: feature channels of the levels x2, x4, x8, ...; their number sets the scale, 2 ** len(widths).
+        num_block: self-conditioned blocks in each level.
+        cond_ratio: sigma(y) has ``width // cond_ratio`` hidden channels.
+        condition: 'scale' (Eq. 6) or 'concat' (the vanilla variant of Table IV).
+
+    Raises:
+        ValueError: an unknown ``condition``, no level or no block.
+    """
+
+    def __init__(self, num_in_ch: int = 3, num_out_ch: int = 3, widths: Sequence[int] = (384, 192, 96),
+                 num_block: int = 4, cond_ratio: int = 8, condition: Condition = 'scale') -> None:
+        super().__init__()
+        if condition not in ('scale', 'concat'):
+            raise ValueError(f"SelfCondSRNet: condition '{condition}' is unknown; use 'scale' or 'concat'.")
+        if not widths or num_block < 1:
+            raise ValueError('SelfCondSRNet: give one width for each doubling, e.g. widths: [384, 192], and at least '
+                             f'one block; got widths: {list(widths)}, num_block: {num_block}.')
+        self.arguments = dict(num_in_ch=num_in_ch, num_out_ch=num_out_ch, widths=list(widths), num_block=num_block,
+                              cond_ratio=cond_ratio, condition=condition)
+        self.num_level = len(widths)
+        self.scale = 2**self.num_level
+        self.stem = EqualizedConv2d(num_in_ch, widths[0])
+        in_widths = [widths[0], *widths[:-1]]
+        self.levels = nn.ModuleList(
+            Level(in_width, width, num_block, cond_ratio, num_in_ch, num_out_ch, condition)
+            for in_width, width in zip(in_widths, widths))
+
+    def forward(self, lq: Tensor, level: Optional[int] = None, alpha: float = 1.0) -> Tensor:
+        """Super-resolve by 2 ** level.
+
+        Args:
+            lq: (N, C, h, w) in [0, 1], any h and w.
+            level: 1 is x2, 2 is x4, ...; all levels by default.
+            alpha: weight of the newest level against the level below it, upsampled; 1 is the newest level alone.
+
+        Returns:
+            Tensor (N, C, h * 2 ** level, w * 2 ** level), about [0, 1], not clamped.
+
+        Raises:
+            ValueError: the network has no such level.
+        """
+        level = self.num_level if level is None else level
+        if not 1 <= level <= self.num_level:
+            raise ValueError(f'SelfCondSRNet has levels 1 to {self.num_level} (x2 to x{self.scale}), not {level}.')
+        lq = lq * 2 - 1
+        x = below = self.stem(lq)
+        for number, module in enumerate(self.levels[:level], start=1):
+            below = x
+            y = F.interpolate(lq, scale_factor=2**number, mode='bicubic', align_corners=False)
+            x = module(x, y)
+        rgb = self.levels[level - 1].to_rgb(x)
+        if alpha < 1 and level > 1:
+            old = F.interpolate(self.levels[level - 2].to_rgb(below), scale_factor=2, mode='nearest')
+            rgb = lerp(old, rgb, alpha)
+        return (rgb + 1) / 2
+
+    def active_modules(self, level: int, fading: bool) -> List[nn.Module]:
+        """The modules that ``forward(lq, level, alpha)`` uses; ``fading`` means alpha < 1."""
+        levels = self.levels[:level]
+        modules = [self.stem] + [part for module in levels for part in (module.conv, module.blocks)]
+        modules += [module.to_rgb for module in levels[level - (2 if fading and level > 1 else 1):]]
+        return modules
+
+    @staticmethod
+    def arguments_from_state_dict(state_dict: Mapping[str, Tensor]) -> Dict[str, Any]:
+        """The constructor arguments of the network that saved ``state_dict``.
+
+        Several values of ``cond_ratio`` can round to the same network; the smallest of them is given.
+
+        Raises:
+            KeyError: the weights are not those of a SelfCondSRNet.
+        """
+        def highest(pattern: str) -> int:
+            found = [int(match[1]) for match in (re.match(pattern, key) for key in state_dict) if match]
+            return max(found) + 1 if found else 0
+
+        num_level, num_block = highest(r'levels\.(\d+)\.'), highest(r'levels\.0\.blocks\.(\d+)\.')
+        widths = [state_dict[f'levels.{i}.conv.weight'].shape[0] for i in range(num_level)]
+        arguments = dict(num_in_ch=state_dict['stem.weight'].shape[1],
+                         num_out_ch=state_dict['levels.0.to_rgb.weight'].shape[0], widths=widths,
+                         num_block=num_block, cond_ratio=8, condition='concat')
+        if 'levels.0.blocks.0.sigma1.conv1.weight' in state_dict:
+            hidden = [state_dict[f'levels.{i}.blocks.0.sigma1.conv1.weight'].shape[0] for i in range(num_level)]
+            arguments['condition'] = 'scale'
+            arguments['cond_ratio'] = next(
+                ratio for ratio in range(1, max(widths) + 1)
+                if all(_hidden_width(width, ratio) == h for width, h in zip(widths, hidden)))
+        return arguments
+
+    def extra_repr(self) -> str:
+        listed = ', '.join(f'{name}={value}' for name, value in self.arguments.items())
+        return f'{listed}, x{self.scale}, {count_parameters(self):,} parameters'

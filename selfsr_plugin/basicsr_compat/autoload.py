@@ -1,0 +1,101 @@
+"""Start-up hook: ``import basicsr`` also loads selfsr_plugin, and ``python -m basicsr.train`` runs our entry point.
+
+Installing the project puts a copy of this file beside the packages, as the top-level module ``_selfsr_autoload``, with
+a one-line ``.pth`` file that imports it at every interpreter start (setup.py, ``build_autoload``). It is a copy because
+importing it from the package would run ``selfsr_plugin/__init__.py``, and with it torch, in every Python process. For
+the same reason nothing but ``os`` and ``sys``, which are loaded by then, is imported before BasicSR is.
+After editing this file, install again: an editable installation has a copy as well.
+
+``SELFSR_AUTOLOAD=0`` switches the hook off.
+"""
+import os
+import sys
+
+TYPE_CHECKING = False  # typing's own constant, without importing typing at every start
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from importlib.machinery import ModuleSpec
+    from types import ModuleType
+
+# Run by ``python -m``. The guard is for spawned processes, which run the main module again as ``__mp_main__``.
+_ENTRY_POINT = """\
+if __name__ == '__main__':
+    from selfsr_plugin.{name} import main
+    main()
+"""
+
+
+def install() -> None:
+    """Watch for the first ``import basicsr``, unless the user has opted out."""
+    if os.environ.get('SELFSR_AUTOLOAD') != '0':
+        sys.meta_path.insert(0, BasicSRFinder())
+
+
+class BasicSRFinder:
+    """Finds ``basicsr`` wherever the other finders do, and runs our steps around its import."""
+
+    def find_spec(self, name: str, path=None, target=None) -> 'ModuleSpec | None':
+        if name != 'basicsr':
+            return None
+        spec = None
+        for finder in sys.meta_path[sys.meta_path.index(self) + 1:]:
+            if spec is None and hasattr(finder, 'find_spec'):
+                spec = finder.find_spec(name, path, target)
+        if spec is not None and spec.loader is not None:  # no loader: a mere folder named basicsr
+            run = spec.loader.exec_module
+            # Set on this one loader, made for this one spec, so that it stays a SourceFileLoader to everybody else.
+            spec.loader.exec_module = lambda module: _import_with_plugin(module, run)
+        return spec
+
+
+def _import_with_plugin(basicsr: 'ModuleType', run: 'Callable[[ModuleType], None]') -> None:
+    """Execute the module ``basicsr`` by its own loader's ``run``, with the alias before and the plugin after."""
+    try:
+        _load_aliases().alias_functional_tensor()
+    except Exception as error:  # BasicSR may not need the alias; where it does, its own error follows
+        _warn('prepare the import of BasicSR', error)
+    run(basicsr)
+    try:
+        import selfsr_plugin  # noqa: F401
+    except Exception as error:
+        _warn('load itself into BasicSR', error)
+    else:
+        _take_over_entry_points()
+
+
+def _load_aliases() -> 'ModuleType':
+    """Load ``selfsr_plugin/basicsr_compat/aliases.py`` without running ``selfsr_plugin/__init__.py``.
+
+    That imports BasicSR, which is what we are about to make possible.
+    """
+    from importlib import util
+    package = util.find_spec('selfsr_plugin')
+    if package is None:
+        raise ModuleNotFoundError("No module named 'selfsr_plugin'")
+    path = os.path.join(package.submodule_search_locations[0], 'basicsr_compat', 'aliases.py')
+    spec = util.spec_from_file_location('_selfsr_aliases', path)
+    module = util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def _take_over_entry_points() -> None:
+    """Let ``python -m basicsr.train`` and ``python -m basicsr.test`` run the plugin's entry points.
+
+    ``basicsr/__init__.py`` imports both modules, so runpy takes their specs from ``sys.modules`` and asks the loader
+    for the code to run. It also warns that the module would exist twice, which is no longer so.
+    """
+    import warnings
+    for name in ('train', 'test'):
+        module = sys.modules.get(f'basicsr.{name}')
+        if module is None:
+            continue
+        source = _ENTRY_POINT.format(name=name)
+        module.__spec__.loader.get_code = lambda _, source=source: compile(source, '<selfsr_plugin>', 'exec')
+        warnings.filterwarnings('ignore', rf"'basicsr\.{name}' found in sys\.modules", RuntimeWarning)
+
+
+def _warn(what: str, error: Exception) -> None:
+    import warnings
+    warnings.warn(f'selfsr_plugin could not {what}; BasicSR goes on without it. {type(error).__name__}: {error}. '
+                  '`python -c "import selfsr_plugin"` shows the whole error.')
