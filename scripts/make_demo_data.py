@@ -1,0 +1,388 @@
+"""Make a small unpaired face data set, with a simulated "wild" domain, from a folder of portraits.
+
+    python scripts/make_demo_data.py --input my_portraits --output datasets/my_demo
+
+The input holds one portrait per person and the file name names the person. Every person goes to exactly one of
+
+    train_hr       64x64 faces: what a high-resolution face looks like
+    train_wild_lr  16x16 simulated wild faces of other people, without any high-resolution counterpart
+    test_hr,       64x64 faces of yet other people, and under the same names
+    test_wild_lr   their 16x16 simulated wild images, to measure on
+
+manifest.csv, next to them, tells for every image where it was cut and, for the simulated ones, how they were degraded.
+The training never reads the manifest: the degradation is what it has to find out.
+
+The split and the degradation of a person depend on the person's name alone. So the same portraits give the same files,
+and portraits that are added later move nobody from training to testing.
+"""
+import argparse
+import csv
+import hashlib
+import math
+import sys
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Dict, Iterator, List, Optional, Sequence, Tuple
+
+import cv2
+import numpy as np
+import torch
+from tqdm import tqdm
+
+import selfsr_plugin  # noqa: F401  facexlib may import basicsr, which needs the plugin's alias first
+from selfsr_plugin.ops import bicubic_resize
+
+HR_SIZE = 64
+LR_SIZE = 16
+SPLITS = ('train_hr', 'train_wild_lr', 'test_hr', 'test_wild_lr')
+EXTENSIONS = ('.jpg', '.jpeg', '.png', '.bmp', '.webp', '.tif', '.tiff')
+
+# Share of the people in each part; the others are the people of train_hr.
+TEST_SHARE = 0.08
+WILD_SHARE = 0.23
+
+# Detection. RetinaFace is trained on photos of about this size; larger ones are shrunk for it, and only for it.
+WEIGHTS_FILE = 'detection_mobilenet0.25_Final.pth'
+DETECTION_SIZE = 640
+FIND_SCORE = 0.5  # from here on a detection counts as a face: two of them make the person ambiguous
+MIN_SCORE = 0.9  # the one face must be at least this certain
+
+# Framing. Medians over 105 faces of LFW in its usual face crop, measured with the same detector: the two eyes are 0.273
+# and the eyes and the mouth 0.301 of the side apart, and the point between eyes and mouth lies 0.61 of the side down.
+# Adding the two distances keeps the side steady when a head turns (eyes closer) or nods (mouth closer).
+SIDE_PER_DISTANCE = 1 / (0.273 + 0.301)
+FACE_X, FACE_Y = 0.5, 0.61
+MAX_SHIFT = 0.12  # a square that leaves the photo is moved back inside; the face may move by this share of the side
+
+# Framing jitter of the simulated wild images for training, shares of the side: what another detector would differ by.
+WILD_PER_PERSON = 4
+JITTER_SHIFT = 0.04
+JITTER_SCALE = 0.06
+
+# Simulated degradation; all are ranges of uniform draws.
+BLUR_LENGTH = (0.5, 2.0)  # path of the camera during the exposure, in low-resolution pixels
+READ_NOISE = (1.0, 4.0)  # standard deviation in black, in grey levels of 255
+SHOT_NOISE = (4.0, 10.0)  # the same in white, without the read noise; the variance grows linearly with brightness
+JPEG_QUALITY = (50, 85)  # libjpeg's scale, both ends included
+
+
+@dataclass(frozen=True)
+class Box:
+    """A square in a photo, in whole pixels, so that cutting it out resamples nothing."""
+    left: int
+    top: int
+    side: int
+
+    def cut(self, photo: np.ndarray) -> np.ndarray:
+        return photo[self.top:self.top + self.side, self.left:self.left + self.side]
+
+
+@dataclass(frozen=True)
+class Face:
+    """The one face of a portrait: its detection score, the five landmarks (5, 2) in pixels, and its frame."""
+    score: float
+    landmarks: np.ndarray
+    box: Box
+
+
+@dataclass(frozen=True)
+class Degradation:
+    """What was done to one simulated wild image. Units as for the ranges above; the angle is in degrees."""
+    blur_length: float
+    blur_angle: float
+    read_noise: float
+    shot_noise: float
+    jpeg_quality: int
+
+    @classmethod
+    def draw(cls, rng: np.random.RandomState) -> 'Degradation':
+        return cls(
+            blur_length=rng.uniform(*BLUR_LENGTH),
+            blur_angle=rng.uniform(0, 180),
+            read_noise=rng.uniform(*READ_NOISE),
+            shot_noise=rng.uniform(*SHOT_NOISE),
+            jpeg_quality=int(rng.randint(JPEG_QUALITY[0], JPEG_QUALITY[1] + 1)))
+
+
+class Refused(Exception):
+    """A portrait cannot be used; the message says why."""
+
+
+# ---- Names decide
+
+
+def split_of(person: str) -> str:
+    """'test', 'train_wild_lr' or 'train_hr': a function of the name alone, like a draw with the shares above."""
+    draw = int.from_bytes(hashlib.sha256(person.encode()).digest()[:8], 'big') / 2**64
+    if draw < TEST_SHARE:
+        return 'test'
+    return 'train_wild_lr' if draw < TEST_SHARE + WILD_SHARE else 'train_hr'
+
+
+def rng_of(name: str) -> np.random.RandomState:
+    """The random numbers of one image. NumPy promises never to change RandomState's stream; default_rng's it may."""
+    digest = hashlib.sha256(('degradation of ' + name).encode()).digest()
+    return np.random.RandomState(int.from_bytes(digest[:4], 'big'))
+
+
+# ---- Framing
+
+
+class FaceFinder:
+    """Finds the one face of a portrait with facexlib's RetinaFace-MobileNet0.25, on the CPU.
+
+    Args:
+        weights: folder that holds ``WEIGHTS_FILE``; None lets facexlib download it into its own folder.
+    """
+
+    def __init__(self, weights: Optional[Path] = None) -> None:
+        from facexlib.detection import init_detection_model
+        self.net = init_detection_model(
+            'retinaface_mobile0.25', model_rootpath=None if weights is None else str(weights), device='cpu')
+
+    @torch.no_grad()
+    def __call__(self, photo: np.ndarray) -> Face:
+        """Args: photo: (H, W, 3) uint8, BGR. Raises: Refused."""
+        shrink = min(1.0, DETECTION_SIZE / max(photo.shape[:2]))
+        small = photo if shrink == 1 else cv2.resize(photo, None, fx=shrink, fy=shrink, interpolation=cv2.INTER_AREA)
+        found = self.net.detect_faces(small, conf_threshold=FIND_SCORE)  # (faces, 15): box, score, landmarks
+        if len(found) != 1:
+            raise Refused(f'{len(found)} faces found, expected one' if len(found) else 'no face found')
+        score = float(found[0, 4])
+        if score < MIN_SCORE:
+            raise Refused(f'the face is uncertain (score {score:.2f}, at least {MIN_SCORE} needed)')
+        landmarks = found[0, 5:].reshape(5, 2).astype(np.float64) / shrink
+        return Face(score, landmarks, frame(landmarks, photo.shape[0], photo.shape[1]))
+
+
+def frame(landmarks: np.ndarray, height: int, width: int) -> Box:
+    """The square around a face, inside the photo: moved, and at last made smaller, rather than filled up.
+
+    Args:
+        landmarks: (5, 2): the eyes, the nose, the corners of the mouth, as (x, y).
+        height, width: of the photo.
+
+    Raises:
+        Refused: fewer pixels than an HR image has, or the face is too close to the edge of the photo.
+    """
+    eyes, mouth = landmarks[:2].mean(0), landmarks[3:].mean(0)
+    distance = np.linalg.norm(landmarks[1] - landmarks[0]) + np.linalg.norm(mouth - eyes)
+    side = min(round(distance * SIDE_PER_DISTANCE), height, width)
+    if side < HR_SIZE:
+        raise Refused(f'the face fills {side} pixels only, at least {HR_SIZE} needed')
+    middle = (eyes + mouth) / 2
+    box = inside(middle[0] - FACE_X * side, middle[1] - FACE_Y * side, side, height, width)
+    shift = max(abs(box.left + FACE_X * side - middle[0]), abs(box.top + FACE_Y * side - middle[1])) / side
+    if shift > MAX_SHIFT:
+        raise Refused('the face is too close to the edge of the photo')
+    return box
+
+
+def inside(left: float, top: float, side: int, height: int, width: int) -> Box:
+    """The square nearest to the wished one that does not leave the photo."""
+    side = min(side, height, width)
+    return Box(min(max(round(left), 0), width - side), min(max(round(top), 0), height - side), side)
+
+
+def jitter(box: Box, rng: np.random.RandomState, height: int, width: int) -> Box:
+    """The frame of another detector: moved and scaled a little about its centre."""
+    scale = 1 + rng.uniform(-JITTER_SCALE, JITTER_SCALE)
+    shift_x, shift_y = rng.uniform(-JITTER_SHIFT, JITTER_SHIFT, size=2) * box.side
+    side = max(round(box.side * scale), HR_SIZE)
+    border = (box.side - side) / 2
+    return inside(box.left + border + shift_x, box.top + border + shift_y, side, height, width)
+
+
+# ---- Pictures
+
+
+def shrink_to(image: np.ndarray, size: int) -> np.ndarray:
+    """Antialiased bicubic, (H, W, 3) -> (size, size, 3) float64, neither rounded nor clipped.
+
+    In double precision: rounded to 8 bits, the result is then the same on every processor.
+    """
+    planes = torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1))).double()
+    return bicubic_resize(planes, size).numpy().transpose(1, 2, 0)
+
+
+def to_uint8(image: np.ndarray) -> np.ndarray:
+    return np.clip(np.rint(image), 0, 255).astype(np.uint8)
+
+
+def motion_kernel(length: float, angle: float) -> np.ndarray:
+    """The blur of a straight, even motion.
+
+    Points on the path are spread over their four nearest pixels. The path is symmetric about the middle of the
+    odd-sized kernel, so the blurred image does not move against the sharp one.
+
+    Args:
+        length: of the path in pixels, from 0.
+        angle: degrees from the x axis.
+
+    Returns:
+        (K, K) float64, K odd, sum 1.
+    """
+    radius = math.ceil(length / 2) + 1
+    kernel = np.zeros((2 * radius + 1, 2 * radius + 1))
+    steps = 16 * radius  # many points per pixel
+    along = (np.arange(steps + 1) / steps - 0.5) * length
+    x = radius + along * math.cos(math.radians(angle))
+    y = radius + along * math.sin(math.radians(angle))
+    left, top = np.floor(x).astype(int), np.floor(y).astype(int)
+    for rows, weight_y in ((top, 1 - (y - top)), (top + 1, y - top)):
+        for columns, weight_x in ((left, 1 - (x - left)), (left + 1, x - left)):
+            np.add.at(kernel, (rows, columns), weight_x * weight_y)
+    return kernel / kernel.sum()
+
+
+def degrade(face: np.ndarray, name: str) -> Tuple[np.ndarray, Degradation]:
+    """Simulate how a poor camera would have seen a face: motion blur, few pixels, sensor noise, JPEG.
+
+    Works on the stored (gamma-coded) values. The blur is applied at full resolution, where the camera moved.
+
+    Args:
+        face: (S, S, 3) uint8, cut from a photo at full resolution.
+        name: names the random numbers.
+
+    Returns:
+        (LR_SIZE, LR_SIZE, 3) uint8, and what was done.
+    """
+    rng = rng_of(name)
+    how = Degradation.draw(rng)
+    kernel = motion_kernel(how.blur_length * face.shape[0] / LR_SIZE, how.blur_angle)
+    blurred = cv2.filter2D(face.astype(np.float64), -1, kernel, borderType=cv2.BORDER_REFLECT_101)
+    small = shrink_to(blurred, LR_SIZE).clip(0, 255)
+    deviation = np.sqrt(how.read_noise**2 + how.shot_noise**2 * small / 255)
+    noisy = to_uint8(small + deviation * rng.standard_normal(small.shape))
+    code = cv2.imencode('.jpg', noisy, [cv2.IMWRITE_JPEG_QUALITY, how.jpeg_quality])[1]
+    return cv2.imdecode(code, cv2.IMREAD_COLOR), how
+
+
+def images_of(person: str, photo: np.ndarray, face: Face) -> Iterator[Tuple[str, np.ndarray, Box, Dict[str, object]]]:
+    """All images of one person: (file below the output folder, image, frame, degradation or nothing)."""
+    split = split_of(person)
+    if split == 'train_wild_lr':
+        for index in range(WILD_PER_PERSON):
+            name = f'{person}_{index}'
+            box = jitter(face.box, rng_of('framing of ' + name), *photo.shape[:2])
+            image, how = degrade(box.cut(photo), name)
+            yield f'{split}/{name}.png', image, box, asdict(how)
+        return
+    sharp = to_uint8(shrink_to(face.box.cut(photo), HR_SIZE))
+    if split == 'train_hr':
+        yield f'{split}/{person}.png', sharp, face.box, {}
+        return
+    image, how = degrade(face.box.cut(photo), person)
+    yield f'test_hr/{person}.png', sharp, face.box, {}
+    yield f'test_wild_lr/{person}.png', image, face.box, asdict(how)
+
+
+# ---- Files
+
+LANDMARKS = ('left_eye', 'right_eye', 'nose', 'left_mouth', 'right_mouth')  # left and right in the picture
+COLUMNS = ('file', 'split', 'person', 'left', 'top', 'side', 'score',
+           *(f'{point}_{axis}' for point in LANDMARKS for axis in 'xy'), *Degradation.__dataclass_fields__)
+
+
+def write_png(path: Path, image: np.ndarray) -> None:
+    """cv2.imwrite reports a full disk by its return value only, and cannot write some paths on Windows."""
+    path.write_bytes(cv2.imencode('.png', image, [cv2.IMWRITE_PNG_COMPRESSION, 9])[1].tobytes())
+
+
+def read_photo(path: Path) -> np.ndarray:
+    try:
+        photo = cv2.imdecode(np.frombuffer(path.read_bytes(), np.uint8), cv2.IMREAD_COLOR)
+    except cv2.error:  # an empty file
+        photo = None
+    if photo is None:
+        raise Refused('not an image')
+    return photo
+
+
+def make(photos: Sequence[Path], finder: FaceFinder, output: Path) -> Tuple[List[Dict[str, object]], List[str]]:
+    """Write the images and the manifest of all photos.
+
+    Returns:
+        The rows of the manifest, and one line for every photo that was refused.
+    """
+    rows: List[Dict[str, object]] = []
+    refused: List[str] = []
+    for split in SPLITS:
+        (output / split).mkdir(parents=True, exist_ok=True)
+    for path in tqdm(photos, desc='portraits', unit='image'):
+        try:
+            photo = read_photo(path)
+            face = finder(photo)
+        except Refused as why:
+            refused.append(f'{path.name}: {why}.')
+            continue
+        points = {f'{point}_{axis}': f'{value:.1f}' for point, pair in zip(LANDMARKS, face.landmarks)
+                  for axis, value in zip('xy', pair)}
+        for file, image, box, how in images_of(path.stem, photo, face):
+            write_png(output / file, image)
+            how = {key: f'{value:.2f}' if isinstance(value, float) else value for key, value in how.items()}
+            rows.append({'file': file, 'split': file.split('/')[0], 'person': path.stem, **asdict(box),
+                         'score': f'{face.score:.3f}', **points, **how})
+    rows.sort(key=lambda row: (SPLITS.index(row['split']), row['file']))
+    with open(output / 'manifest.csv', 'w', newline='', encoding='utf-8') as stream:
+        writer = csv.DictWriter(stream, COLUMNS, lineterminator='\n')
+        writer.writeheader()
+        writer.writerows(rows)
+    return rows, refused
+
+
+def find_photos(folder: Path) -> List[Path]:
+    """The portraits in a folder, sorted; exits with one sentence if there are none or if two share a name."""
+    if not folder.is_dir():
+        sys.exit(f'--input: there is no folder {folder}; give the folder that holds the portraits.')
+    photos = sorted(path for path in folder.iterdir() if path.suffix.lower() in EXTENSIONS)
+    if not photos:
+        sys.exit(f'--input: {folder} holds no images ({", ".join(EXTENSIONS)}).')
+    people: Dict[str, Path] = {}
+    for path in photos:
+        other = people.setdefault(path.stem, path)
+        if other is not path:
+            sys.exit(f'--input: {other.name} and {path.name} name the same person; keep one portrait per person.')
+    return photos
+
+
+def prepare_output(folder: Path, overwrite: bool) -> None:
+    """Leave no image of an earlier run behind: the old images are removed, or the script exits with one sentence."""
+    if folder.exists() and not folder.is_dir():
+        sys.exit(f'--output: {folder} is not a folder.')
+    old = [path for split in SPLITS for path in (folder / split).glob('*.png')]
+    if old and not overwrite:
+        sys.exit(f'--output: {folder} already holds a data set; add --overwrite to replace it.')
+    for path in old:
+        path.unlink()
+
+
+def main(arguments: Optional[Sequence[str]] = None) -> None:
+    parser = argparse.ArgumentParser(
+        description='Make a small unpaired face data set (64x64 faces, and 16x16 faces of other people with a '
+        'simulated degradation) from a folder of portraits.')
+    parser.add_argument('--input', type=Path, required=True, help='folder of portraits, one per person')
+    parser.add_argument('--output', type=Path, required=True, help='folder to write to')
+    parser.add_argument('--weights', type=Path, help=f'folder that holds {WEIGHTS_FILE}; '
+                        'without it facexlib downloads that file into its own folder')
+    parser.add_argument('--overwrite', action='store_true', help='replace the data set that --output holds')
+    options = parser.parse_args(arguments)
+
+    photos = find_photos(options.input)
+    if options.weights is not None and not (options.weights / WEIGHTS_FILE).is_file():
+        sys.exit(f'--weights: {options.weights} does not hold {WEIGHTS_FILE}; leave --weights out to download it.')
+    prepare_output(options.output, options.overwrite)
+
+    rows, refused = make(photos, FaceFinder(options.weights), options.output)
+    for line in refused:
+        print('refused', line)
+    if not rows:
+        sys.exit(f'none of the {len(photos)} portraits in {options.input} can be used; the reasons are above.')
+    for split in SPLITS:
+        mine = [row for row in rows if row['split'] == split]
+        print(f'{split}: {len(mine)} images of {len({row["person"] for row in mine})} people')
+    print(f'{len(refused)} of {len(photos)} portraits refused; the data set is in {options.output}')
+
+
+if __name__ == '__main__':
+    main()
