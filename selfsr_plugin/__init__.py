@@ -4,3 +4,5 @@ from .basicsr_compat.aliases import alias_functional_tensor
 alias_functional_tensor()  # before anything below imports basicsr
 
 __version__ = '0.1.0'
+
+from . import archs, data, losses, models  # noqa: E402, F401  registers their classes

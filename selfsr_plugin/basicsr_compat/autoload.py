@@ -26,8 +26,8 @@ if __name__ == '__main__':
 
 
 def install() -> None:
-    """Watch for the first ``import basicsr``, unless the user has opted out."""
-    if os.environ.get('SELFSR_AUTOLOAD') != '0':
+    """Watch for ``import basicsr``, unless the user has opted out. Python reads a venv's ``.pth`` files twice."""
+    if os.environ.get('SELFSR_AUTOLOAD') != '0' and not any(isinstance(f, BasicSRFinder) for f in sys.meta_path):
         sys.meta_path.insert(0, BasicSRFinder())
 
 

@@ -1,1 +1,14 @@
-"""Datasets and image sources."""
+"""Datasets and image sources. Importing this package registers the data sets in BasicSR."""
+from .bad_images import BadImageLog
+from .hr_face_dataset import HRFaceDataset
+from .image_source import CorruptImageError, ImageSource, close_environments, open_image_source
+from .lr_face_dataset import LRFaceDataset
+from .paired_face_dataset import PairedFaceDataset
+from .sampling import InfiniteSampler, SeededDataset, build_train_loader
+from .unpaired_face_dataset import UnpairedFaceDataset
+
+__all__ = [
+    'BadImageLog', 'CorruptImageError', 'HRFaceDataset', 'ImageSource', 'InfiniteSampler', 'LRFaceDataset',
+    'PairedFaceDataset', 'SeededDataset', 'UnpairedFaceDataset', 'build_train_loader', 'close_environments',
+    'open_image_source'
+]

@@ -1,0 +1,6 @@
+"""Training: stage 1, stage 2, and both in one run. Importing this package registers them in MODEL_REGISTRY."""
+from .flow_degradation_model import FlowDegradationModel
+from .selfcond_sr_model import SelfCondSRModel
+from .selfsr_model import SelfSRModel
+
+__all__ = ['FlowDegradationModel', 'SelfCondSRModel', 'SelfSRModel']

@@ -1,0 +1,116 @@
+"""What training and testing have in common before and around the work."""
+import argparse
+import contextlib
+import logging
+import os
+import random
+import sys
+from os import path as osp
+from typing import Any, Dict, Iterator, List, Tuple
+
+import torch
+from basicsr.data import build_dataset
+from basicsr.utils import get_env_info, get_root_logger, get_time_str, set_random_seed
+from basicsr.utils.logger import initialized_logger
+from basicsr.utils.options import dict2str
+from basicsr.utils.registry import MODEL_REGISTRY
+
+from .basicsr_compat.distributed import init_distributed
+from .errors import UserError
+from .option_check import check_options
+from .options import apply_overrides, complete_options, read_option_file, results_root, uses_plugin
+
+
+def load_options(args: argparse.Namespace, is_train: bool) -> Dict[str, Any]:
+    """Read, override and, if it is for one of this package's models, check the option file.
+
+    Raises:
+        UserError: with what is wrong.
+    """
+    opt = read_option_file(args.opt)
+    apply_overrides(opt, args.force_yml)
+    if is_plugin_model(opt):
+        try:
+            check_options(opt, is_train)
+        except UserError as error:
+            raise UserError(f'{args.opt}: {error}') from None
+    elif isinstance(opt.get('model_type'), str) and opt['model_type'] not in MODEL_REGISTRY:
+        known = ', '.join(name for name, model in MODEL_REGISTRY if model.__module__.startswith('selfsr_plugin'))
+        raise UserError(f"{args.opt}: model_type: there is no model '{opt['model_type']}'; this package has {known}.")
+    return opt
+
+
+def is_plugin_model(opt: Dict[str, Any]) -> bool:
+    """Whether ``model_type`` is one of this package's models, which our own loops run."""
+    model = dict(iter(MODEL_REGISTRY)).get(opt.get('model_type') if isinstance(opt.get('model_type'), str) else None)
+    return model is not None and model.__module__.startswith('selfsr_plugin')
+
+
+def basicsr_root(opt: Dict[str, Any]) -> str:
+    """The root that BasicSR's own pipelines get: BasicSR's own choice for option files that use nothing of ours."""
+    import basicsr
+    return results_root() if uses_plugin(opt) else osp.dirname(osp.dirname(osp.abspath(basicsr.__file__)))
+
+
+def set_up(opt: Dict[str, Any], args: argparse.Namespace, is_train: bool) -> None:
+    """Join the process group, complete the options and seed the generators alike in every process.
+
+    No process draws anything else than the others, so that several processes compute what one does.
+    """
+    rank, world_size = init_distributed(args.launcher)
+    seed = opt.get('manual_seed')
+    if seed is None:
+        shared = [random.randint(1, 10000)]
+        if world_size > 1:
+            torch.distributed.broadcast_object_list(shared, src=0)
+        seed = shared[0]
+    complete_options(opt, args, results_root(), is_train, rank, world_size, seed)
+    set_random_seed(seed)
+    torch.backends.cudnn.benchmark = True
+
+
+def start_log(opt: Dict[str, Any], prefix: str) -> logging.Logger:
+    """BasicSR's logger, writing to the folder of the run; the options go first.
+
+    Data sets were built before the folder existed, and BasicSR fixes its logger, without a file, at the first use.
+    """
+    initialized_logger.clear()
+    logging.getLogger('basicsr').handlers.clear()
+    log_file = osp.join(opt['path']['log'], f'{prefix}_{opt["name"]}_{get_time_str()}.log')
+    logger = get_root_logger(logger_name='basicsr', log_level=logging.INFO, log_file=log_file)
+    logger.info(get_env_info())
+    logger.info(dict2str(opt))
+    return logger
+
+
+def build_datasets(opt: Dict[str, Any], phase: str) -> List[Tuple[str, Any]]:
+    """The data sets of one phase ('train', 'val', 'test') with their keys in the option file.
+
+    Raises:
+        UserError: a data set cannot be used, with its key.
+    """
+    built = []
+    for key, settings in opt['datasets'].items():
+        if settings['phase'] != phase:
+            continue
+        try:
+            built.append((key, build_dataset(settings)))
+        except (ValueError, OSError) as error:
+            raise UserError(f'datasets.{key}: {error}') from error
+    return built
+
+
+@contextlib.contextmanager
+def one_sentence_errors(debug: bool) -> Iterator[None]:
+    """End the process with status 1 and the message of a UserError; with --debug, show where it came from."""
+    try:
+        yield
+    except UserError as error:
+        if debug:
+            raise
+        rank = os.environ.get('RANK', '0')
+        print(f'error: {error}' if rank == '0' else f'error (process {rank}): {error}', file=sys.stderr, flush=True)
+        sys.exit(1)
+    finally:
+        if torch.distributed.is_available() and torch.distributed.is_initialized():
+            torch.distributed.destroy_process_group()

@@ -1,0 +1,110 @@
+"""Stage 1: learn, unpaired, how real LR faces are degraded (section III-A)."""
+from collections import OrderedDict
+from typing import Any, Dict
+
+import cv2
+import numpy as np
+import torch
+from basicsr.losses import build_loss
+from basicsr.utils import tensor2img
+from basicsr.utils.registry import MODEL_REGISTRY
+from mmcv import flow2rgb
+
+from ..ops import bicubic_downsample
+from .plugin_model import Evaluation, PluginModel, to_signed
+
+
+@MODEL_REGISTRY.register()
+class FlowDegradationModel(PluginModel):
+    """Trains ``network_deg`` (FlowDegradationNet) against ``network_d_lr`` on HR faces and unrelated real LR faces.
+
+    The HR faces are shrunk by ``scale`` with the bicubic kernel; the network turns these clean LR faces into ones
+    that the discriminator cannot tell from the real LR faces. Objective (Eq. 5)::
+
+        l_deg_adv  Eq. 2, generator side   train.gan_opt
+        l_deg_idt  Eq. 3                   train.identity_opt   |intermediate - clean|, images in [-1, 1]
+        l_deg_tv   Eq. 4                   train.tv_opt         flow in pixels
+
+    and ``l_d_lr_real + l_d_lr_fake`` for the discriminator. Batches have 'gt' (N, 3, H, W) and 'lq'
+    (N, 3, H / scale, W / scale) in [0, 1].
+    """
+    trained = ('deg', 'd_lr')
+    needs = 'gt'
+    train_keys = PluginModel.train_keys | {'optim_deg', 'optim_d_lr', 'gan_opt', 'identity_opt', 'tv_opt'}
+    network_labels = frozenset({'deg', 'd_lr'})
+
+    def __init__(self, opt: Dict[str, Any]) -> None:
+        super().__init__(opt)
+        self.net_deg = self.build_net('deg')
+        if self.is_train:
+            self._init_training()
+
+    def _init_training(self) -> None:
+        self.net_d_lr = self.build_net('d_lr')
+        train_opt = self.opt['train']
+        self.cri_gan = build_loss(train_opt['gan_opt']).to(self.device)
+        self.cri_idt = build_loss(train_opt['identity_opt']).to(self.device)
+        self.cri_tv = build_loss(train_opt['tv_opt']).to(self.device)
+        self.setup_optimizers()
+        self.setup_schedulers()
+        self.train_deg, self.train_d_lr = self.distribute(self.net_deg), self.distribute(self.net_d_lr)
+
+    def feed_data(self, data: Dict[str, Any]) -> None:
+        gt = data['gt'].to(self.device, non_blocking=True)
+        # Clamped as a stored image would be: the bicubic kernel overshoots.
+        self.clean = bicubic_downsample(gt, self.opt['scale']).clamp(0, 1)
+        if 'lq' in data:
+            self.lq = data['lq'].to(self.device, non_blocking=True)
+
+    def optimize_parameters(self, current_iter: int) -> None:
+        log = OrderedDict()
+        # Degradation network, through the bare and frozen discriminator.
+        self.net_d_lr.requires_grad_(False)
+        self.optimizer_deg.zero_grad(set_to_none=True)
+        parts = self.train_deg(self.clean, return_parts=True)
+        log['l_deg_adv'] = self.cri_gan(self.net_d_lr(parts.degraded), True, is_disc=False)
+        log['l_deg_idt'] = self.cri_idt(to_signed(parts.intermediate), to_signed(self.clean))
+        log['l_deg_tv'] = self.cri_tv(parts.flow)
+        sum(log.values()).backward()
+        self.optimizer_deg.step()
+
+        # Discriminator.
+        self.net_d_lr.requires_grad_(True)
+        self.optimizer_d_lr.zero_grad(set_to_none=True)
+        log['l_d_lr_real'] = self.cri_gan(self.train_d_lr(self.lq), True, is_disc=True)
+        log['l_d_lr_fake'] = self.cri_gan(self.train_d_lr(parts.degraded.detach()), False, is_disc=True)
+        (log['l_d_lr_real'] + log['l_d_lr_fake']).backward()
+        self.optimizer_d_lr.step()
+
+        log['flow_px'] = parts.flow.detach().abs().mean()
+        self.log_dict = log
+
+    @torch.no_grad()
+    def evaluate(self, data: Dict[str, Any]) -> Evaluation:
+        """Draw clean LR | intermediate image | flow as colours | degraded; log how far image and flow moved."""
+        self.feed_data(data)
+        self.net_deg.eval()
+        parts = self.net_deg(self.clean, return_parts=True)
+        self.net_deg.train(self.is_train)
+        flow = draw_flow(parts.flow[0].cpu().numpy(), self.net_deg.max_flow.item())
+        strip = [tensor2img(self.clean), tensor2img(parts.intermediate), flow, tensor2img(parts.degraded)]
+        values = {
+            'intermediate_l1': (parts.intermediate - self.clean).abs().mean().item(),
+            'degraded_l1': (parts.degraded - self.clean).abs().mean().item(),
+            'flow_px': parts.flow.abs().mean().item(),
+        }
+        return Evaluation(np.concatenate(strip, axis=1), None, values)
+
+
+def draw_flow(flow: np.ndarray, max_flow: float) -> np.ndarray:
+    """A flow field as colours: direction is hue, length is saturation, white is no motion (mmcv's ``flow2rgb``).
+
+    Args:
+        flow: (2, H, W) in pixels.
+        max_flow: length drawn at full saturation, so that pictures can be compared.
+
+    Returns:
+        (H, W, 3) uint8, BGR.
+    """
+    rgb = flow2rgb(np.ascontiguousarray(flow.transpose(1, 2, 0)) / max_flow)
+    return cv2.cvtColor((rgb * 255).round().clip(0, 255).astype(np.uint8), cv2.COLOR_RGB2BGR)

@@ -1,0 +1,155 @@
+"""Reading option files: BasicSR's format and command line, with a safe loader."""
+import argparse
+import os
+from os import path as osp
+from typing import Any, Dict, Hashable, Optional, Sequence
+
+import torch
+import yaml
+
+from .errors import UserError
+
+
+class _OptionLoader(yaml.SafeLoader):
+    """SafeLoader that refuses a key given twice: YAML would silently take the last."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> Dict[Hashable, Any]:
+        seen = set()
+        for key_node, _ in node.value:
+            key = self.construct_object(key_node, deep=True)
+            if key in seen:
+                raise yaml.constructor.ConstructorError(None, None, f"the key '{key}' is given twice",
+                                                        key_node.start_mark)
+            seen.add(key)
+        return super().construct_mapping(node, deep)
+
+
+def parse_arguments(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
+    """BasicSR's command line."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument('-opt', required=True, help='path to the option file (YAML)')
+    parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm'], default='none',
+                        help='pytorch when started by torchrun')
+    parser.add_argument('--auto_resume', action='store_true', help='go on from the newest checkpoint of this run')
+    parser.add_argument('--debug', action='store_true', help='log and validate every few iterations; full tracebacks')
+    parser.add_argument('--local_rank', '--local-rank', type=int, default=0, help='set by some launchers; not used')
+    parser.add_argument('--force_yml', nargs='+', default=[], metavar='KEY:KEY=VALUE',
+                        help='override options, e.g. train:total_iter=1000')
+    return parser.parse_args(argv)
+
+
+def read_option_file(path: str) -> Dict[str, Any]:
+    """Read an option file; it can describe values only, never run code.
+
+    Raises:
+        UserError: no such file, not YAML, or not a mapping.
+    """
+    try:
+        with open(path, encoding='utf-8') as file:
+            opt = yaml.load(file, Loader=_OptionLoader)
+    except OSError as error:
+        raise UserError(f'the option file {path} cannot be read: {error.strerror}.') from None
+    except UnicodeDecodeError:
+        raise UserError(f'the option file {path} is not UTF-8 text.') from None
+    except yaml.YAMLError as error:
+        mark = getattr(error, 'problem_mark', None)
+        where = f', line {mark.line + 1}, column {mark.column + 1}' if mark else ''
+        raise UserError(f'the option file {path}{where} is not valid YAML: '
+                        f'{getattr(error, "problem", None) or str(error).splitlines()[0]}.') from None
+    if not isinstance(opt, dict):
+        raise UserError(f'the option file {path} must hold "key: value" lines, as those in options/ do.')
+    return opt
+
+
+def apply_overrides(opt: Dict[str, Any], overrides: Sequence[str]) -> None:
+    """Carry out ``--force_yml``; values are read as YAML.
+
+    Raises:
+        UserError: an entry without '=', a value that is not YAML, or a path through something that is no section.
+    """
+    for entry in overrides:
+        keys, sign, text = entry.partition('=')
+        if not sign:
+            raise UserError(f"--force_yml {entry}: write KEY:KEY=VALUE, e.g. train:total_iter=1000.")
+        try:
+            value = yaml.load(text, Loader=_OptionLoader)
+        except yaml.YAMLError:
+            raise UserError(f'--force_yml {entry}: the value is not valid YAML.') from None
+        *sections, last = keys.strip().split(':')
+        target = opt
+        for section in sections:
+            target = target.get(section)
+            if not isinstance(target, dict):
+                raise UserError(f"--force_yml {entry}: there is no section '{section}' in the option file.")
+        target[last] = value
+
+
+def uses_plugin(opt: Any) -> bool:
+    """Whether any ``type`` or ``model_type`` in the options is a class or function of this package."""
+    from basicsr.utils import registry
+    registries = (registry.ARCH_REGISTRY, registry.MODEL_REGISTRY, registry.DATASET_REGISTRY, registry.LOSS_REGISTRY,
+                  registry.METRIC_REGISTRY)
+    ours = {name for each in registries for name, obj in each if obj.__module__.split('.')[0] == 'selfsr_plugin'}
+
+    def search(node: Any) -> bool:
+        if isinstance(node, dict):
+            return any((key in ('type', 'model_type') and isinstance(value, str) and value in ours) or search(value)
+                       for key, value in node.items())
+        return isinstance(node, list) and any(search(value) for value in node)
+
+    return search(opt)
+
+
+def complete_options(opt: Dict[str, Any], args: argparse.Namespace, root: str, is_train: bool, rank: int,
+                     world_size: int, seed: int) -> Dict[str, Any]:
+    """Add what BasicSR's ``parse_options`` adds for its models, loggers and data sets; changes and returns ``opt``.
+
+    ``num_gpu: auto`` means one GPU if there is one: several are used by starting one process for each (torchrun).
+    """
+    opt['dist'] = args.launcher != 'none'
+    opt['rank'], opt['world_size'] = rank, world_size
+    opt['manual_seed'] = seed
+    opt['auto_resume'] = args.auto_resume
+    opt['is_train'] = is_train
+    opt['root_path'] = root
+    if args.debug and not opt['name'].startswith('debug'):
+        opt['name'] = 'debug_' + opt['name']
+    if opt['num_gpu'] == 'auto':
+        opt['num_gpu'] = min(torch.cuda.device_count(), 1)
+    for phase, dataset in opt['datasets'].items():
+        dataset['phase'] = phase.split('_')[0]
+        dataset.setdefault('scale', opt['scale'])
+        for key in ('dataroot_gt', 'dataroot_lq'):
+            if dataset.get(key) is not None:
+                dataset[key] = osp.expanduser(dataset[key])
+    path = opt.setdefault('path', {})
+    if path is None:
+        path = opt['path'] = {}
+    for key, value in path.items():
+        if isinstance(value, str):
+            path[key] = osp.expanduser(value)
+    if is_train:
+        experiment = osp.join(root, 'experiments', opt['name'])
+        path.update(experiments_root=experiment, models=osp.join(experiment, 'models'),
+                    training_states=osp.join(experiment, 'training_states'), log=experiment,
+                    visualization=osp.join(experiment, 'visualization'))
+        if 'debug' in opt['name']:
+            if opt.get('val'):
+                opt['val']['val_freq'] = 8
+            opt['logger'].update(print_freq=1, save_checkpoint_freq=8)
+    else:
+        results = osp.join(root, 'results', opt['name'])
+        path.update(results_root=results, log=results, visualization=osp.join(results, 'visualization'))
+    return opt
+
+
+def results_root() -> str:
+    """Where ``experiments``, ``results`` and ``tb_logger`` go: BasicSR's folder if it is a checkout, else here.
+
+    BasicSR takes the folder above its package, which for an installed BasicSR is site-packages.
+    """
+    import basicsr
+    above = osp.dirname(osp.dirname(osp.abspath(basicsr.__file__)))
+    installed = {'site-packages', 'dist-packages'} & set(above.split(os.sep))
+    return os.getcwd() if installed else above
+

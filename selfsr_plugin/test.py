@@ -1,0 +1,63 @@
+"""Testing: ``python -m basicsr.test -opt ...`` with the start-up hook, ``python -m selfsr_plugin.test`` without.
+
+Option files of this package's models are run here; all others by BasicSR's own ``test_pipeline``.
+"""
+import sys
+from typing import Any, Dict, Optional, Sequence
+
+import torch
+from torch.utils.data import DataLoader
+
+import selfsr_plugin  # noqa: F401  before basicsr: applies the alias that its import needs
+
+from basicsr.models import build_model
+from basicsr.test import test_pipeline
+from basicsr.utils import make_exp_dirs
+
+from .entry import (basicsr_root, build_datasets, is_plugin_model, load_options, one_sentence_errors, set_up,
+                    start_log)
+from .errors import UserError
+from .options import parse_arguments
+
+
+def main(argv: Optional[Sequence[str]] = None) -> None:
+    """Test as the option file on the command line says.
+
+    Args:
+        argv: the command line without the program's name; that of the process by default.
+    """
+    args = parse_arguments(argv)
+    with one_sentence_errors(args.debug):
+        opt = load_options(args, is_train=False)
+        if is_plugin_model(opt):
+            set_up(opt, args, is_train=False)
+            test(opt)
+        else:
+            if argv is not None:
+                sys.argv[1:] = argv  # BasicSR reads the command line itself
+            test_pipeline(basicsr_root(opt))
+
+
+def test(opt: Dict[str, Any]) -> None:
+    """Restore every test set, write the images and report the metrics."""
+    test_sets = build_datasets(opt, 'test') + build_datasets(opt, 'val')
+    if opt['rank'] == 0:
+        make_exp_dirs(opt)  # earlier results of this name are renamed, not overwritten
+    if opt['dist']:
+        torch.distributed.barrier()
+    logger = start_log(opt, 'test')
+    try:
+        model = build_model(opt)
+    except (ValueError, OSError) as error:  # weights that do not fit
+        raise UserError(str(error)) from error
+    for key, dataset in test_sets:
+        logger.info(f'Testing {dataset.opt["name"]} (datasets.{key}), {len(dataset)} images.')
+        try:
+            model.validation(DataLoader(dataset), opt['name'], None, opt['val']['save_img'])
+        except (ValueError, OSError) as error:
+            raise UserError(f'datasets.{key}: {error}') from error
+    logger.info(f'The results are in {opt["path"]["results_root"]}.')
+
+
+if __name__ == '__main__':
+    main()
