@@ -1,1 +1,4 @@
-"""Metrics that BasicSR lacks."""
+"""Metrics that BasicSR lacks. Importing this package registers them in METRIC_REGISTRY."""
+from .lpips_metric import calculate_lpips
+
+__all__ = ['calculate_lpips']

@@ -1,0 +1,122 @@
+"""What the demo has learnt: two picture sheets and a table of scores.
+
+Reads what options/train_selfsr_demo.yml and options/test_selfsr_demo.yml wrote, and datasets/demo. The wild faces of
+the demo are simulated (datasets/demo/README.md).
+"""
+import argparse
+import sys
+from pathlib import Path
+from typing import Dict, List, Optional
+
+import cv2
+import numpy as np
+import selfsr_plugin  # noqa: F401  before basicsr: applies the alias that its import needs
+import torch
+from basicsr.metrics import calculate_psnr, calculate_ssim
+from basicsr.utils import img2tensor, tensor2img
+from selfsr_plugin.archs import FlowDegradationNet
+from selfsr_plugin.errors import UserError
+from selfsr_plugin.metrics import calculate_lpips
+from selfsr_plugin.models.checkpoint import load_checkpoint
+from selfsr_plugin.models.flow_degradation_model import draw_flow
+from selfsr_plugin.ops import bicubic_downsample, bicubic_resize
+from selfsr_plugin.sheets import draw_sheet
+
+SHEET_ROWS = 12  # people on a sheet
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('--data', type=Path, default=Path('datasets/demo'), help='the demo faces')
+    parser.add_argument('--models', type=Path, default=Path('experiments/train_selfsr_demo/models'),
+                        help='folder with net_deg_<iteration>.pth')
+    parser.add_argument('--results', type=Path, default=Path('results/test_selfsr_demo'),
+                        help='what the test wrote; the sheets and the table go there')
+    parser.add_argument('--lpips-weights', help="file with torchvision's AlexNet; torch.hub's cache by default")
+    args = parser.parse_args()
+    try:
+        report(args)
+    except UserError as error:
+        sys.exit(f'error: {error}')
+
+
+def report(args: argparse.Namespace) -> None:
+    """Draw the sheets, score, and say where everything is."""
+    restored_paths = sorted((args.results / 'visualization' / 'demo_test').glob('*.png'))
+    if not restored_paths:
+        raise UserError(f'there are no restored faces in {args.results}/visualization/demo_test: run '
+                        'python -m basicsr.test -opt options/test_selfsr_demo.yml first.')
+    people = [path.stem.removesuffix('_test_selfsr_demo') for path in restored_paths]
+    wild = [_read(args.data / 'test_wild_lr' / f'{name}.png') for name in people]
+    truth = [_read(args.data / 'test_hr' / f'{name}.png') for name in people]
+    restored = [_read(path) for path in restored_paths]
+    bicubic = [upsample(lq, gt.shape[0]) for lq, gt in zip(wild, truth)]
+
+    rows = list(zip(wild, bicubic, restored, truth))[:SHEET_ROWS]
+    sheet = draw_sheet(rows, ['simulated wild LR', 'bicubic x4', 'SelfSR', 'HR'], blocks=2)
+    _write(args.results / 'sheet_super_resolution.png', sheet)
+    stage1 = draw_stage1(args.models, truth[:SHEET_ROWS], wild[:SHEET_ROWS])
+    _write(args.results / 'sheet_degradation.png', stage1)
+
+    table = format_table({'bicubic': bicubic, 'SelfSR': restored}, truth, args.lpips_weights)
+    (args.results / 'scores.md').write_text(table, encoding='utf-8')
+    print(f'\n{len(people)} test people, simulated wild LR 16x16 -> 64x64\n\n{table}')
+    print(f'Pictures: {args.results}/sheet_super_resolution.png\n          {args.results}/sheet_degradation.png\n'
+          f'Scores:   {args.results}/scores.md\nFaces:    {args.results}/visualization/demo_test')
+
+
+def upsample(image: np.ndarray, side: int) -> np.ndarray:
+    """Bicubic to ``side`` x ``side``, rounded to 8 bit; BGR uint8 in and out."""
+    return tensor2img(bicubic_resize(img2tensor(image.astype(np.float32) / 255), side))
+
+
+def draw_stage1(models: Path, truth: List[np.ndarray], wild: List[np.ndarray]) -> np.ndarray:
+    """Sheet of stage 1 for clean LR faces made from ``truth``, beside the wild LR faces it should look like."""
+    checkpoints = sorted(models.glob('net_deg_*.pth'), key=lambda path: path.stat().st_mtime)
+    if not checkpoints:
+        raise UserError(f'there is no net_deg_*.pth in {models}: run '
+                        'python -m basicsr.train -opt options/train_selfsr_demo.yml first.')
+    weights = load_checkpoint(checkpoints[-1])['params']
+    net = FlowDegradationNet(**FlowDegradationNet.arguments_from_state_dict(weights))
+    net.load_state_dict(weights)
+    gt = torch.stack(img2tensor([image.astype(np.float32) / 255 for image in truth]))
+    clean = bicubic_downsample(gt, gt.shape[-1] // wild[0].shape[0]).clamp(0, 1)
+    with torch.no_grad():
+        parts = net(clean, return_parts=True)
+    rows = [[tensor2img(clean[i]), tensor2img(parts.intermediate[i]),
+             draw_flow(parts.flow[i].numpy(), net.max_flow.item()), tensor2img(parts.degraded[i]), wild[i]]
+            for i in range(len(wild))]
+    titles = ['clean LR', 'intermediate', f'flow (full = {net.max_flow.item():g} px)', 'degraded', 'simulated wild LR']
+    return draw_sheet(rows, titles, tile=96, blocks=2)
+
+
+def format_table(methods: Dict[str, List[np.ndarray]], truth: List[np.ndarray], lpips_weights: Optional[str]) -> str:
+    """A Markdown table of mean PSNR-Y, SSIM-Y and, where the weights are present, LPIPS."""
+    lines = ['| method | PSNR-Y | SSIM-Y | LPIPS |', '|---|---|---|---|']
+    note = ''
+    for name, images in methods.items():
+        pairs = list(zip(images, truth))
+        psnr = np.mean([calculate_psnr(img, gt, 0, test_y_channel=True) for img, gt in pairs])
+        ssim = np.mean([calculate_ssim(img, gt, 0, test_y_channel=True) for img, gt in pairs])
+        try:
+            lpips = f'{np.mean([calculate_lpips(img, gt, weights=lpips_weights) for img, gt in pairs]):.4f}'
+        except (FileNotFoundError, ImportError) as error:
+            lpips, note = 'not run', f'\nLPIPS was not run: {error}\n'
+        lines.append(f'| {name} | {psnr:.2f} | {ssim:.4f} | {lpips} |')
+    return '\n'.join(lines) + '\n' + note
+
+
+def _read(path: Path) -> np.ndarray:
+    image = cv2.imread(str(path))
+    if image is None:
+        raise UserError(f'{path} is missing or cannot be read as an image.')
+    return image
+
+
+def _write(path: Path, image: np.ndarray) -> None:
+    if not cv2.imwrite(str(path), image):
+        raise UserError(f'{path} cannot be written.')
+
+
+if __name__ == '__main__':
+    main()

@@ -1,0 +1,75 @@
+"""LPIPS (Zhang et al., CVPR 2018; AlexNet, version 0.1) as a BasicSR metric."""
+import contextlib
+import io
+import warnings
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Optional
+
+import numpy as np
+import torch
+from basicsr.utils import img2tensor
+from basicsr.utils.registry import METRIC_REGISTRY
+from torch import nn
+
+ALEXNET_FILE = 'alexnet-owt-7be5be79.pth'  # torchvision's ImageNet weights, where torch.hub keeps them
+
+
+def find_alexnet_weights(weights: Optional[str] = None) -> Path:
+    """The file with AlexNet's convolutions: the one named, or torchvision's in torch.hub's cache.
+
+    Raises:
+        FileNotFoundError: saying which file is needed and where to put it.
+    """
+    path = Path(weights).expanduser() if weights else Path(torch.hub.get_dir()) / 'checkpoints' / ALEXNET_FILE
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"LPIPS needs torchvision's AlexNet weights and there is no file {path}: put {ALEXNET_FILE} there "
+            "(torchvision.models.alexnet(weights='IMAGENET1K_V1') downloads it), or give its path as 'weights'.")
+    return path
+
+
+@lru_cache(maxsize=2)
+def _load_lpips(path: Path, device: str) -> nn.Module:
+    try:
+        import lpips
+    except ImportError:
+        raise ImportError("LPIPS needs the package lpips: pip install 'selfsr-plugin[metrics]'.") from None
+    with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+        warnings.simplefilter('ignore')  # it asks torchvision for an untrained network in an outdated way, and prints
+        model = lpips.LPIPS(net='alex', pnet_rand=True)
+    weights = torch.load(path, map_location='cpu', weights_only=True)
+    try:
+        for stage in ('slice1', 'slice2', 'slice3', 'slice4', 'slice5'):
+            for name, layer in getattr(model.net, stage).named_children():
+                if isinstance(layer, nn.Conv2d):
+                    layer.load_state_dict({key: weights[f'features.{name}.{key}'] for key in ('weight', 'bias')})
+    except (KeyError, TypeError, RuntimeError):
+        raise ValueError(f"{path} does not hold torchvision's AlexNet (features.0.weight, ...).") from None
+    return model.to(device).eval().requires_grad_(False)
+
+
+@METRIC_REGISTRY.register()
+def calculate_lpips(img: np.ndarray, img2: np.ndarray, crop_border: int = 0, weights: Optional[str] = None,
+                    **kwargs: Any) -> float:
+    """LPIPS distance of two images; 0 for equal ones, lower is better (write ``better: lower`` in the option file).
+
+    Args:
+        img, img2: (H, W, 3) uint8, BGR, of one size.
+        crop_border: pixels left out at each edge.
+        weights: file with torchvision's AlexNet weights; torch.hub's cache by default.
+        kwargs: BasicSR passes further options, which are not used.
+
+    Raises:
+        ValueError: images of different sizes, or a weights file of another network.
+        FileNotFoundError: no weights.
+    """
+    if img.shape != img2.shape:
+        raise ValueError(f'LPIPS compares images of one size, not {img.shape} and {img2.shape}.')
+    device = 'cuda' if torch.cuda.is_available() else 'cpu'
+    model = _load_lpips(find_alexnet_weights(weights), device)
+    if crop_border:
+        img, img2 = (each[crop_border:-crop_border, crop_border:-crop_border] for each in (img, img2))
+    tensors = [img2tensor(each.astype(np.float32) / 127.5 - 1)[None].to(device) for each in (img, img2)]
+    with torch.no_grad():
+        return model(*tensors).item()

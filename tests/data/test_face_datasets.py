@@ -1,0 +1,221 @@
+import numpy as np
+import pytest
+import torch
+from basicsr.data import build_dataset
+from basicsr.utils.matlab_functions import imresize
+from basicsr.utils.registry import DATASET_REGISTRY
+
+from selfsr_plugin.data import (CorruptImageError, HRFaceDataset, LRFaceDataset, PairedFaceDataset,
+                                UnpairedFaceDataset, build_train_loader)
+
+ALL = [UnpairedFaceDataset, HRFaceDataset, LRFaceDataset, PairedFaceDataset]
+
+
+@pytest.fixture
+def roots(files, tmp_path):
+    """8 HR faces of 16x16 and 5 LR faces of 4, 5, ... pixels, under names that say their number."""
+    hr = files.write_folder(tmp_path / 'hr', {f'h{i}': files.make_image(i) for i in range(8)})
+    lr = files.write_folder(tmp_path / 'lr', {f'l{i}': files.make_image(100 + i, 4 + i) for i in range(5)})
+    return {'dataroot_gt': hr, 'dataroot_lq': lr}
+
+
+@pytest.fixture
+def pairs(files, tmp_path):
+    return {
+        'dataroot_gt': files.write_folder(tmp_path / 'gt', {f'p{i}': files.make_image(i) for i in range(4)}),
+        'dataroot_lq': files.write_lmdb(tmp_path / 'lq.lmdb', {f'p{i}': files.make_image(i, 4) for i in range(4)}),
+        'scale': 4
+    }
+
+
+def as_tensor(image):
+    return torch.from_numpy(image.astype(np.float32) / 255).permute(2, 0, 1)
+
+
+def assert_image(image, side):
+    assert image.shape == (3, side, side) and image.dtype == torch.float32
+    assert 0 <= image.min() and image.max() <= 1
+
+
+def test_registered_and_built_as_basicsr_builds(roots):
+    for dataset in ALL:
+        assert DATASET_REGISTRY.get(dataset.__name__) is dataset
+        assert isinstance(dataset.option_keys, frozenset)
+    opt = {'name': 'faces', 'type': 'HRFaceDataset', 'phase': 'val', 'scale': 4, 'io_backend': {'type': 'disk'},
+           'dataroot_gt': roots['dataroot_gt']}
+    assert len(build_dataset(opt)) == 8
+
+
+def test_unpaired(roots):
+    dataset = UnpairedFaceDataset({**roots, 'gt_size': 16, 'lq_size': 4, 'scale': 4, 'phase': 'train'})
+    assert len(dataset) == 8 and dataset.image_counts == {roots['dataroot_gt']: 8, roots['dataroot_lq']: 5}
+    partners = set()
+    for _ in range(20):
+        item = dataset[3]
+        assert set(item) == {'gt', 'lq', 'gt_path', 'lq_path', 'bad_images'} and item['bad_images'] == ''
+        assert item['gt_path'].endswith('h3.png')
+        partners.add(item['lq_path'])
+        assert_image(item['gt'], 16)
+        assert_image(item['lq'], 4)
+    assert len(partners) > 1
+
+
+def test_unpaired_validation_is_not_random(roots):
+    opt = {**roots, 'gt_size': 16, 'lq_size': 4, 'phase': 'val', 'use_hflip': True}
+    items = [UnpairedFaceDataset(opt)[7] for _ in range(5)]
+    assert all(torch.equal(a['gt'], items[0]['gt']) and torch.equal(a['lq'], items[0]['lq']) for a in items)
+    assert set(items[0]) == {'gt', 'lq', 'gt_path', 'lq_path'} and items[0]['lq_path'].endswith('l2.png')
+
+
+def test_values_are_rgb_in_0_1_and_kept_at_their_own_size(files, roots):
+    item = HRFaceDataset({'dataroot_gt': roots['dataroot_gt'], 'gt_size': 16})[2]
+    assert torch.equal(item['gt'], as_tensor(files.make_image(2)))
+    item = LRFaceDataset({'dataroot_lq': roots['dataroot_lq'], 'phase': 'test'})[3]
+    assert torch.equal(item['lq'], as_tensor(files.make_image(103, 7))) and set(item) == {'lq', 'lq_path'}
+
+
+def test_resizing_is_basicsrs_bicubic_clamped(files, roots):
+    gt = HRFaceDataset({'dataroot_gt': roots['dataroot_gt'], 'gt_size': 8, 'phase': 'val'})[2]['gt']
+    expected = np.clip(imresize(files.make_image(2).astype(np.float32) / 255, 0.5), 0, 1)
+    np.testing.assert_allclose(gt.permute(1, 2, 0).numpy(), expected, atol=1e-5)
+    small, large = (LRFaceDataset({'dataroot_lq': roots['dataroot_lq'], 'lq_size': 6, 'phase': 'test'})[i]['lq']
+                    for i in (0, 4))
+    assert_image(small, 6)
+    assert_image(large, 6)
+
+
+def test_flips_are_real_and_independent(roots):
+    plain = UnpairedFaceDataset({**roots, 'gt_size': 16, 'lq_size': 4})
+    flipping = UnpairedFaceDataset({**roots, 'gt_size': 16, 'lq_size': 4, 'use_hflip': True})
+    originals = {plain.lq.path(i): plain.lq.read(i) for i in range(5)}
+    seen = set()
+    for _ in range(60):
+        item = flipping[1]
+        gt, lq = plain.gt.read(1), originals[item['lq_path']]
+        assert torch.equal(item['gt'], gt) or torch.equal(item['gt'], gt.flip(-1))
+        assert torch.equal(item['lq'], lq) or torch.equal(item['lq'], lq.flip(-1))
+        seen.add((torch.equal(item['gt'], gt), torch.equal(item['lq'], lq)))
+        assert not torch.equal(plain[1]['gt'], gt.flip(-1))
+    assert len(seen) == 4
+
+
+def test_pairs_flip_together(pairs):
+    opt = {**pairs, 'gt_size': 16, 'lq_size': 4}
+    gt, lq = (PairedFaceDataset({**opt, 'phase': 'val', 'use_hflip': True})[1][key] for key in ('gt', 'lq'))
+    flips = []
+    for _ in range(40):
+        item = PairedFaceDataset({**opt, 'use_hflip': True})[1]
+        flips.append(torch.equal(item['gt'], gt.flip(-1)))
+        assert torch.equal(item['lq'], lq.flip(-1)) == flips[-1]
+        assert item['gt_path'].endswith('gt/p1.png') and item['lq_path'].endswith('lq.lmdb/p1.png')
+    assert 5 < sum(flips) < 35
+
+
+def test_pair_sizes(pairs):
+    for sizes in ({'gt_size': 8}, {'lq_size': 2}):
+        item = PairedFaceDataset({**pairs, **sizes})[0]
+        assert_image(item['gt'], 8)
+        assert_image(item['lq'], 2)
+    item = PairedFaceDataset({**pairs, 'phase': 'val'})[0]
+    assert_image(item['gt'], 16)
+    assert_image(item['lq'], 4)
+
+
+def test_lr_made_from_hr_equals_a_stored_file(files, tmp_path, pairs):
+    """Made on the fly, or made by BasicSR's imresize and stored as PNG: the same to one 8-bit step."""
+    made = PairedFaceDataset({'dataroot_gt': pairs['dataroot_gt'], 'scale': 4, 'phase': 'val'})[2]
+    small = imresize(files.make_image(2).astype(np.float32) / 255, 0.25)
+    stored = np.round(np.clip(small, 0, 1) * 255).astype(np.uint8)
+    levels = made['lq'] * 255
+    torch.testing.assert_close(levels, levels.round(), atol=1e-4, rtol=0)
+    assert np.abs(levels.round().permute(1, 2, 0).numpy() - stored).max() <= 1
+    assert made['lq_path'] == made['gt_path']
+
+
+def test_pairs_must_match_by_name(files, pairs, tmp_path):
+    files.write_folder(tmp_path / 'gt', {f'q{i}': files.make_image(i) for i in range(5)})
+    with pytest.raises(ValueError, match="5 of 9 images in .*gt have no partner in .*lq.lmdb "
+                       r'\(q0, q1, q2, ...\): pairs need equal names'):
+        PairedFaceDataset({**pairs, 'phase': 'val'})
+
+
+def test_pairs_must_match_in_size(files, pairs, tmp_path):
+    with pytest.raises(ValueError, match='gt/p0.png: it is 16x16, not scale 2 x its LR image .*p0.png of 4x4'):
+        PairedFaceDataset({**pairs, 'scale': 2, 'phase': 'val'})
+    files.write_folder(tmp_path / 'gt', {'p3': files.make_image(3, 20)})
+    dataset = PairedFaceDataset({**pairs, 'phase': 'val'})
+    with pytest.raises(CorruptImageError, match='gt/p3.png: it is 20x20, not scale 4 x'):
+        dataset[3]
+    training = PairedFaceDataset({**pairs, 'gt_size': 16})
+    item = training[3]
+    assert 'p3.png: it is 20x20' in item['bad_images'] and 'p3' not in item['gt_path']
+
+
+@pytest.mark.parametrize('change, sentence', [
+    ({'gt_size': None}, "gt_size is missing"),
+    ({'gt_size': '16'}, "gt_size must be a whole number of pixels above 0, got '16'"),
+    ({'gt_size': 4, 'lq_size': 16}, 'lq_size 16 is larger than gt_size 4'),
+    ({'gt_size': 16, 'lq_size': 8}, 'gt_size 16 is not scale 4 x lq_size 8: set gt_size to 32'),
+    ({'gt_size': 64, 'lq_size': 16}, 'dataroot_gt: none of the first 2 images can be used, .*h0.png: it is 16x16, '
+     'smaller than gt_size 64'),
+    ({'dataroot_lq': None}, 'dataroot_lq is missing'),
+    ({'dataroot_gt': 'nowhere'}, 'dataroot_gt: the folder nowhere does not exist'),
+    ({'max_bad_share': 5}, 'max_bad_share must be'),
+])
+def test_bad_options_give_one_sentence(roots, change, sentence):
+    opt = {**roots, 'gt_size': 16, 'lq_size': 4, 'scale': 4, 'phase': 'train', **change}
+    with pytest.raises((ValueError, FileNotFoundError), match=sentence) as caught:
+        UnpairedFaceDataset(opt)
+    assert '\n' not in str(caught.value)
+
+
+@pytest.mark.parametrize('change, sentence', [
+    ({'scale': None}, 'scale must be a whole number'),
+    ({}, 'gt_size is missing'),
+    ({'gt_size': 18}, 'gt_size 18 is not a multiple of scale 4: set it to 16'),
+])
+def test_bad_pair_options(pairs, change, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        PairedFaceDataset({**pairs, **change})
+
+
+def test_bad_images_are_replaced_and_named(files, roots, tmp_path):
+    (tmp_path / 'hr' / 'h0.png').write_bytes(b'')
+    (tmp_path / 'lr' / 'l1.png').write_text('no image')
+    dataset = UnpairedFaceDataset({**roots, 'gt_size': 16, 'lq_size': 4})
+    item = dataset[0]
+    assert item['gt_path'] != dataset.gt.path(0)
+    assert f'{dataset.gt.path(0)}: it is empty (0 bytes)' in item['bad_images'].split('\n')
+    lines = {line for _ in range(60) for line in dataset[5]['bad_images'].split('\n')}
+    assert any('l1.png: it is cut short or not an image' in line for line in lines)
+    # in validation nothing is replaced
+    with pytest.raises(ValueError, match='h0.png: it is empty'):
+        HRFaceDataset({'dataroot_gt': roots['dataroot_gt'], 'phase': 'val'})
+
+
+def test_faces_that_are_not_square_are_bad(files, roots, tmp_path):
+    files.write_folder(tmp_path / 'hr', {'h1': files.make_image(1, 24, 18), 'h2': files.make_image(2, 17, 16)})
+    dataset = HRFaceDataset({'dataroot_gt': roots['dataroot_gt'], 'gt_size': 16})
+    assert 'h1.png: it is 18x24, not square: crop it to the face' in dataset[1]['bad_images']
+    assert dataset[2]['bad_images'] == '' and dataset[2]['gt'].shape == (3, 16, 16)
+
+
+def test_all_bad_stops_at_construction_and_later(files, roots, tmp_path):
+    dataset = HRFaceDataset({'dataroot_gt': roots['dataroot_gt'], 'gt_size': 16})
+    for i in range(8):
+        (tmp_path / 'hr' / f'h{i}.png').write_bytes(b'')
+    with pytest.raises(ValueError, match='none of the first 2 images can be used, .*h0.png: it is empty'):
+        HRFaceDataset({'dataroot_gt': roots['dataroot_gt'], 'gt_size': 16})
+    with pytest.raises(ValueError, match='of all 8 at most 1 may be bad'):
+        dataset[0]
+
+
+def test_real_faces(shared_data):
+    opt = {'dataroot_gt': str(shared_data / 'train/faces_hr'), 'dataroot_lq': str(shared_data / 'train/faces_lr'),
+           'gt_size': 64, 'lq_size': 16, 'scale': 4, 'use_hflip': True, 'phase': 'train',
+           'batch_size_per_gpu': 16, 'num_worker_per_gpu': 0}
+    dataset = UnpairedFaceDataset(opt)
+    batch = next(iter(build_train_loader(dataset, opt, seed=0)))
+    assert batch['gt'].shape == (16, 3, 64, 64) and batch['lq'].shape == (16, 3, 16, 16)
+    assert batch['bad_images'] == [''] * 16
+    assert 0.2 < batch['gt'].mean() < 0.7 and batch['lq'].std() > 0.1
