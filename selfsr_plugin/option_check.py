@@ -19,7 +19,9 @@ from .ops import GrowthSchedule
 
 TOP_KEYS = {'name', 'model_type', 'scale', 'num_gpu', 'manual_seed', 'datasets', 'path', 'train', 'val', 'logger',
             'dist_params'}
-LOADER_KEYS = {'name', 'type', 'scale', 'io_backend', 'num_worker_per_gpu', 'batch_size_per_gpu', 'pin_memory',
+# io_backend and persistent_workers stand in every data set of BasicSR's option files and are accepted for that reason:
+# an LMDB is known by its path, and the loader of ours never restarts its workers.
+LOADER_KEYS = {'name', 'type', 'scale', 'num_worker_per_gpu', 'batch_size_per_gpu', 'pin_memory', 'io_backend',
                'persistent_workers'}
 VAL_KEYS = {'val_freq', 'save_img', 'suffix', 'pbar', 'metrics'}
 LOGGER_KEYS = {'print_freq', 'save_checkpoint_freq', 'use_tb_logger', 'wandb'}
