@@ -1,0 +1,92 @@
+"""Installs selfsr_plugin, and the start-up hook that loads it into BasicSR."""
+import re
+import sys
+from pathlib import Path
+
+if not (3, 10) <= sys.version_info[:2] <= (3, 12):
+    sys.exit('selfsr_plugin needs Python 3.10, 3.11 or 3.12, because BasicSR 1.4.2 cannot be installed on others; this '
+             f'is Python {sys.version.split()[0]}. Make a virtual environment with one of them: '
+             'python3.12 -m venv .venv')
+
+from setuptools import Command, find_packages, setup  # noqa: E402
+from setuptools.command.build import build  # noqa: E402
+
+ROOT = Path(__file__).parent
+HOOK_SOURCE = 'selfsr_plugin/basicsr_compat/autoload.py'
+# Python runs this line at every start. A hook that is broken or gone must never be felt there, hence the try; the exec
+# because a line of a .pth file must begin with import and cannot hold a compound statement.
+PTH_LINE = r"import sys; exec('try: import _selfsr_autoload; _selfsr_autoload.install()\nexcept Exception: pass')"
+
+
+class BuildAutoload(Command):
+    """Put the start-up hook and the ``.pth`` line that runs it at the top of site-packages.
+
+    A build sub-command (``setuptools.command.build.SubCommand``) is the way that works for wheels and for editable
+    installations: ``data_files`` are left out of the latter.
+    """
+
+    description = 'put the start-up hook beside the packages'
+    user_options = [('build-lib=', 'd', 'directory to build into')]
+    editable_mode = False
+
+    def initialize_options(self) -> None:
+        self.build_lib = None
+
+    def finalize_options(self) -> None:
+        self.set_undefined_options('build_py', ('build_lib', 'build_lib'))
+
+    def run(self) -> None:
+        target = Path(self.build_lib)
+        if self.editable_mode:  # build_lib is thrown away then; what lies in install_lib becomes the wheel
+            target = Path(self.get_finalized_command('install').install_lib)
+        target.mkdir(parents=True, exist_ok=True)
+        (target / '_selfsr_autoload.py').write_bytes((ROOT / HOOK_SOURCE).read_bytes())
+        (target / 'selfsr_autoload.pth').write_text(PTH_LINE + '\n', encoding='ascii')
+
+    def get_outputs(self) -> list[str]:
+        if self.editable_mode:  # nothing to link to: run() has put the files where they belong
+            return []
+        return [f'{self.build_lib}/_selfsr_autoload.py', f'{self.build_lib}/selfsr_autoload.pth']
+
+    def get_output_mapping(self) -> dict[str, str]:
+        return {}
+
+    def get_source_files(self) -> list[str]:
+        return [HOOK_SOURCE]
+
+
+class Build(build):
+    sub_commands = [*build.sub_commands, ('build_autoload', None)]
+
+
+METRICS = ['lpips']
+
+setup(
+    name='selfsr_plugin',
+    version=re.search(r"__version__ = '(.+)'", (ROOT / 'selfsr_plugin/__init__.py').read_text('utf-8')).group(1),
+    description='SelFSR face super-resolution (self-conditioned, flow-based degradation) as a plugin for BasicSR',
+    author='the selfsr_plugin developers',
+    license='Apache-2.0',
+    python_requires='>=3.10,<3.13',  # as far as basicsr 1.4.2 installs
+    packages=find_packages(include=['selfsr_plugin', 'selfsr_plugin.*']),
+    install_requires=[
+        'basicsr==1.4.2',  # the start-up hook and the models lean on its internals
+        'facexlib',
+        'lmdb',
+        'mmcv-lite',
+        'numpy',
+        'opencv-python',
+        'pyyaml',
+        # BasicSR imports distutils, which left Python with 3.12; setuptools brings it back
+        'setuptools; python_version >= "3.12"',
+        'torch>=2.6',  # the first whose torch.load(weights_only=True) withstands crafted files (CVE-2025-32434)
+        'torchvision',
+        'tqdm',
+    ],
+    extras_require={
+        'metrics': METRICS,
+        'test': [*METRICS, 'hypothesis', 'pytest', 'setuptools>=64'],  # setuptools: the tests build wheels
+    },
+    cmdclass={'build': Build, 'build_autoload': BuildAutoload},
+    zip_safe=False,
+)
