@@ -120,7 +120,9 @@ def _check_val(val: Any, datasets: Mapping[str, Any], is_train: bool) -> None:
     _require(val, ('save_img', ) + (('val_freq', ) if is_train else ()), 'val')
     if is_train:
         _positive(val, ('val_freq', ), 'val')
-    for name, settings in (val.get('metrics') or {}).items():
+    metrics = val.get('metrics') or {}
+    _is_section(metrics, 'val.metrics')
+    for name, settings in metrics.items():
         _check_component(settings, METRIC_REGISTRY, f'val.metrics.{name}', extra={'better'})
 
 
@@ -289,7 +291,7 @@ def _known(section: Mapping[str, Any], names: Iterable[str], key: str) -> None:
 
 def _look_up(name: Any, registry: Any, key: str) -> Any:
     entries = dict(iter(registry))  # it has keys() but no [], so dict(registry) fails
-    if name not in entries:
+    if not isinstance(name, str) or name not in entries:
         close = difflib.get_close_matches(str(name), sorted(entries), n=1)
         hint = f"; did you mean '{close[0]}'?" if close else f'; there are {", ".join(sorted(entries))}.'
         raise UserError(f'{key}: unknown name {name!r}{hint}')
