@@ -199,6 +199,10 @@ def _check_stage2(opt: Mapping[str, Any], train: Mapping[str, Any], key: str) ->
     _require(train, ('supervision', ), key)
     if train['supervision'] not in SUPERVISIONS:
         raise UserError(f"{key}.supervision: {train['supervision']!r} must be one of {', '.join(SUPERVISIONS)}.")
+    gt_size = opt['datasets']['train'].get('gt_size')
+    if adversarial and 'size' in opt['network_d'] and gt_size is not None and opt['network_d']['size'] != gt_size:
+        raise UserError(f'network_d.size: {opt["network_d"]["size"]!r} must be the side of the HR images, '
+                        f'datasets.train.gt_size: {gt_size}.')
     if train['supervision'] == 'unpaired':
         _needs_images(opt, 'lq', 'supervision: unpaired trains on LR faces')
     if train['supervision'] == 'pseudo':
@@ -291,6 +295,8 @@ def _known(section: Mapping[str, Any], names: Iterable[str], key: str) -> None:
 
 def _look_up(name: Any, registry: Any, key: str) -> Any:
     entries = dict(iter(registry))  # it has keys() but no [], so dict(registry) fails
+    if isinstance(name, str) and f'{name}_basicsr' in entries:
+        name = f'{name}_basicsr'  # BasicSR's own fallback, for names that other projects register as well
     if not isinstance(name, str) or name not in entries:
         close = difflib.get_close_matches(str(name), sorted(entries), n=1)
         hint = f"; did you mean '{close[0]}'?" if close else f'; there are {", ".join(sorted(entries))}.'

@@ -53,7 +53,6 @@ def load_checkpoint(path: Union[str, Path]) -> Any:
         return torch.load(path, map_location='cpu', weights_only=True)
     except FileNotFoundError:
         raise FileNotFoundError(f'there is no checkpoint {path}.') from None
-    except Exception as error:  # torch raises many kinds for a truncated or foreign file
-        summary = str(error).strip().splitlines()[0][:200] if str(error).strip() else type(error).__name__
-        raise ValueError(f'{path} cannot be read as a checkpoint (truncated, or not made by torch.save): '
-                         f'{summary}') from error
+    except Exception as error:  # torch raises many kinds, with long texts, for a truncated or foreign file
+        raise ValueError(f'{path} cannot be read as a checkpoint: it is truncated, was not made by torch.save, or holds '
+                         f'more than tensors and plain values ({type(error).__name__}).') from error

@@ -5,6 +5,7 @@ from typing import Any, Dict, List, Optional
 from basicsr.models.base_model import BaseModel
 from basicsr.utils import get_root_logger
 from basicsr.utils.registry import MODEL_REGISTRY
+from torch import nn
 
 from .flow_degradation_model import FlowDegradationModel
 from .plugin_model import PluginModel, weights_path
@@ -29,6 +30,10 @@ class SelfSRModel(BaseModel):
         self.stage1_iter = opt['train']['degradation']['total_iter'] if self.is_train else 0
         if not self.is_train:
             self.stage = SelfCondSRModel(opt)
+        else:
+            # Built and dropped: what is wrong with stage 2 must show now, not after days of stage 1.
+            SelfCondSRModel(self._stage_options('sr'), net_deg=nn.Identity())
+            self._enter_stage(1)
 
     def _enter_stage(self, current_iter: int) -> None:
         """Build the stage that iteration ``current_iter`` belongs to, unless it is the running one."""
@@ -79,6 +84,7 @@ class SelfSRModel(BaseModel):
         self.stage.save(epoch, current_iter)
 
     def resume_training(self, resume_state: Dict[str, Any]) -> None:
+        self.stage = None
         self._enter_stage(resume_state['iter'])
         self.stage.resume_training(resume_state)
 
