@@ -42,4 +42,5 @@ class DomainDiscriminator(nn.Module):
         return dict(num_in_ch=num_in_ch, num_feat=num_feat)
 
     def extra_repr(self) -> str:
-        return f'{count_parameters(self):,} parameters'
+        return (f'num_in_ch={self.conv1.in_channels}, num_feat={self.conv1.out_channels}, '
+                f'{count_parameters(self):,} parameters')

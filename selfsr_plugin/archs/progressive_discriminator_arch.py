@@ -97,8 +97,10 @@ class ProgressiveDiscriminator(nn.Module):
         """
         level = self.num_level if level is None else level
         first = self.num_level - level
+        if not 1 <= level <= self.num_level:
+            raise ValueError(f'ProgressiveDiscriminator has levels 1 to {self.num_level}, not level {level}.')
         side = self.size >> first
-        if not 1 <= level <= self.num_level or x.shape[-2:] != (side, side):
+        if x.shape[-2:] != (side, side):
             raise ValueError(f'ProgressiveDiscriminator(size={self.size}, num_level={self.num_level}) at level {level} '
                              f'judges images of {side}x{side}, not {x.shape[-2]}x{x.shape[-1]}.')
         x = x * 2 - 1

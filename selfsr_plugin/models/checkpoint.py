@@ -25,9 +25,11 @@ def save_checkpoint(content: Any, path: Union[str, Path]) -> None:
             os.fsync(file.fileno())
         os.chmod(temporary, 0o666 & ~_umask())  # temporary files are private, checkpoints are shared
         os.replace(temporary, path)
-    except (OSError, RuntimeError) as error:  # torch reports a full disk as RuntimeError
+    except BaseException as error:
         if temporary is not None and os.path.exists(temporary):
             os.unlink(temporary)
+        if not isinstance(error, (OSError, RuntimeError)):  # torch reports a full disk as RuntimeError
+            raise
         raise OSError(f'cannot write the checkpoint {path}: {error}. Checkpoints written before are unharmed; free '
                       'space or fix the permissions and resume with --auto_resume.') from error
     directory = os.open(path.parent, os.O_RDONLY)

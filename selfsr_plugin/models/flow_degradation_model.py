@@ -106,5 +106,11 @@ def draw_flow(flow: np.ndarray, max_flow: float) -> np.ndarray:
     Returns:
         (H, W, 3) uint8, BGR.
     """
-    rgb = flow2rgb(np.ascontiguousarray(flow.transpose(1, 2, 0)) / max_flow)
+    flow = flow.transpose(1, 2, 0) / max_flow
+    flow = 0.999 * flow / np.maximum(np.linalg.norm(flow, axis=2, keepdims=True), 1)
+    # flow2rgb divides by the longest vector that it sees: a row of unit vectors keeps the scale, and is cut off again.
+    # 0.999, because it darkens what rounding makes longer than that.
+    unit = np.zeros_like(flow[:1])
+    unit[..., 0] = 1
+    rgb = flow2rgb(np.concatenate((flow, unit)))[:-1]
     return cv2.cvtColor((rgb * 255).round().clip(0, 255).astype(np.uint8), cv2.COLOR_RGB2BGR)

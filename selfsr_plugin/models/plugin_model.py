@@ -89,6 +89,8 @@ class PluginModel(BaseModel):
             get_root_logger().info(f"{load_path} has no '{param_key}'; its 'params' are loaded.")
             param_key = 'params'
         weights = content if param_key is None else content[param_key]
+        if not isinstance(weights, Mapping):
+            raise ValueError(f"{load_path} holds no weights{'' if param_key is None else f' under {param_key!r}'}.")
         weights = {key.removeprefix('module.'): value for key, value in weights.items()}
         self._print_different_keys_loading(net, weights, strict)
         try:

@@ -49,6 +49,7 @@ class SelfCondSRModel(PluginModel):
 
     def __init__(self, opt: Dict[str, Any], net_deg: Optional[nn.Module] = None) -> None:
         super().__init__(opt)
+        self._growth: Optional[Growth] = None  # where training stands; validation looks at the same output
         self.trained = ('g', 'd') if self.is_train and 'network_d' in opt else ('g', )
         self.net_g = self.build_net('g')
         if self.is_train:
@@ -98,7 +99,7 @@ class SelfCondSRModel(PluginModel):
     # ----- training -----
 
     def optimize_parameters(self, current_iter: int) -> None:
-        growth = self.schedule.at(current_iter)
+        growth = self._growth = self.schedule.at(current_iter)
         self._enter_phase(growth)
         lq = self._training_input()
         real = self._real_images(growth)
@@ -204,8 +205,7 @@ class SelfCondSRModel(PluginModel):
         self.feed_data(data)
         net = getattr(self, 'net_g_ema', self.net_g)
         net.eval()
-        level = self._phase[0] if self.is_train and self._phase else None
-        output = net(self.lq, level) if _can_grow(net) and level else net(self.lq)
+        output = _run(net, self.lq, self._growth) if self._growth else net(self.lq)
         net.train(self.is_train and net is self.net_g)
         full_size = [side * self.opt['scale'] for side in self.lq.shape[-2:]]
         if list(output.shape[-2:]) != full_size:

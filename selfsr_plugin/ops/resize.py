@@ -66,7 +66,8 @@ def bicubic_matrix(in_size: int, out_size: int, convention: Convention = 'matlab
 @lru_cache(maxsize=64)
 def _matrix_like(in_size: int, out_size: int, convention: Convention, dtype: torch.dtype,
                  device: torch.device) -> Tensor:
-    return bicubic_matrix(in_size, out_size, convention).to(device, dtype)
+    with torch.inference_mode(False):  # a cached inference tensor could not be used in training later
+        return bicubic_matrix(in_size, out_size, convention).to(device, dtype, copy=True)
 
 
 def bicubic_resize(images: Tensor, size: Union[int, Tuple[int, int]], convention: Convention = 'matlab') -> Tensor:

@@ -24,13 +24,16 @@ def flow_warp(images: Tensor, flow: Tensor) -> Tensor:
     if flow.shape != (n, 2, height, width):
         raise ValueError(f'flow of shape {tuple(flow.shape)} does not fit images of shape {tuple(images.shape)}: '
                          f'it must be ({n}, 2, {height}, {width}).')
-    rows = torch.arange(height, device=flow.device, dtype=flow.dtype)[:, None]
-    columns = torch.arange(width, device=flow.device, dtype=flow.dtype)
+    # At least float32: 16 bits (mixed precision) cannot tell positions within a pixel apart.
+    dtype = torch.promote_types(torch.promote_types(images.dtype, flow.dtype), torch.float32)
+    rows = torch.arange(height, device=flow.device, dtype=dtype)[:, None]
+    columns = torch.arange(width, device=flow.device, dtype=dtype)
     # grid_sample counts from -1 (centre of the first pixel) to 1 (centre of the last); one pixel has no extent.
     x = (columns + flow[:, 0]) * (2 / max(width - 1, 1)) - 1
     y = (rows + flow[:, 1]) * (2 / max(height - 1, 1)) - 1
-    grid = torch.stack((x, y), dim=-1).to(images.dtype)
-    return F.grid_sample(images, grid, mode='bilinear', padding_mode='border', align_corners=True)
+    grid = torch.stack((x, y), dim=-1)
+    warped = F.grid_sample(images.to(dtype), grid, mode='bilinear', padding_mode='border', align_corners=True)
+    return warped.to(images.dtype)
 
 
 def flow_total_variation(flow: Tensor) -> Tensor:

@@ -1,0 +1,79 @@
+"""Trains every case in two gloo processes and writes what each rank ends with: python gloo_worker.py FOLDER.
+
+Its own process, so that the ranks can be forked: torch cannot fork a process that has run a backward pass.
+"""
+import datetime
+import multiprocessing
+import sys
+from copy import deepcopy
+from pathlib import Path
+from typing import Any, Dict
+
+import torch
+
+import selfsr_plugin  # noqa: F401  before basicsr
+from model_kit import (Recorder, batch, both_stages_options, everything, loader, stage1_options, stage1_train,
+                       stage2_options, stage2_train, start)
+
+GROWTH = dict(grow_at=[2], fade_iter=2, ema_decay=0.9, net_d_reg_every=2)
+ITERATIONS = 6
+
+
+def _both(folder: Path) -> Dict[str, Any]:
+    return both_stages_options(folder, stage1_train(total_iter=2), stage2_train(supervision='pseudo', **GROWTH))
+
+
+# Name: (options, double precision)
+CASES = {
+    'stage1': (stage1_options, True),
+    'paired': (lambda folder: stage2_options(folder, **GROWTH), True),
+    'unpaired': (lambda folder: stage2_options(folder, supervision='unpaired', **GROWTH), True),
+    'pseudo': (lambda folder: stage2_options(folder, supervision='pseudo', **GROWTH), True),
+    'both': (_both, True),
+    'stage1_float32': (stage1_options, False),
+    'pseudo_float32': (lambda folder: stage2_options(folder, supervision='pseudo', **GROWTH), False),
+}
+
+
+def run_case(name: str, folder: Path, rank: int, world_size: int) -> Dict[str, Any]:
+    """Train on this rank's share of the batches; weights, log, and the figures of a validation."""
+    make, double = CASES[name]
+    torch.set_default_dtype(torch.float64 if double else torch.float32)
+    try:
+        opt = dict(make(folder), rank=rank, world_size=world_size, dist=world_size > 1)
+        model = start(opt)
+        for i in range(1, ITERATIONS + 1):
+            share = 8 // world_size
+            data = {key: value[rank * share:(rank + 1) * share] for key, value in batch(i, size=8).items()}
+            model.update_learning_rate(i, -1)
+            model.feed_data(data)
+            model.optimize_parameters(i)
+        log, writer = model.get_current_log(), Recorder()
+        model.validation(loader(['gt', 'lq'], count=3), ITERATIONS, writer, save_img=rank == 0)
+        stage = getattr(model, 'stage', model)
+        return dict(weights={key: value for key, value in everything(stage).items() if '.' in key},
+                    log=dict(log), figures=deepcopy(writer.scalars))
+    finally:
+        torch.set_default_dtype(torch.float32)
+
+
+def _rank(rank: int, folder: Path) -> None:
+    torch.set_num_threads(1)
+    torch.distributed.init_process_group('gloo', init_method=f'file://{folder}/rendezvous', rank=rank, world_size=2,
+                                         timeout=datetime.timedelta(seconds=60))
+    found = {name: run_case(name, folder / f'two_{name}', rank, 2) for name in CASES}
+    torch.save(found, folder / f'rank{rank}.pth')
+    torch.distributed.barrier()
+    torch.distributed.destroy_process_group()
+
+
+if __name__ == '__main__':
+    context = multiprocessing.get_context('fork')
+    ranks = [context.Process(target=_rank, args=(i, Path(sys.argv[1]))) for i in range(2)]
+    for process in ranks:
+        process.start()
+    for process in ranks:
+        process.join(150)
+        if process.exitcode is None:
+            process.kill()
+    sys.exit(max(abs(process.exitcode or 0) if process.exitcode is not None else 1 for process in ranks))

@@ -1,0 +1,83 @@
+"""Two gloo processes with half a batch each equal one process with the whole batch."""
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from basicsr.archs import build_network
+from gloo_worker import CASES, run_case
+from model_kit import ADAM, NETWORKS, STAGE1_RATE, assert_identical, images
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture(scope='module')
+def ranks(tmp_path_factory):
+    """What both ranks ended with, for every case; one launch for all."""
+    folder = tmp_path_factory.mktemp('gloo')
+    paths = [str(ROOT), *filter(None, [os.environ.get('PYTHONPATH')])]
+    environment = dict(os.environ, PYTHONPATH=os.pathsep.join(paths), OMP_NUM_THREADS='1')
+    done = subprocess.run([sys.executable, str(Path(__file__).with_name('gloo_worker.py')), str(folder)],
+                          env=environment, capture_output=True, text=True, timeout=240)
+    assert done.returncode == 0, done.stderr[-3000:]
+    return [torch.load(folder / f'rank{i}.pth', weights_only=True) for i in range(2)]
+
+
+@pytest.mark.parametrize('case', CASES)
+def test_ranks_hold_identical_weights(ranks, case):
+    assert_identical(ranks[0][case]['weights'], ranks[1][case]['weights'])
+
+
+@pytest.fixture(scope='module')
+def alone(tmp_path_factory):
+    return {name: run_case(name, tmp_path_factory.mktemp(name), 0, 1) for name in CASES}
+
+
+# The bias of a conv that instance normalisation follows has no effect: its gradient is rounding noise, which Adam
+# turns into steps of any sign. Their values differ; what is checked is that they stay without effect.
+NOISE = re.compile(r'levels\.\d+\.blocks\.\d+\.conv[12]\.bias')
+
+
+def differences_in_steps(case, a, b):
+    """Largest difference of each parameter in units of one step of Adam; but for the biases without effect.
+
+    Adam divides by the size of the gradient: where it is small, rounding is a visible part of a step, whatever the
+    size of the weight.
+    """
+    step = (STAGE1_RATE if case.startswith('stage1') else ADAM['lr'])
+    return {f'{net}.{name}': (value - b[net][name]).abs().max().item() / step
+            for net, values in a.items() for name, value in values.items() if not NOISE.fullmatch(name)}
+
+
+@pytest.mark.parametrize('case', CASES)
+def test_weights_equal_those_of_one_process(ranks, alone, case):
+    tolerance = 1e-8 if CASES[case][1] else 0.1
+    found = differences_in_steps(case, alone[case]['weights'], ranks[0][case]['weights'])
+    assert len(found) > 20
+    worst = {name: f'{value:.1e}' for name, value in found.items() if not value <= tolerance}
+    assert not worst, worst
+
+
+def test_networks_of_one_and_two_processes_compute_the_same(ranks, alone):
+    faces = images(2, 3, 16, 16).float()
+    outputs = []
+    for found in (alone, ranks[0]):
+        net = build_network(dict(NETWORKS['network_g']))
+        net.load_state_dict(found['pseudo_float32']['weights']['g.params'])
+        outputs.append(net(faces))
+    torch.testing.assert_close(outputs[0], outputs[1], rtol=0, atol=1e-4)
+
+
+@pytest.mark.parametrize('case', CASES)
+def test_logged_losses_are_those_of_the_whole_batch(ranks, alone, case):
+    assert ranks[0][case]['log'] == pytest.approx(alone[case]['log'], rel=1e-9 if CASES[case][1] else 1e-4)
+
+
+@pytest.mark.parametrize('case', CASES)
+def test_validation_over_two_processes_gives_the_figures_of_one(ranks, alone, case):
+    figures = ranks[0][case]['figures']
+    assert figures and figures == pytest.approx(alone[case]['figures'], rel=1e-3)
+    assert not ranks[1][case]['figures']  # rank 0 alone reports
