@@ -60,10 +60,11 @@ JITTER_SHIFT = 0.04
 JITTER_SCALE = 0.06
 
 # Simulated degradation; all are ranges of uniform draws.
-BLUR_LENGTH = (0.5, 2.0)  # path of the camera during the exposure, in low-resolution pixels
-READ_NOISE = (1.0, 4.0)  # standard deviation in black, in grey levels of 255
-SHOT_NOISE = (4.0, 10.0)  # the same in white, without the read noise; the variance grows linearly with brightness
-JPEG_QUALITY = (50, 85)  # libjpeg's scale, both ends included
+BLUR_ANGLE = (-15.0, 15.0)  # degrees from the horizontal: a camera that pans, or people who walk past it
+BLUR_LENGTH = (2.5, 3.5)  # path of the camera during the exposure, in low-resolution pixels
+READ_NOISE = (0.5, 1.5)  # standard deviation in black, in grey levels of 255
+SHOT_NOISE = (1.0, 3.0)  # the same in white, without the read noise; the variance grows linearly with brightness
+JPEG_QUALITY = (75, 95)  # libjpeg's scale, both ends included
 
 
 @dataclass(frozen=True)
@@ -98,7 +99,7 @@ class Degradation:
     def draw(cls, rng: np.random.RandomState) -> 'Degradation':
         return cls(
             blur_length=rng.uniform(*BLUR_LENGTH),
-            blur_angle=rng.uniform(0, 180),
+            blur_angle=rng.uniform(*BLUR_ANGLE),
             read_noise=rng.uniform(*READ_NOISE),
             shot_noise=rng.uniform(*SHOT_NOISE),
             jpeg_quality=int(rng.randint(JPEG_QUALITY[0], JPEG_QUALITY[1] + 1)))

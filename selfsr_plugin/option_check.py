@@ -180,10 +180,17 @@ def _check_losses(train: Mapping[str, Any], names: Iterable[str], key: str) -> N
         _check_component(train[name], LOSS_REGISTRY, f'{key}.{name}')
 
 
+def _check_number(train: Mapping[str, Any], name: str, bound: float, key: str) -> None:
+    value = train.get(name, 0)
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < bound:
+        raise UserError(f'{key}.{name}: {value!r} must be a number from 0 to below {bound}.')
+
+
 def _check_stage1(opt: Mapping[str, Any], train: Mapping[str, Any], key: str) -> None:
     _require(opt, ('network_deg', 'network_d_lr'), '')
     _check_common(train, key, 'FlowDegradationModel', ('optim_deg', 'optim_d_lr'))
     _check_losses(train, ('gan_opt', 'identity_opt', 'tv_opt'), key)
+    _check_number(train, 'r1_reg_weight', float('inf'), key)
     _needs_images(opt, 'lq', 'stage 1 compares with real LR faces')
 
 
@@ -210,9 +217,8 @@ def _check_stage2(opt: Mapping[str, Any], train: Mapping[str, Any], key: str) ->
     for name, least in (('fade_iter', 0), ('net_d_reg_every', 1)):
         if name in train and not _is_int(train[name], least):
             raise UserError(f'{key}.{name}: {train[name]!r} must be a whole number, {least} or more.')
-    for name, bound in (('r1_reg_weight', float('inf')), ('ema_decay', 1)):
-        if name in train and not (isinstance(train[name], (int, float)) and 0 <= train[name] < bound):
-            raise UserError(f'{key}.{name}: {train[name]!r} must be a number from 0 to below {bound}.')
+    _check_number(train, 'r1_reg_weight', float('inf'), key)
+    _check_number(train, 'ema_decay', 1, key)
     grow_at = train.get('grow_at') or []
     if not isinstance(grow_at, list) or not all(_is_int(step, 1) for step in grow_at):
         raise UserError(f'{key}.grow_at: {grow_at!r} must be a list of iterations, e.g. [60000], or [].')

@@ -76,7 +76,7 @@ def test_every_key_of_the_main_file_is_commented():
     (TRAIN_BOTH, 'path:resume_state=nowhere.state', r'path\.resume_state: there is no file nowhere\.state'),
     (TRAIN_STAGE1, 'train:scheduler:decay_from=200000', r'decay_from: 200000 must be a whole number below total_iter'),
     (TRAIN_STAGE1, 'train:scheduler:type=Linear', r"scheduler\.type: 'Linear' is unknown"),
-    (TRAIN_STAGE1, 'train:r1_reg_weight=10', r'train\.r1_reg_weight: unknown key'),
+    (TRAIN_STAGE1, 'train:ema_decay=0.9', r'train\.ema_decay: unknown key'),
     (TRAIN_STAGE2, 'path:pretrain_network_deg=~', r'path\.pretrain_network_deg: supervision: pseudo needs the weights'),
     (TRAIN_STAGE2, 'train:supervision=unpaired', r'datasets\.train\.dataroot_lq: missing; supervision: unpaired'),
     (TRAIN_STAGE2, 'train:ema_decay=1.5', r'ema_decay: 1\.5 must be a number'),

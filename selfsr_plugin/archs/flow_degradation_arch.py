@@ -50,9 +50,14 @@ class FlowDegradationNet(nn.Module):
         num_feat: channels at full resolution; 2x and 4x as many after the two strided convolutions.
         num_block: residual blocks at a quarter of the resolution.
         max_flow: bound of each flow component in pixels.
+        center_flow: subtract from the flow its mean over the image (each component is then bounded by twice
+            ``max_flow``). A translation of the whole face costs nothing in Eqs. 3 and 4, blurs by interpolation, and
+            puts the pseudo pairs of stage 2 out of register; only a long training of the discriminator corrects it.
+            Off by default, since the paper says nothing of it.
     """
 
-    def __init__(self, num_in_ch: int = 3, num_feat: int = 64, num_block: int = 6, max_flow: float = 2.0) -> None:
+    def __init__(self, num_in_ch: int = 3, num_feat: int = 64, num_block: int = 6, max_flow: float = 2.0,
+                 center_flow: bool = False) -> None:
         super().__init__()
         self.stem = nn.Conv2d(num_in_ch, num_feat, 3, padding=1)
         self.down1 = nn.Conv2d(num_feat, num_feat * 2, 4, stride=2, padding=1)
@@ -65,8 +70,10 @@ class FlowDegradationNet(nn.Module):
         for head in (self.image_head, self.flow_head):
             nn.init.zeros_(head.weight)
             nn.init.zeros_(head.bias)
-        # A buffer, because the shapes of the weights do not tell it; it never changes.
+        # Buffers, because the shapes of the weights do not tell them; they never change.
         self.register_buffer('max_flow', torch.tensor(float(max_flow)))
+        self.register_buffer('center_flow', torch.tensor(center_flow))
+        self._center_flow = center_flow  # the same as a bool: reading a tensor on a GPU would stall it
 
     def forward(self, lq: Tensor, return_parts: bool = False) -> 'Tensor | Degradation':
         """Degrade clean LR faces.
@@ -83,6 +90,8 @@ class FlowDegradationNet(nn.Module):
         x = leaky_relu(self.up2(F.interpolate(x, size=x0.shape[-2:], mode='nearest'))) + x0
         intermediate = lq + self.image_head(x) / 2  # the residual counts in [-1, 1], as the images inside do
         flow = self.max_flow * torch.tanh(self.flow_head(x))
+        if self._center_flow:
+            flow = flow - flow.mean(dim=(2, 3), keepdim=True)
         degraded = flow_warp(intermediate, flow)
         return Degradation(degraded, intermediate, flow) if return_parts else degraded
 
@@ -92,7 +101,7 @@ class FlowDegradationNet(nn.Module):
         num_feat, num_in_ch = state_dict['stem.weight'].shape[:2]
         blocks = {match[1] for match in (re.match(r'blocks\.(\d+)\.', key) for key in state_dict) if match}
         return dict(num_in_ch=num_in_ch, num_feat=num_feat, num_block=len(blocks),
-                    max_flow=state_dict['max_flow'].item())
+                    max_flow=state_dict['max_flow'].item(), center_flow=bool(state_dict['center_flow']))
 
     def extra_repr(self) -> str:
-        return f'max_flow={self.max_flow.item()} px, {count_parameters(self):,} parameters'
+        return f'max_flow={self.max_flow.item()} px, center_flow={self._center_flow}, {count_parameters(self):,} parameters'

@@ -10,7 +10,7 @@ from basicsr.utils import tensor2img
 from basicsr.utils.registry import MODEL_REGISTRY
 from mmcv import flow2rgb
 
-from ..ops import bicubic_downsample
+from ..ops import bicubic_downsample, r1_penalty
 from .plugin_model import Evaluation, PluginModel, to_signed
 
 
@@ -25,12 +25,13 @@ class FlowDegradationModel(PluginModel):
         l_deg_idt  Eq. 3                   train.identity_opt   |intermediate - clean|, images in [-1, 1]
         l_deg_tv   Eq. 4                   train.tv_opt         flow in pixels
 
-    and ``l_d_lr_real + l_d_lr_fake`` for the discriminator. Batches have 'gt' (N, 3, H, W) and 'lq'
+    and ``l_d_lr_real + l_d_lr_fake`` for the discriminator; with ``train.r1_reg_weight`` (ours, 0 by default) also
+    ``l_d_lr_r1``, Eq. 9, which damps the oscillation of short trainings. Batches have 'gt' (N, 3, H, W) and 'lq'
     (N, 3, H / scale, W / scale) in [0, 1].
     """
     trained = ('deg', 'd_lr')
     needs = 'gt'
-    train_keys = PluginModel.train_keys | {'optim_deg', 'optim_d_lr', 'gan_opt', 'identity_opt', 'tv_opt'}
+    train_keys = PluginModel.train_keys | {'optim_deg', 'optim_d_lr', 'gan_opt', 'identity_opt', 'tv_opt', 'r1_reg_weight'}
     network_labels = frozenset({'deg', 'd_lr'})
 
     def __init__(self, opt: Dict[str, Any]) -> None:
@@ -45,6 +46,7 @@ class FlowDegradationModel(PluginModel):
         self.cri_gan = build_loss(train_opt['gan_opt']).to(self.device)
         self.cri_idt = build_loss(train_opt['identity_opt']).to(self.device)
         self.cri_tv = build_loss(train_opt['tv_opt']).to(self.device)
+        self.r1_reg_weight = train_opt.get('r1_reg_weight', 0)
         self.setup_optimizers()
         self.setup_schedulers()
         self.train_deg, self.train_d_lr = self.distribute(self.net_deg), self.distribute(self.net_d_lr)
@@ -71,9 +73,15 @@ class FlowDegradationModel(PluginModel):
         # Discriminator.
         self.net_d_lr.requires_grad_(True)
         self.optimizer_d_lr.zero_grad(set_to_none=True)
-        log['l_d_lr_real'] = self.cri_gan(self.train_d_lr(self.lq), True, is_disc=True)
+        real = to_signed(self.lq).requires_grad_(self.r1_reg_weight > 0)
+        prediction = self.train_d_lr((real + 1) / 2)
+        log['l_d_lr_real'] = self.cri_gan(prediction, True, is_disc=True)
         log['l_d_lr_fake'] = self.cri_gan(self.train_d_lr(parts.degraded.detach()), False, is_disc=True)
-        (log['l_d_lr_real'] + log['l_d_lr_fake']).backward()
+        total = log['l_d_lr_real'] + log['l_d_lr_fake']
+        if self.r1_reg_weight > 0:
+            log['l_d_lr_r1'] = self.r1_reg_weight / 2 * r1_penalty(prediction, real)
+            total = total + log['l_d_lr_r1']
+        total.backward()
         self.optimizer_d_lr.step()
 
         log['flow_px'] = parts.flow.detach().abs().mean()

@@ -20,9 +20,9 @@ def test_built_by_basicsr():
 
 
 @pytest.mark.parametrize('arguments', [
-    dict(num_in_ch=3, num_feat=4, num_block=2, max_flow=2.0),
-    dict(num_in_ch=1, num_feat=3, num_block=0, max_flow=0.3),
-    dict(num_in_ch=4, num_feat=5, num_block=11, max_flow=1e-3),
+    dict(num_in_ch=3, num_feat=4, num_block=2, max_flow=2.0, center_flow=False),
+    dict(num_in_ch=1, num_feat=3, num_block=0, max_flow=0.3, center_flow=False),
+    dict(num_in_ch=4, num_feat=5, num_block=11, max_flow=1e-3, center_flow=True),
 ])
 def test_arguments_come_back_from_the_weights(arguments):
     assert_recoverable(FlowDegradationNet, arguments, arguments, rand(1, arguments['num_in_ch'], 8, 8))
@@ -83,6 +83,14 @@ def test_flow_bias_moves_the_image():
     lq = rand(1, 3, 6, 8)
     expected = lq[..., (torch.arange(8) + 1).clamp(max=7)]
     torch.testing.assert_close(net(lq), expected, rtol=0, atol=1e-5)
+
+
+def test_centred_flow_cannot_move_the_whole_image():
+    net = make(FlowDegradationNet, max_flow=2.0, center_flow=True, **SMALL)
+    net.flow_head.bias.data += 0.5
+    flow = net(rand(2, 3, 8, 8), return_parts=True).flow
+    assert flow.abs().max() > 1e-3
+    torch.testing.assert_close(flow.mean(dim=(2, 3)), torch.zeros(2, 2), rtol=0, atol=1e-6)
 
 
 def test_every_parameter_gets_a_gradient():

@@ -43,8 +43,9 @@ def test_losses_are_equations_2_to_4(tmp_path):
     assert expected['l_deg_idt'] > 0.1 and expected['l_deg_tv'] > 0.1  # nothing is compared at zero
 
 
-def test_each_step_moves_its_own_network_by_its_own_loss(tmp_path, float64):
-    model = start(stage1_options(tmp_path))
+@pytest.mark.parametrize('gamma', [0, 6])
+def test_each_step_moves_its_own_network_by_its_own_loss(tmp_path, float64, gamma):
+    model = start(stage1_options(tmp_path, r1_reg_weight=gamma))
     net_deg, net_d = deepcopy(model.net_deg), deepcopy(model.net_d_lr)
     train(model, [1])
     data = batch(1)
@@ -61,7 +62,12 @@ def test_each_step_moves_its_own_network_by_its_own_loss(tmp_path, float64):
     # Eq. 5 with the weights of the fixture.
     adam_step(net_deg, 0.5 * F.softplus(-net_d(parts.degraded)).mean()
               + 20 * (parts.intermediate - clean).abs().mean() + 3 * tv)
-    adam_step(net_d, F.softplus(-net_d(data['lq'])).mean() + F.softplus(net_d(parts.degraded.detach())).mean())
+    signed = (data['lq'] * 2 - 1).requires_grad_()  # Eq. 9 counts in [-1, 1]
+    real = net_d((signed + 1) / 2)
+    slope, = torch.autograd.grad(real.sum(), signed, create_graph=True)
+    r1 = gamma / 2 * slope.flatten(1).norm(dim=1).square().mean()
+    assert r1 > 1e-3 or gamma == 0
+    adam_step(net_d, F.softplus(-real).mean() + F.softplus(net_d(parts.degraded.detach())).mean() + r1)
     for mine, theirs in ((net_deg, model.net_deg), (net_d, model.net_d_lr)):
         for (name, a), (_, b) in zip(mine.named_parameters(), theirs.named_parameters()):
             torch.testing.assert_close(a, b, rtol=1e-9, atol=1e-12, msg=name)
