@@ -65,6 +65,8 @@ setup(
     name='selfsr_plugin',
     version=re.search(r"__version__ = '(.+)'", (ROOT / 'selfsr_plugin/__init__.py').read_text('utf-8')).group(1),
     description='SelFSR face super-resolution (self-conditioned, flow-based degradation) as a plugin for BasicSR',
+    long_description=(ROOT / 'README.md').read_text('utf-8'),
+    long_description_content_type='text/markdown',
     author='the selfsr_plugin developers',
     license='Apache-2.0',
     python_requires='>=3.10,<3.13',  # as far as basicsr 1.4.2 installs
