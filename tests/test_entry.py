@@ -54,7 +54,7 @@ def options(**changes):
     opt['network_d'].update(feat_base=128, feat_max=8)
     train = opt['train']
     train['degradation'].update(total_iter=2, scheduler=dict(type='LinearDecayLR', decay_from=1))
-    train['sr'].update(total_iter=4, grow_at=[2], scheduler=None)
+    train['sr'].update(total_iter=4, grow_at=[2], scheduler=None, net_d_reg_every=1)
     train['total_iter'] = 6
     opt['logger'].update(print_freq=1, save_checkpoint_freq=2, use_tb_logger=False)
     opt['val']['val_freq'] = 3

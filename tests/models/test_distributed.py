@@ -48,7 +48,7 @@ def differences_in_steps(case, a, b):
     size of the weight.
     """
     step = (STAGE1_RATE if case.startswith('stage1') else ADAM['lr'])
-    return {f'{net}.{name}': (value - b[net][name]).abs().max().item() / step
+    return {f'{net}.{name}': (value.double() - b[net][name].double()).abs().max().item() / step
             for net, values in a.items() for name, value in values.items() if not NOISE.fullmatch(name)}
 
 
