@@ -6,7 +6,7 @@ import os
 import random
 import sys
 from os import path as osp
-from typing import Any, Dict, Iterator, List, Tuple
+from typing import Any, Dict, Iterator, List, Mapping, Optional, Tuple
 
 import torch
 from basicsr.data import build_dataset
@@ -53,20 +53,37 @@ def basicsr_root(opt: Dict[str, Any]) -> str:
 
 
 def set_up(opt: Dict[str, Any], args: argparse.Namespace, is_train: bool) -> None:
-    """Join the process group, complete the options and seed the generators alike in every process.
-
-    No process draws anything else than the others, so that several processes compute what one does.
-    """
+    """Join the process group and complete the options."""
     rank, world_size = init_distributed(args.launcher)
-    seed = opt.get('manual_seed')
-    if seed is None:
-        shared = [random.randint(1, 10000)]
-        if world_size > 1:
-            torch.distributed.broadcast_object_list(shared, src=0)
-        seed = shared[0]
-    complete_options(opt, args, results_root(), is_train, rank, world_size, seed)
-    set_random_seed(seed)
+    complete_options(opt, args, results_root(), is_train, rank, world_size)
     torch.backends.cudnn.benchmark = True
+
+
+def seed_generators(opt: Dict[str, Any], resumed: Optional[Mapping[str, Any]] = None) -> None:
+    """Seed the generators alike in every process, with ``manual_seed`` or, if that is left out, at random.
+
+    No process draws anything else than the others, so that several processes compute what one does. A drawn seed is
+    written to the options, and a resumed run takes that of the run before (``resumed``, its ``run_options``).
+    """
+    if opt.get('manual_seed') is None:
+        shared = [resumed['manual_seed'] if resumed else random.randint(1, 10000)]
+        if opt['dist']:
+            torch.distributed.broadcast_object_list(shared, src=0)
+        opt['manual_seed'] = shared[0]
+    set_random_seed(opt['manual_seed'])
+
+
+def all_processes_agree_on(value: Any, opt: Dict[str, Any], what: str) -> None:
+    """Wait for all processes and compare their ``value``.
+
+    Raises:
+        UserError: in every process, when they differ.
+    """
+    if opt['dist']:
+        values = [None] * opt['world_size']
+        torch.distributed.all_gather_object(values, value)
+        if any(each != value for each in values):
+            raise UserError(f'the processes do not agree on {what}: {values}; they must see the same files.')
 
 
 def start_log(opt: Dict[str, Any], prefix: str) -> logging.Logger:
@@ -102,15 +119,35 @@ def build_datasets(opt: Dict[str, Any], phase: str) -> List[Tuple[str, Any]]:
 
 @contextlib.contextmanager
 def one_sentence_errors(debug: bool) -> Iterator[None]:
-    """End the process with status 1 and the message of a UserError; with --debug, show where it came from."""
+    """End the process with status 1 and the message of a UserError; with --debug, show where it came from.
+
+    The same for errors of the file system, for Ctrl-C (status 130), and for what is raised here because another process
+    of the run has ended.
+    """
+    status, message = 1, ''
     try:
         yield
-    except UserError as error:
+    except (UserError, OSError) as error:
         if debug:
             raise
-        rank = os.environ.get('RANK', '0')
-        print(f'error: {error}' if rank == '0' else f'error (process {rank}): {error}', file=sys.stderr, flush=True)
-        sys.exit(1)
+        message = str(error)
+    except KeyboardInterrupt:
+        status, message = 130, 'interrupted; what was saved before is unharmed.'
+    except RuntimeError as error:
+        if debug or not _lost_a_process(error):
+            raise
+        message = 'another process of this run has ended; its own message says why.'
     finally:
+        if message:
+            rank = os.environ.get('RANK', '0')
+            print(f'error: {message}' if rank == '0' else f'error (process {rank}): {message}', file=sys.stderr, flush=True)
         if torch.distributed.is_available() and torch.distributed.is_initialized():
             torch.distributed.destroy_process_group()
+    if message:
+        sys.exit(status)
+
+
+def _lost_a_process(error: RuntimeError) -> bool:
+    """Whether a collective operation failed because a peer is gone."""
+    return (torch.distributed.is_available() and torch.distributed.is_initialized()
+            and (isinstance(error, torch.distributed.DistError) or 'gloo' in str(error).lower()))

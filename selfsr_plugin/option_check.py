@@ -24,7 +24,7 @@ TOP_KEYS = {'name', 'model_type', 'scale', 'num_gpu', 'manual_seed', 'datasets',
 LOADER_KEYS = {'name', 'type', 'scale', 'num_worker_per_gpu', 'batch_size_per_gpu', 'pin_memory', 'io_backend',
                'persistent_workers'}
 VAL_KEYS = {'val_freq', 'save_img', 'suffix', 'pbar', 'metrics'}
-LOGGER_KEYS = {'print_freq', 'save_checkpoint_freq', 'use_tb_logger', 'wandb'}
+LOGGER_KEYS = {'print_freq', 'save_checkpoint_freq', 'keep_checkpoints', 'collapse_iter', 'use_tb_logger', 'wandb'}
 SUPERVISIONS = ('paired', 'unpaired', 'pseudo')
 _NUMBER_AS_TEXT = re.compile(r'[-+]?\d+(\.\d*)?[eE][-+]?\d+')
 
@@ -131,6 +131,9 @@ def _check_logger(logger: Any) -> None:
     _known(logger, LOGGER_KEYS, 'logger')
     _require(logger, ('print_freq', 'save_checkpoint_freq', 'use_tb_logger'), 'logger')
     _positive(logger, ('print_freq', 'save_checkpoint_freq'), 'logger')
+    for name in ('keep_checkpoints', 'collapse_iter'):
+        if logger.get(name) is not None and not _is_int(logger[name], 0):
+            raise UserError(f'logger.{name}: {logger[name]!r} must be a whole number, 0 for off.')
 
 
 # ----- the section train of each model -----
@@ -152,6 +155,8 @@ def _check_common(train: Mapping[str, Any], key: str, model: str, optimizers: It
             raise UserError(f'{key}.{name}.betas: {betas!r} must be two numbers with a decimal point, '
                             'e.g. [0.0, 0.99]: torch refuses a whole number there.')
     _check_scheduler(train.get('scheduler'), train['total_iter'], f'{key}.scheduler')
+    if train.get('nonfinite', 'stop') not in ('stop', 'skip'):
+        raise UserError(f"{key}.nonfinite: {train['nonfinite']!r} must be stop or skip.")
 
 
 def _check_scheduler(scheduler: Any, total_iter: int, key: str) -> None:

@@ -101,14 +101,13 @@ def uses_plugin(opt: Any) -> bool:
 
 
 def complete_options(opt: Dict[str, Any], args: argparse.Namespace, root: str, is_train: bool, rank: int,
-                     world_size: int, seed: int) -> Dict[str, Any]:
+                     world_size: int) -> Dict[str, Any]:
     """Add what BasicSR's ``parse_options`` adds for its models, loggers and data sets; changes and returns ``opt``.
 
     ``num_gpu: auto`` means one GPU if there is one: several are used by starting one process for each (torchrun).
     """
     opt['dist'] = args.launcher != 'none'
     opt['rank'], opt['world_size'] = rank, world_size
-    opt['manual_seed'] = seed
     opt['auto_resume'] = args.auto_resume
     opt['is_train'] = is_train
     opt['root_path'] = root

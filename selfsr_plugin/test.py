@@ -5,19 +5,18 @@ Option files of this package's models are run here; all others by BasicSR's own 
 import sys
 from typing import Any, Dict, Optional, Sequence
 
-import torch
 from torch.utils.data import DataLoader
 
 import selfsr_plugin  # noqa: F401  before basicsr: applies the alias that its import needs
 
 from basicsr.models import build_model
 from basicsr.test import test_pipeline
-from basicsr.utils import make_exp_dirs
 
-from .entry import (basicsr_root, build_datasets, is_plugin_model, load_options, one_sentence_errors, set_up,
-                    start_log)
+from .entry import (all_processes_agree_on, basicsr_root, build_datasets, is_plugin_model, load_options,
+                    one_sentence_errors, seed_generators, set_up, start_log)
 from .errors import UserError
 from .options import parse_arguments
+from .run_folder import locked, make_folders
 
 
 def main(argv: Optional[Sequence[str]] = None) -> None:
@@ -31,7 +30,8 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
         opt = load_options(args, is_train=False)
         if is_plugin_model(opt):
             set_up(opt, args, is_train=False)
-            test(opt)
+            with locked(opt['path']['results_root'], opt):
+                test(opt)
         else:
             if argv is not None:
                 sys.argv[1:] = argv  # BasicSR reads the command line itself
@@ -40,11 +40,11 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
 
 def test(opt: Dict[str, Any]) -> None:
     """Restore every test set, write the images and report the metrics."""
+    seed_generators(opt)
     test_sets = build_datasets(opt, 'test') + build_datasets(opt, 'val')
     if opt['rank'] == 0:
-        make_exp_dirs(opt)  # earlier results of this name are renamed, not overwritten
-    if opt['dist']:
-        torch.distributed.barrier()
+        make_folders(opt, keep=False)  # earlier results of this name are renamed, not overwritten
+    all_processes_agree_on(0, opt, '')  # nobody goes on before the folders are there
     logger = start_log(opt, 'test')
     try:
         model = build_model(opt)

@@ -3,27 +3,31 @@
 Option files of this package's models are run by the loop below; all others by BasicSR's own ``train_pipeline``.
 """
 import datetime
+import signal
 import sys
 import time
-from os import path as osp
-from typing import Any, Dict, Iterator, List, Optional, Sequence
+from typing import Any, Dict, List, Optional, Sequence
 
-import torch
 from torch.utils.data import DataLoader
 
 import selfsr_plugin  # noqa: F401  before basicsr: applies the alias that its import needs
 
 from basicsr.models import build_model
-from basicsr.utils import AvgTimer, MessageLogger, make_exp_dirs, mkdir_and_rename
+from basicsr.utils import AvgTimer, MessageLogger, get_root_logger
 from basicsr.train import init_tb_loggers, train_pipeline
 from basicsr.utils.options import copy_opt_file
 
 from .basicsr_compat.resume import find_resume_state
-from .data import BadImageLog, build_train_loader
-from .entry import (basicsr_root, build_datasets, is_plugin_model, load_options, one_sentence_errors, set_up,
-                    start_log)
+from .collapse_watch import CollapseWatch
+from .entry import (all_processes_agree_on, basicsr_root, build_datasets, is_plugin_model, load_options,
+                    one_sentence_errors, seed_generators, set_up, start_log)
 from .errors import UserError
+from .models.plugin_model import NonFiniteError
+from .models.run_options import differences, run_options
 from .options import parse_arguments
+from .run_folder import archive, checkpoint_iterations, locked, make_folders, remove_old_checkpoints
+from .stop_signals import StopSignals
+from .training_data import TrainingData
 
 
 def main(argv: Optional[Sequence[str]] = None) -> None:
@@ -37,77 +41,109 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
         opt = load_options(args, is_train=True)
         if is_plugin_model(opt):
             set_up(opt, args, is_train=True)
-            train(opt, args.opt)
+            with locked(opt['path']['experiments_root'], opt):
+                stopped_by = train(opt, args.opt)
+            if stopped_by is not None:
+                sys.exit(128 + stopped_by)  # as a shell reports a process that the signal ended
         else:
             if argv is not None:
                 sys.argv[1:] = argv  # BasicSR reads the command line itself
             train_pipeline(basicsr_root(opt))
 
 
-def train(opt: Dict[str, Any], option_file: str) -> None:
-    """Build everything, then iterate."""
-    # Data first: a missing folder must not cost the folder of an earlier run, which make_exp_dirs renames.
+def train(opt: Dict[str, Any], option_file: str) -> Optional[signal.Signals]:
+    """Build everything, then iterate.
+
+    Returns:
+        The signal that ended the run early, after a checkpoint; None at its end.
+    """
+    # Data first: a missing folder must not cost the folder of an earlier run, which is renamed.
     train_set = build_datasets(opt, 'train')[0][1]
     val_loaders = [DataLoader(dataset) for _, dataset in build_datasets(opt, 'val')]
     resume_state = find_resume_state(opt)
-    _make_folders(opt, resume_state is not None)
-    if opt['rank'] == 0:
-        copy_opt_file(option_file, opt['path']['experiments_root'])
-    logger = start_log(opt, 'train')
-    tb_logger = init_tb_loggers(opt)
-
     start_iter = resume_state['iter'] if resume_state else 0
-    data_opt = opt['datasets']['train']
-    loader = build_train_loader(train_set, data_opt, opt['manual_seed'], opt['rank'], opt['world_size'], start_iter)
-    bad_images = _bad_image_log(train_set, data_opt)
-    batch_size = data_opt['batch_size_per_gpu'] * opt['world_size']
-    total_iter = opt['train']['total_iter']
-    logger.info(f'{len(train_set)} training images, {batch_size} in a batch over {opt["world_size"]} processes, '
-                f'{total_iter} iterations, {total_iter * batch_size / len(train_set):.1f} epochs.')
+    all_processes_agree_on(start_iter, opt, 'the checkpoint to resume from')
+    seed_generators(opt, (resume_state or {}).get('run_options'))
+    settings = run_options(opt)
+    _check_same_run(resume_state, settings)
+    if opt['rank'] == 0:
+        make_folders(opt, keep=resume_state is not None)
+        copy_opt_file(option_file, opt['path']['experiments_root'])
+    all_processes_agree_on(0, opt, '')  # nobody goes on before the folders are there
+    logger = start_log(opt, 'train')
+    tb_logger = _tb_logger(opt, resume_state is not None)
 
+    total_iter = opt['train']['total_iter']
+    data = TrainingData(train_set, opt, start_iter)
+    logger.info(f'{len(train_set)} training images, {data.batch_size} in a batch over {opt["world_size"]} processes, '
+                f'{total_iter} iterations, {total_iter * data.batch_size / len(train_set):.1f} epochs.')
+    opt['run_options'] = settings
     model = _build(opt)
     if resume_state:
         model.resume_training(resume_state)
         logger.info(f'Resumed after iteration {start_iter}.')
     message_logger = MessageLogger(opt, start_iter, tb_logger)
     freq = {**opt['logger'], **(opt.get('val') or {})}
-    data_timer, iter_timer, started = AvgTimer(), AvgTimer(), time.time()
-    validated = None
+    collapse = CollapseWatch(opt)
+    data_timer, iter_timer, started = AvgTimer(), AvgTimer(), time.monotonic()
+    validated, stopped_by = None, None
 
-    batches = iter(loader)
-    for current_iter in range(start_iter + 1, total_iter + 1):
-        data = _next_batch(batches, bad_images)
-        data_timer.record()
+    with StopSignals(opt['dist']) as signals:
+        for current_iter in range(start_iter + 1, total_iter + 1):
+            batch = _next_batch(data, model, current_iter)
+            data_timer.record()
 
-        model.update_learning_rate(current_iter, opt['train'].get('warmup_iter', -1))
-        model.feed_data(data)
-        model.optimize_parameters(current_iter)
-        iter_timer.record()
+            model.update_learning_rate(current_iter, opt['train'].get('warmup_iter', -1))
+            model.feed_data(batch)
+            _step(model, current_iter, opt)
+            iter_timer.record()
 
-        epoch = current_iter * batch_size // len(train_set)
-        if current_iter == 1:
-            message_logger.reset_start_time()
-        if current_iter % freq['print_freq'] == 0:
-            message_logger({'epoch': epoch, 'iter': current_iter, 'lrs': model.get_current_learning_rate(),
-                            'time': iter_timer.get_avg_time(), 'data_time': data_timer.get_avg_time(),
-                            **model.get_current_log()})
-        if current_iter % freq['save_checkpoint_freq'] == 0:
-            logger.info('Saving models and training states.')
-            model.save(epoch, current_iter)
-        if val_loaders and current_iter % freq['val_freq'] == 0:
-            _validate(model, val_loaders, current_iter, tb_logger, freq['save_img'])
-            validated = current_iter
-        data_timer.start()
-        iter_timer.start()
+            epoch = data.epoch(current_iter)
+            if current_iter == 1:
+                message_logger.reset_start_time()
+            if current_iter % freq['print_freq'] == 0:
+                log = model.get_current_log()
+                message_logger({'epoch': epoch, 'iter': current_iter, 'lrs': model.get_current_learning_rate(),
+                                'time': iter_timer.get_avg_time(), 'data_time': data_timer.get_avg_time(), **log})
+                collapse.update(current_iter, log)
+            stopped_by = signals.requested()
+            if current_iter % freq['save_checkpoint_freq'] == 0 or stopped_by:
+                _save(model, epoch, current_iter, opt)
+            if stopped_by:
+                break
+            if val_loaders and current_iter % freq['val_freq'] == 0:
+                _validate(model, val_loaders, current_iter, tb_logger, freq['save_img'])
+                validated = current_iter
+            data_timer.start()
+            iter_timer.start()
 
-    logger.info(f'End of training, {datetime.timedelta(seconds=int(time.time() - started))}. '
-                f'The networks are in {opt["path"]["models"]}.')
-    if start_iter < total_iter:
+    if stopped_by:
+        logger.info(f'Stopped by {stopped_by.name} after iteration {current_iter} of {total_iter}, which is saved. The same '
+                    'command with --auto_resume goes on from there.')
+    else:
         model.save(epoch=-1, current_iter=-1)
         if val_loaders and validated != total_iter:
             _validate(model, val_loaders, total_iter, tb_logger, freq['save_img'])
+        logger.info(f'End of training, {datetime.timedelta(seconds=int(time.monotonic() - started))}. '
+                    f'The networks are in {opt["path"]["models"]}.')
     if tb_logger:
         tb_logger.close()
+    return stopped_by
+
+
+def _check_same_run(resume_state: Optional[Dict[str, Any]], settings: Dict[str, Any]) -> None:
+    saved = (resume_state or {}).get('run_options')
+    changed = differences(saved, settings) if saved else ''
+    if changed:
+        raise UserError(f'the checkpoint of iteration {resume_state["iter"]} was made with other options: {changed}. Put '
+                        'them back to resume; for a run with the new ones give it another name, and start from trained '
+                        'weights with path.pretrain_network_*.')
+
+
+def _tb_logger(opt: Dict[str, Any], resuming: bool) -> Any:
+    if opt['logger']['use_tb_logger'] and opt['rank'] == 0 and not resuming and 'debug' not in opt['name']:
+        archive(f'{opt["root_path"]}/tb_logger/{opt["name"]}')
+    return init_tb_loggers(opt)
 
 
 def _build(opt: Dict[str, Any]) -> Any:
@@ -117,30 +153,33 @@ def _build(opt: Dict[str, Any]) -> Any:
         raise UserError(str(error)) from error
 
 
-def _make_folders(opt: Dict[str, Any], resuming: bool) -> None:
-    if opt['rank'] == 0 and not resuming:
-        make_exp_dirs(opt)  # an earlier run of this name is renamed, not overwritten
-        if opt['logger']['use_tb_logger'] and 'debug' not in opt['name']:
-            mkdir_and_rename(osp.join(opt['root_path'], 'tb_logger', opt['name']))
-    if opt['dist']:
-        torch.distributed.barrier()
-
-
-def _bad_image_log(train_set: Any, data_opt: Dict[str, Any]) -> Optional[BadImageLog]:
-    """None for a data set of BasicSR, which does not report bad images."""
-    counts = getattr(train_set, 'image_counts', None)
-    return None if counts is None else BadImageLog(counts, data_opt.get('max_bad_share', 0.01))
-
-
-def _next_batch(batches: Iterator[Dict[str, Any]], bad_images: Optional[BadImageLog]) -> Dict[str, Any]:
-    """The next batch; too many bad images end the run."""
+def _next_batch(data: TrainingData, model: Any, current_iter: int) -> Dict[str, Any]:
+    """The next batch. When there is none, what has been computed is saved before the error ends the run."""
     try:
-        data = next(batches)
-        if bad_images is not None:
-            bad_images.update(data['bad_images'])
-    except ValueError as error:  # from a worker it comes with the worker's traceback before the message
-        raise UserError(str(error).strip().splitlines()[-1].removeprefix('ValueError: ')) from error
-    return data
+        return data.next_batch(current_iter)
+    except Exception:
+        if current_iter > data.start_iter + 1:
+            model.save(data.epoch(current_iter - 1), current_iter - 1)
+        raise
+
+
+def _step(model: Any, current_iter: int, opt: Dict[str, Any]) -> None:
+    try:
+        model.optimize_parameters(current_iter)
+    except NonFiniteError as error:
+        saved = checkpoint_iterations(opt['path']['training_states'])
+        last = f'the last checkpoint is that of iteration {saved[0]}' if saved else 'there is no checkpoint yet'
+        raise UserError(f'iteration {current_iter}: {error}. The run ends here; {last}. Lower the learning rate or look at '
+                        'the data; nonfinite: skip, in the section train of this stage, leaves such steps out.') from None
+
+
+def _save(model: Any, epoch: int, current_iter: int, opt: Dict[str, Any]) -> None:
+    get_root_logger().info('Saving models and training states.')
+    model.check_processes_agree()
+    model.save(epoch, current_iter)
+    keep = opt['logger'].get('keep_checkpoints')
+    if keep and opt['rank'] == 0:
+        remove_old_checkpoints(opt, keep, model.needed_weights)
 
 
 def _validate(model: Any, loaders: List[DataLoader], current_iter: int, tb_logger: Any, save_img: bool) -> None:

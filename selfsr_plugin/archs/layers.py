@@ -31,6 +31,19 @@ class EqualizedConv2d(nn.Conv2d):
         return f'{super().extra_repr()}, weight_scale={self.weight_scale:.4g}'
 
 
+class NormalizedConv2d(EqualizedConv2d):
+    """EqualizedConv2d whose output is instance-normalised next: its bias has no effect and no gradient.
+
+    Normalisation takes every constant out again, so the true gradient of the bias is zero and the computed one is
+    rounding noise, which Adam, dividing by its size, would turn into full steps of any sign: the bias would walk away,
+    and differently on two machines. The bias is kept, at its start value, for the parameter count of Table I.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        # Times 0 rather than left out: DistributedDataParallel wants every trained parameter in the graph.
+        return F.conv2d(x, self.weight * self.weight_scale, self.bias * 0, padding=self.padding)
+
+
 class EqualizedLinear(nn.Linear):
     """Linear layer with weights N(0, 1) and the run-time scale ``gain / sqrt(in_features)``."""
 

@@ -8,7 +8,7 @@ from basicsr.utils.registry import ARCH_REGISTRY
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from .layers import EqualizedConv2d, count_parameters, leaky_relu, lerp
+from .layers import EqualizedConv2d, NormalizedConv2d, count_parameters, leaky_relu, lerp
 
 Condition = Literal['scale', 'concat']
 
@@ -48,8 +48,8 @@ class SelfConditionedBlock(nn.Module):
     def __init__(self, width: int, hidden: int, num_in_ch: int, condition: Condition) -> None:
         super().__init__()
         extra = num_in_ch if condition == 'concat' else 0
-        self.conv1 = EqualizedConv2d(width + extra, width)
-        self.conv2 = EqualizedConv2d(width + extra, width)
+        self.conv1 = NormalizedConv2d(width + extra, width)
+        self.conv2 = NormalizedConv2d(width + extra, width)
         if condition == 'scale':
             self.sigma1 = ConditionScale(width, hidden, num_in_ch)
             self.sigma2 = ConditionScale(width, hidden, num_in_ch)

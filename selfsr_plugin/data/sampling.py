@@ -6,6 +6,7 @@ anew at every start, so a resumed run of it sees other data than one that was no
 """
 import hashlib
 import random
+import signal
 from typing import Any, Iterator, Mapping, Tuple
 
 import cv2
@@ -96,6 +97,10 @@ class SeededDataset(Dataset):
 
 
 def _init_worker(_: int) -> None:
+    # A Ctrl-C, and the signal of a scheduler that ends a job, reach the workers too; the process that trains decides
+    # when it needs no more data. Workers end by themselves when that process is gone.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
     cv2.setNumThreads(0)  # workers share the cores among themselves; torch limits its own threads in workers already
 
 

@@ -1,6 +1,7 @@
 """Checkpoints that are whole or absent, and loading that never runs code from a file."""
 import os
 import tempfile
+import zipfile
 from pathlib import Path
 from typing import Any, Union
 
@@ -48,13 +49,21 @@ def _umask() -> int:
 def load_checkpoint(path: Union[str, Path]) -> Any:
     """Read a file of ``torch.save`` onto the CPU; tensors and plain containers only, no code.
 
+    The checksums that ``torch.save`` writes are verified, which ``torch.load`` does not do: a flipped bit would become a
+    wrong weight without a word.
+
     Raises:
         FileNotFoundError, ValueError: naming ``path``, when there is no such file or it is broken.
     """
     try:
+        if zipfile.is_zipfile(path):  # the format of torch < 1.6 has no checksums
+            with zipfile.ZipFile(path) as archive:
+                broken = archive.testzip()
+            if broken is not None:
+                raise zipfile.BadZipFile(broken)
         return torch.load(path, map_location='cpu', weights_only=True)
     except FileNotFoundError:
         raise FileNotFoundError(f'there is no checkpoint {path}.') from None
     except Exception as error:  # torch raises many kinds, with long texts, for a truncated or foreign file
-        raise ValueError(f'{path} cannot be read as a checkpoint: it is truncated, was not made by torch.save, or holds '
+        raise ValueError(f'{path} cannot be read as a checkpoint: it is damaged, was not made by torch.save, or holds '
                          f'more than tensors and plain values ({type(error).__name__}).') from error

@@ -67,23 +67,21 @@ class FlowDegradationModel(PluginModel):
         log['l_deg_adv'] = self.cri_gan(self.net_d_lr(parts.degraded), True, is_disc=False)
         log['l_deg_idt'] = self.cri_idt(to_signed(parts.intermediate), to_signed(self.clean))
         log['l_deg_tv'] = self.cri_tv(parts.flow)
-        sum(log.values()).backward()
-        self.optimizer_deg.step()
+        self.step('deg', log, sum(log.values()))
 
         # Discriminator.
         self.net_d_lr.requires_grad_(True)
         self.optimizer_d_lr.zero_grad(set_to_none=True)
         real = to_signed(self.lq).requires_grad_(self.r1_reg_weight > 0)
         prediction = self.train_d_lr((real + 1) / 2)
-        log['l_d_lr_real'] = self.cri_gan(prediction, True, is_disc=True)
-        log['l_d_lr_fake'] = self.cri_gan(self.train_d_lr(parts.degraded.detach()), False, is_disc=True)
-        total = log['l_d_lr_real'] + log['l_d_lr_fake']
+        d_log = OrderedDict()
+        d_log['l_d_lr_real'] = self.cri_gan(prediction, True, is_disc=True)
+        d_log['l_d_lr_fake'] = self.cri_gan(self.train_d_lr(parts.degraded.detach()), False, is_disc=True)
         if self.r1_reg_weight > 0:
-            log['l_d_lr_r1'] = self.r1_reg_weight / 2 * r1_penalty(prediction, real)
-            total = total + log['l_d_lr_r1']
-        total.backward()
-        self.optimizer_d_lr.step()
+            d_log['l_d_lr_r1'] = self.r1_reg_weight / 2 * r1_penalty(prediction, real)
+        self.step('d_lr', d_log, sum(d_log.values()))
 
+        log.update(d_log)
         log['flow_px'] = parts.flow.detach().abs().mean()
         self.log_dict = log
 

@@ -1,9 +1,11 @@
 """What the models of this package share: building, saving, resuming, logging and validating on BasicSR's terms."""
+import hashlib
 import zlib
 from collections import OrderedDict
 from copy import deepcopy
 from os import path as osp
-from typing import Any, ClassVar, Dict, FrozenSet, List, Mapping, NamedTuple, Optional, Tuple
+from pathlib import Path
+from typing import Any, ClassVar, Dict, FrozenSet, List, Mapping, NamedTuple, Optional, Set, Tuple
 
 import numpy as np
 import torch
@@ -16,8 +18,15 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import default_collate
 from tqdm import tqdm
 
+from ..errors import UserError
 from .checkpoint import load_checkpoint, save_checkpoint
 from .lr_scheduler import LinearDecayLR
+
+MAX_SKIPPED_IN_A_ROW = 100  # ours: after so many skipped steps the weights are beyond help
+
+
+class NonFiniteError(UserError):
+    """A loss or a gradient is NaN or infinite; the message names it."""
 
 
 class Evaluation(NamedTuple):
@@ -41,12 +50,16 @@ class PluginModel(BaseModel):
     trained: ClassVar[Tuple[str, ...]] = ()  # labels: 'g' is network_g, optim_g and net_g_*.pth
     needs: ClassVar[str] = 'gt'  # what a validation sample must have
     # For the check of option files: what the section 'train' may hold, and which network_* there may be.
-    train_keys: ClassVar[FrozenSet[str]] = frozenset({'total_iter', 'warmup_iter', 'scheduler'})
+    train_keys: ClassVar[FrozenSet[str]] = frozenset({'total_iter', 'warmup_iter', 'scheduler', 'nonfinite'})
     network_labels: ClassVar[FrozenSet[str]] = frozenset()
 
     def __init__(self, opt: Dict[str, Any]) -> None:
         super().__init__(opt)
         self.log_dict: Dict[str, Any] = OrderedDict()
+        # File names in 'models', beside the networks of its own iteration, without which a state is of no use.
+        self.needed_weights: Set[str] = set()
+        self.skipped_steps = 0  # since the start or resumption of this process
+        self._skipped_in_a_row: Dict[str, int] = {}
 
     # ----- networks -----
 
@@ -114,6 +127,47 @@ class PluginModel(BaseModel):
             setattr(self, f'optimizer_{label}', optimizer)
             self.optimizers.append(optimizer)
 
+    def step(self, label: str, terms: Mapping[str, Tensor], total: Tensor) -> bool:
+        """Backward, and a step of ``optimizer_<label>`` unless something is NaN or infinite.
+
+        Checked are the loss terms and the gradient, over all processes and before the weights change. ``train.nonfinite``
+        says what follows: 'stop' (default) or 'skip' this step, which is counted.
+
+        Args:
+            label: of the network.
+            terms: scalars by the names that the log uses.
+            total: their weighted sum.
+
+        Returns:
+            Whether the step was taken.
+
+        Raises:
+            NonFiniteError: with the term; or too many skipped steps in a row.
+        """
+        total.backward()
+        network = getattr(self, f'net_{label}')
+        gradient = torch.nn.utils.get_total_norm(
+            [parameter.grad for parameter in network.parameters() if parameter.grad is not None], float('inf'))
+        values = {**{name: value.detach() for name, value in terms.items()}, f'gradient of network_{label}': gradient}
+        finite = torch.stack([value.to(self.device) for value in values.values()]).isfinite()
+        fine = finite.all().int()
+        if self.opt['dist']:  # alike in all processes, or they would part
+            torch.distributed.all_reduce(fine, torch.distributed.ReduceOp.MIN)
+        if fine.item():
+            getattr(self, f'optimizer_{label}').step()
+            self._skipped_in_a_row[label] = 0
+            return True
+        bad = [f'{name} is {value.item()}' for (name, value), good in zip(values.items(), finite) if not good]
+        found = f'{bad[0] if bad else "a loss of another process is not finite"}'
+        if self.opt['train'].get('nonfinite', 'stop') == 'stop':
+            raise NonFiniteError(found)
+        self.skipped_steps += 1
+        self._skipped_in_a_row[label] = self._skipped_in_a_row.get(label, 0) + 1
+        get_root_logger().warning(f'{found}: this step of network_{label} is skipped, {self.skipped_steps} so far.')
+        if self._skipped_in_a_row[label] >= MAX_SKIPPED_IN_A_ROW:
+            raise NonFiniteError(f'{found}, as in the {MAX_SKIPPED_IN_A_ROW} steps before')
+        return False
+
     def setup_schedulers(self) -> None:
         """BasicSR's schedulers, and LinearDecayLR; without ``train.scheduler`` the rate stays constant."""
         settings = self.opt['train'].get('scheduler')
@@ -132,34 +186,79 @@ class PluginModel(BaseModel):
         """The networks that go into ``net_<label>_*.pth``, by BasicSR's keys 'params' and 'params_ema'."""
         return {'params': getattr(self, f'net_{label}')}
 
+    def extra_state(self) -> Dict[str, Any]:
+        """What else a subclass needs to go on exactly: tensors and plain values, by names of its own."""
+        return {}
+
+    def load_extra_state(self, state: Mapping[str, Any]) -> None:
+        """Take back what :meth:`extra_state` gave.
+
+        Raises:
+            ValueError: it does not fit this run.
+        """
+
     def save(self, epoch: int, current_iter: int) -> None:
         """Save networks, then the training state, so that a state on disk always has its networks.
 
-        ``current_iter`` -1 means the end of training: networks only, named 'latest'.
+        ``current_iter`` -1 means the end of training: networks only, named 'latest'. Only process 0 writes.
+
+        Raises:
+            OSError: naming the file that cannot be written.
         """
         if self.opt['rank'] != 0:
             return
+        state_file = Path(self.opt['path']['training_states']) / f'{current_iter}.state'
+        state_file.unlink(missing_ok=True)  # else a kill in here could leave it with networks that are not its own
         for label in self.trained:
             self.save_weights(label, self.weights_to_save(label), current_iter)
-        if current_iter != -1:
-            state = {
-                'epoch': epoch,
-                'iter': current_iter,
-                'optimizers': [optimizer.state_dict() for optimizer in self.optimizers],
-                'schedulers': [scheduler.state_dict() for scheduler in self.schedulers],
-            }
-            save_checkpoint(state, osp.join(self.opt['path']['training_states'], f'{current_iter}.state'))
+        if current_iter == -1:
+            return
+        state = {
+            'epoch': epoch,
+            'iter': current_iter,
+            'optimizers': [optimizer.state_dict() for optimizer in self.optimizers],
+            'schedulers': [scheduler.state_dict() for scheduler in self.schedulers],
+            'best_metric_results': getattr(self, 'best_metric_results', {}),
+            'extra': self.extra_state(),
+            'run_options': self.opt.get('run_options'),
+            'weights': sorted({osp.basename(weights_path(self.opt, label, current_iter)) for label in self.trained}
+                              | self.needed_weights),
+        }
+        save_checkpoint(state, state_file)
+
+    def check_processes_agree(self) -> None:
+        """Compare the weights of all processes, bit for bit.
+
+        Raises:
+            RuntimeError: in every process, naming those that differ.
+        """
+        if not self.opt['dist']:
+            return
+        digests = [None] * self.opt['world_size']
+        nets = [net for label in self.trained for net in self.weights_to_save(label).values()]
+        torch.distributed.all_gather_object(digests, [digest(net) for net in nets])
+        odd = [rank for rank, each in enumerate(digests) if each != digests[0]]
+        if odd:
+            raise RuntimeError(f'the weights of processes {odd} are not those of process 0, so this run is lost from its '
+                               'last checkpoint on: resume with --auto_resume. Nothing was saved now.')
 
     def save_weights(self, label: str, nets: Mapping[str, nn.Module], current_iter: int) -> None:
         content = {key: {name: value.cpu() for name, value in net.state_dict().items()} for key, net in nets.items()}
         save_checkpoint(content, weights_path(self.opt, label, current_iter))
 
     def resume_training(self, resume_state: Dict[str, Any]) -> None:
-        """Load the networks, optimizers and schedulers of a saved training state."""
+        """Load the networks, optimizers and schedulers of a saved training state.
+
+        Raises:
+            FileNotFoundError, ValueError: networks are missing or broken, or the state is not of such a run.
+        """
         for label in self.trained:
             for key, net in self.weights_to_save(label).items():
                 self.load_network(net, weights_path(self.opt, label, resume_state['iter']), param_key=key)
         super().resume_training(resume_state)
+        if resume_state.get('best_metric_results'):
+            self.best_metric_results = resume_state['best_metric_results']
+        self.load_extra_state(resume_state.get('extra', {}))
 
     # ----- logging -----
 
@@ -168,6 +267,8 @@ class PluginModel(BaseModel):
         losses = OrderedDict((k, v.detach()) for k, v in self.log_dict.items() if torch.is_tensor(v))
         log = OrderedDict(self.reduce_loss_dict(losses)) if losses else OrderedDict()
         log.update((k, v) for k, v in self.log_dict.items() if not torch.is_tensor(v))
+        if self.skipped_steps:
+            log['skipped_steps'] = self.skipped_steps
         return log
 
     # ----- validation -----
@@ -247,6 +348,15 @@ class PluginModel(BaseModel):
 def weights_path(opt: Mapping[str, Any], label: str, current_iter: int) -> str:
     """BasicSR's name for the weights of one network at one iteration; -1 is 'latest'."""
     return osp.join(opt['path']['models'], f'net_{label}_{"latest" if current_iter == -1 else current_iter}.pth')
+
+
+def digest(net: nn.Module) -> str:
+    """A checksum of all weights and buffers: equal for equal bits only."""
+    found = hashlib.blake2b(digest_size=16)
+    for name, value in net.state_dict().items():
+        found.update(name.encode())
+        found.update(value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
+    return found.hexdigest()
 
 
 def to_signed(images: Tensor) -> Tensor:

@@ -1,6 +1,6 @@
 """Stage 2: the progressive, self-conditioned GAN (section III-B)."""
 from collections import OrderedDict
-from typing import Any, Dict, List, Optional
+from typing import Any, Dict, List, Mapping, Optional
 
 import torch
 from basicsr.archs import build_network
@@ -10,7 +10,7 @@ from basicsr.utils.registry import MODEL_REGISTRY
 from torch import Tensor, nn
 
 from ..ops import Growth, GrowthSchedule, bicubic_downsample, bicubic_resize, r1_penalty
-from .plugin_model import Evaluation, PluginModel, to_signed
+from .plugin_model import Evaluation, PluginModel, digest, to_signed
 
 
 @MODEL_REGISTRY.register()
@@ -170,8 +170,7 @@ class SelfCondSRModel(PluginModel):
             # Through the bare, frozen discriminator: its gradients are not wanted and must not be exchanged.
             log['l_g_adv'] = self.cri_gan(_run(self.net_d, fake, growth), True, is_disc=False)
             total = total + log['l_g_adv']
-        total.backward()
-        self.optimizer_g.step()
+        self.step('g', log, total)
         return fake
 
     def _step_discriminator(self, fake: Tensor, real: Tensor, growth: Growth, current_iter: int,
@@ -182,20 +181,29 @@ class SelfCondSRModel(PluginModel):
         regularize = self.r1_reg_weight > 0 and current_iter % self.net_d_reg_every == 0
         signed = to_signed(real).requires_grad_(regularize)  # Eq. 9 is stated for images in [-1, 1]
         prediction = _run(self.train_d, (signed + 1) / 2, growth)
-        log['l_d_real'] = self.cri_gan(prediction, True, is_disc=True)
-        log['l_d_fake'] = self.cri_gan(_run(self.train_d, fake, growth), False, is_disc=True)
-        total = log['l_d_real'] + log['l_d_fake']
+        terms = OrderedDict()
+        terms['l_d_real'] = self.cri_gan(prediction, True, is_disc=True)
+        terms['l_d_fake'] = self.cri_gan(_run(self.train_d, fake, growth), False, is_disc=True)
+        total = terms['l_d_real'] + terms['l_d_fake']
         if regularize:
-            log['l_d_r1'] = self.r1_reg_weight / 2 * r1_penalty(prediction, signed)
-            total = total + self.net_d_reg_every * log['l_d_r1']  # skipped iterations are made up for
-        total.backward()
-        self.optimizer_d.step()
+            terms['l_d_r1'] = self.r1_reg_weight / 2 * r1_penalty(prediction, signed)
+            total = total + self.net_d_reg_every * terms['l_d_r1']  # iterations without it are made up for
+        self.step('d', terms, total)
+        log.update(terms)
 
     def weights_to_save(self, label: str) -> Dict[str, nn.Module]:
         nets = super().weights_to_save(label)
         if label == 'g' and self.ema_decay > 0:
             nets['params_ema'] = self.net_g_ema
         return nets
+
+    def extra_state(self) -> Dict[str, Any]:
+        return {'net_deg': digest(self.net_deg)} if self.supervision == 'pseudo' else {}
+
+    def load_extra_state(self, state: Mapping[str, Any]) -> None:
+        if state.get('net_deg') not in (None, self.extra_state().get('net_deg')):
+            raise ValueError('path.pretrain_network_deg: these are not the weights that this run was trained with so far; '
+                             'give those, or start a new run under another name.')
 
     # ----- validation -----
 

@@ -1,6 +1,7 @@
 """Both stages in one run."""
 from copy import deepcopy
-from typing import Any, Dict, List, Optional
+from os import path as osp
+from typing import Any, Dict, List, Optional, Set
 
 from basicsr.models.base_model import BaseModel
 from basicsr.utils import get_root_logger
@@ -54,6 +55,7 @@ class SelfSRModel(BaseModel):
                 self.stage.save_weights('deg', self.stage.weights_to_save('deg'), self.stage1_iter)
         get_root_logger().info(f'Stage 2: self-conditioned super-resolution, from iteration {self.stage1_iter + 1}.')
         self.stage = SelfCondSRModel(opt, net_deg)
+        self.stage.needed_weights = {osp.basename(weights_path(opt, 'deg', self.stage1_iter))}
 
     def _stage_options(self, name: str) -> Dict[str, Any]:
         opt = deepcopy(self.opt)
@@ -82,6 +84,13 @@ class SelfSRModel(BaseModel):
 
     def save(self, epoch: int, current_iter: int) -> None:
         self.stage.save(epoch, current_iter)
+
+    @property
+    def needed_weights(self) -> Set[str]:
+        return self.stage.needed_weights
+
+    def check_processes_agree(self) -> None:
+        self.stage.check_processes_agree()
 
     def resume_training(self, resume_state: Dict[str, Any]) -> None:
         self.stage = None

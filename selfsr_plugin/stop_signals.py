@@ -1,0 +1,51 @@
+"""Ctrl-C and SIGTERM end a run after its iteration, not in the middle of one."""
+import signal
+import time
+from types import FrameType
+from typing import Any, Optional
+
+import torch
+
+_IMPATIENT_AFTER = 2.0  # seconds; torchrun passes a Ctrl-C on to processes that the terminal has reached already
+
+
+class StopSignals:
+    """While in the ``with`` block, SIGINT and SIGTERM are noted instead of obeyed.
+
+    A second Ctrl-C, two seconds or more after the first, interrupts at once.
+
+    Args:
+        dist: several processes train. They agree on the iteration to stop after, through a gloo group of their own,
+            so that no GPU is waited for.
+    """
+
+    def __init__(self, dist: bool) -> None:
+        self._received = 0
+        self._at = 0.0
+        self._group = torch.distributed.new_group(backend='gloo') if dist else None
+        self._before: 'dict[int, Any]' = {}
+
+    def __enter__(self) -> 'StopSignals':
+        for number in (signal.SIGINT, signal.SIGTERM):
+            self._before[number] = signal.signal(number, self._note)
+        return self
+
+    def __exit__(self, *_: Any) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def _note(self, number: int, _: Optional[FrameType]) -> None:
+        now = time.monotonic()
+        if self._received and number == signal.SIGINT and now - self._at >= _IMPATIENT_AFTER:
+            raise KeyboardInterrupt
+        if not self._received:
+            self._received, self._at = number, now
+
+    def requested(self) -> Optional[signal.Signals]:
+        """The signal that asks the run to stop, the same in every process; None to go on."""
+        number = self._received
+        if self._group is not None:
+            shared = torch.tensor(number)
+            torch.distributed.all_reduce(shared, torch.distributed.ReduceOp.MAX, group=self._group)
+            number = int(shared)
+        return signal.Signals(number) if number else None
