@@ -224,6 +224,10 @@ def _check_stage2(opt: Mapping[str, Any], train: Mapping[str, Any], key: str) ->
             raise UserError(f'{key}.{name}: {train[name]!r} must be a whole number, {least} or more.')
     _check_number(train, 'r1_reg_weight', float('inf'), key)
     _check_number(train, 'ema_decay', 1, key)
+    _check_number(train, 'lq_noise', 256, key)
+    if train.get('lq_noise') and train['supervision'] != 'pseudo':
+        raise UserError(f'{key}.lq_noise: it is added to the LR images of stage 1, and supervision: {train["supervision"]} '
+                        'uses none; leave it out.')
     grow_at = train.get('grow_at') or []
     if not isinstance(grow_at, list) or not all(_is_int(step, 1) for step in grow_at):
         raise UserError(f'{key}.grow_at: {grow_at!r} must be a list of iterations, e.g. [60000], or [].')

@@ -80,13 +80,20 @@ def train(opt: Dict[str, Any], option_file: str) -> Optional[signal.Signals]:
     opt['run_options'] = settings
     model = _build(opt)
     if resume_state:
-        model.resume_training(resume_state)
+        try:
+            model.resume_training(resume_state)
+        except (ValueError, FileNotFoundError) as error:
+            raise UserError(str(error)) from error
         logger.info(f'Resumed after iteration {start_iter}.')
     message_logger = MessageLogger(opt, start_iter, tb_logger)
     freq = {**opt['logger'], **(opt.get('val') or {})}
     collapse = CollapseWatch(opt)
     data_timer, iter_timer, started = AvgTimer(), AvgTimer(), time.monotonic()
     validated, stopped_by = None, None
+    if resume_state and val_loaders and start_iter % freq['val_freq'] == 0:
+        # Checkpoints are saved before the validation of their iteration, which the run may not have come to.
+        _validate(model, val_loaders, start_iter, tb_logger, freq['save_img'])
+        validated = start_iter
 
     with StopSignals(opt['dist']) as signals:
         for current_iter in range(start_iter + 1, total_iter + 1):

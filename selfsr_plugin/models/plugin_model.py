@@ -230,7 +230,7 @@ class PluginModel(BaseModel):
         """Compare the weights of all processes, bit for bit.
 
         Raises:
-            RuntimeError: in every process, naming those that differ.
+            UserError: in every process, naming those that differ.
         """
         if not self.opt['dist']:
             return
@@ -239,8 +239,8 @@ class PluginModel(BaseModel):
         torch.distributed.all_gather_object(digests, [digest(net) for net in nets])
         odd = [rank for rank, each in enumerate(digests) if each != digests[0]]
         if odd:
-            raise RuntimeError(f'the weights of processes {odd} are not those of process 0, so this run is lost from its '
-                               'last checkpoint on: resume with --auto_resume. Nothing was saved now.')
+            raise UserError(f'the weights of processes {odd} are not those of process 0: what came after the last '
+                            'checkpoint cannot be trusted and is not saved; resume with --auto_resume.')
 
     def save_weights(self, label: str, nets: Mapping[str, nn.Module], current_iter: int) -> None:
         content = {key: {name: value.cpu() for name, value in net.state_dict().items()} for key, net in nets.items()}

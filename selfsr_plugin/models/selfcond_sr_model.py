@@ -1,4 +1,5 @@
 """Stage 2: the progressive, self-conditioned GAN (section III-B)."""
+import zlib
 from collections import OrderedDict
 from typing import Any, Dict, List, Mapping, Optional
 
@@ -22,6 +23,9 @@ class SelfCondSRModel(PluginModel):
     - 'paired': batches have 'gt' and 'lq', or 'gt' alone, which is then shrunk with the bicubic kernel; Eq. 8.
     - 'unpaired': 'lq' shows other faces than 'gt'; Eq. 11, the output shrunk again against 'lq'.
     - 'pseudo': LR images are made from 'gt' by the frozen ``network_deg``; Eq. 8. The method of the paper.
+      ``train.lq_noise`` (ours, 0 by default) adds white noise, its standard deviation in grey levels of 255: the
+      degradation network has no random input and cannot imitate a sensor's, which the super-resolution network, having
+      seen none, would sharpen.
 
     Objective (Eq. 10)::
 
@@ -43,7 +47,7 @@ class SelfCondSRModel(PluginModel):
     needs = 'lq'
     train_keys = PluginModel.train_keys | {
         'supervision', 'grow_at', 'fade_iter', 'optim_g', 'optim_d', 'pixel_opt', 'gan_opt', 'r1_reg_weight',
-        'net_d_reg_every', 'ema_decay'
+        'net_d_reg_every', 'ema_decay', 'lq_noise'
     }
     network_labels = frozenset({'g', 'd', 'deg'})
 
@@ -58,6 +62,7 @@ class SelfCondSRModel(PluginModel):
     def _init_training(self, net_deg: Optional[nn.Module]) -> None:
         train_opt = self.opt['train']
         self.supervision = train_opt['supervision']
+        self.lq_noise = train_opt.get('lq_noise', 0)
         self.net_d = self.build_net('d') if 'd' in self.trained else None
         if self.supervision == 'pseudo':
             self.net_deg = self.build_net('deg') if net_deg is None else net_deg
@@ -101,7 +106,7 @@ class SelfCondSRModel(PluginModel):
     def optimize_parameters(self, current_iter: int) -> None:
         growth = self._growth = self.schedule.at(current_iter)
         self._enter_phase(growth)
-        lq = self._training_input()
+        lq = self._training_input(current_iter)
         real = self._real_images(growth)
 
         log: Dict[str, Any] = OrderedDict()
@@ -140,11 +145,24 @@ class SelfCondSRModel(PluginModel):
                                f'{", fading in" if phase[1] else ""}.')
 
     @torch.no_grad()
-    def _training_input(self) -> Tensor:
+    def _training_input(self, current_iter: int) -> Tensor:
         if self.supervision == 'unpaired' or (self.supervision == 'paired' and self.lq is not None):
             return self.lq
         clean = bicubic_downsample(self.gt, self.opt['scale']).clamp(0, 1)
-        return self.net_deg(clean) if self.supervision == 'pseudo' else clean
+        if self.supervision == 'paired':
+            return clean
+        degraded = self.net_deg(clean)
+        if self.lq_noise == 0:
+            return degraded
+        return (degraded + self.lq_noise / 255 * self._white_noise(degraded, current_iter)).clamp(0, 1)
+
+    def _white_noise(self, images: Tensor, current_iter: int) -> Tensor:
+        """N(0, 1) of the shape of ``images``: a function of the seed, the iteration and the place in the batch of all
+        processes, so that resumed and distributed runs draw the same."""
+        generator = torch.Generator().manual_seed(zlib.crc32(f'{self.opt["manual_seed"]} lq_noise {current_iter}'.encode()))
+        count, first = len(images), self.opt['rank'] * len(images)
+        noise = torch.randn(self.opt['world_size'] * count, *images.shape[1:], generator=generator, dtype=torch.float32)
+        return noise[first:first + count].to(images)
 
     @torch.no_grad()
     def _real_images(self, growth: Growth) -> Tensor:
@@ -198,10 +216,16 @@ class SelfCondSRModel(PluginModel):
         return nets
 
     def extra_state(self) -> Dict[str, Any]:
-        return {'net_deg': digest(self.net_deg)} if self.supervision == 'pseudo' else {}
+        """Where training stands, for validation, and a checksum of the degradation network, which is not trained."""
+        state: Dict[str, Any] = {'growth': list(self._growth)}
+        if self.supervision == 'pseudo':
+            state['net_deg'] = digest(self.net_deg)
+        return state
 
     def load_extra_state(self, state: Mapping[str, Any]) -> None:
-        if state.get('net_deg') not in (None, self.extra_state().get('net_deg')):
+        if 'growth' in state:
+            self._growth = Growth(*state['growth'])
+        if self.supervision == 'pseudo' and state.get('net_deg', digest(self.net_deg)) != digest(self.net_deg):
             raise ValueError('path.pretrain_network_deg: these are not the weights that this run was trained with so far; '
                              'give those, or start a new run under another name.')
 
