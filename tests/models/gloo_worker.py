@@ -28,7 +28,7 @@ CASES = {
     'stage1': (stage1_options, True),
     'paired': (lambda folder: stage2_options(folder, **GROWTH), True),
     'unpaired': (lambda folder: stage2_options(folder, supervision='unpaired', **GROWTH), True),
-    'pseudo': (lambda folder: stage2_options(folder, supervision='pseudo', **GROWTH), True),
+    'pseudo': (lambda folder: stage2_options(folder, supervision='pseudo', lq_noise=3.0, **GROWTH), True),
     'both': (_both, True),
     'stage1_float32': (stage1_options, False),
     'pseudo_float32': (lambda folder: stage2_options(folder, supervision='pseudo', **GROWTH), False),

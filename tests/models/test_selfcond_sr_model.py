@@ -507,3 +507,21 @@ def test_default_training_options_are_complete(tmp_path):
     model = train(start(options(tmp_path, 'SelfCondSRModel', ('g', 'd'), settings)), [1])
     log = model.get_current_log()
     assert log['level'] == 2 and 'l_d_r1' not in log and not hasattr(model, 'net_g_ema')
+
+
+def test_noise_on_the_pseudo_pairs(tmp_path):
+    """Standard deviation as stated, another draw in every iteration, the same when it is asked for again."""
+    model = start(stage2_options(tmp_path, supervision='pseudo', lq_noise=8.0), seed_heads=False)
+    grey = torch.full((16, 3, 64, 64), 0.5)  # the untrained degradation network gives it back
+
+    def drawn(iteration):
+        model.feed_data(dict(gt=grey))
+        return model._training_input(iteration) * 255 - 127.5
+
+    first = drawn(1)
+    assert first.std().item() == pytest.approx(8.0, rel=0.03) and abs(first.mean().item()) < 0.3
+    assert not torch.equal(first, drawn(2)) and torch.equal(first, drawn(1))
+    channels = first.transpose(0, 1).flatten(1)
+    assert torch.corrcoef(channels).triu(1).abs().max() < 0.05
+    model.lq_noise = 0
+    assert drawn(1).abs().max() < 1e-4
