@@ -97,10 +97,10 @@ class SeededDataset(Dataset):
 
 
 def _init_worker(_: int) -> None:
-    # A Ctrl-C, and the signal of a scheduler that ends a job, reach the workers too; the process that trains decides
-    # when it needs no more data. Workers end by themselves when that process is gone.
+    # The terminal sends a Ctrl-C to the workers too; the process that trains decides when it needs no more data.
+    # SIGTERM ends them, also where that process has a handler of its own, which a fork would hand down.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
     cv2.setNumThreads(0)  # workers share the cores among themselves; torch limits its own threads in workers already
 
 
