@@ -16,6 +16,7 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import default_collate
 from tqdm import tqdm
 
+from ..metrics import needs_ground_truth
 from .checkpoint import load_checkpoint, save_checkpoint
 from .lr_scheduler import LinearDecayLR
 
@@ -23,8 +24,8 @@ from .lr_scheduler import LinearDecayLR
 class Evaluation(NamedTuple):
     """One validated image: what is drawn, what BasicSR's metrics see, and figures the model has itself.
 
-    ``image`` is (H, W, 3) uint8 BGR; ``metric_data`` has BasicSR's keys 'img' and 'img2', or is None without ground
-    truth; ``values`` are averaged over the data set and logged.
+    ``image`` is (H, W, 3) uint8 BGR; ``metric_data`` has BasicSR's keys 'img' and, where there is ground truth, 'img2',
+    or is None for an image that is no restored one; ``values`` are averaged over the data set and logged.
     """
     image: np.ndarray
     metric_data: Optional[Dict[str, np.ndarray]]
@@ -180,7 +181,7 @@ class PluginModel(BaseModel):
         """Validate a data set, each process its share; the averages are over the whole set.
 
         Images are written where BasicSR writes them. Metrics that need ground truth are left out for a data set
-        that has none.
+        that has none. What a metric of whole sets returns (``metrics.frechet``) adds and divides like a number.
         """
         dataset, name = dataloader.dataset, dataloader.dataset.opt['name']
         logger = get_root_logger()
@@ -190,8 +191,9 @@ class PluginModel(BaseModel):
                         f'data set has {", ".join(sorted(sample_keys & {"gt", "lq"}))}.')
             return
         val_opt = self.opt['val']
-        metrics = (val_opt.get('metrics') or {}) if {'gt', 'lq'} <= sample_keys else {}
-        sums: Dict[str, float] = {}
+        metrics = {metric: settings for metric, settings in (val_opt.get('metrics') or {}).items()
+                   if 'gt' in sample_keys or not needs_ground_truth(settings['type'])}
+        sums: Dict[str, Any] = {}
         shares = range(self.opt['rank'], len(dataset), self.opt['world_size'])
         for index in tqdm(shares, unit='image', disable=not val_opt.get('pbar') or self.opt['rank'] != 0):
             data = default_collate([dataset[index]])
@@ -202,8 +204,7 @@ class PluginModel(BaseModel):
             if result.metric_data is not None:
                 for metric, settings in metrics.items():
                     values[metric] = calculate_metric(dict(result.metric_data), deepcopy(settings))
-            for key, value in values.items():
-                sums[key] = sums.get(key, 0.0) + float(value)
+            _add(sums, values)
         averages = self._average_over_processes(sums, len(dataset))
         if averages and self.opt['rank'] == 0:
             self._report(averages, name, current_iter, tb_logger, metrics)
@@ -217,15 +218,14 @@ class PluginModel(BaseModel):
         suffix = self.opt['val'].get('suffix') or self.opt['name']
         return osp.join(root, dataset_name, f'{image_name}_{suffix}.png')
 
-    def _average_over_processes(self, sums: Dict[str, float], count: int) -> Dict[str, float]:
+    def _average_over_processes(self, sums: Dict[str, Any], count: int) -> Dict[str, float]:
         if self.opt['dist']:
-            gathered: List[Optional[Dict[str, float]]] = [None] * self.opt['world_size']
+            gathered: List[Optional[Dict[str, Any]]] = [None] * self.opt['world_size']
             torch.distributed.all_gather_object(gathered, sums)
             sums = {}
             for share in gathered:
-                for key, value in share.items():
-                    sums[key] = sums.get(key, 0.0) + value
-        return {key: value / count for key, value in sums.items()}
+                _add(sums, share)
+        return {key: float(value / count) for key, value in sums.items()}
 
     def _report(self, averages: Dict[str, float], dataset_name: str, current_iter: 'int | str', tb_logger: Any,
                 metrics: Mapping[str, Any]) -> None:
@@ -242,6 +242,13 @@ class PluginModel(BaseModel):
             if tb_logger:
                 tb_logger.add_scalar(f'metrics/{dataset_name}/{key}', value, current_iter)
         get_root_logger().info('\n'.join(lines) + '\n')
+
+
+def _add(sums: Dict[str, Any], values: Mapping[str, Any]) -> None:
+    for key, value in values.items():
+        total = sums.get(key, 0.0)
+        total += value
+        sums[key] = total
 
 
 def weights_path(opt: Mapping[str, Any], label: str, current_iter: int) -> str:
