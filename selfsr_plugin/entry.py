@@ -17,7 +17,7 @@ from basicsr.utils.registry import MODEL_REGISTRY
 
 from .basicsr_compat.distributed import init_distributed
 from .errors import UserError
-from .metrics import check_metric_on
+from .metrics import check_set_size
 from .option_check import check_options
 from .options import apply_overrides, complete_options, read_option_file, results_root, uses_plugin
 
@@ -97,18 +97,12 @@ def build_datasets(opt: Dict[str, Any], phase: str) -> List[Tuple[str, Any]]:
         try:
             dataset = build_dataset(settings)
             if phase != 'train':
-                _check_metrics(opt, dataset)
+                for metric in ((opt.get('val') or {}).get('metrics') or {}).values():
+                    check_set_size(metric, len(dataset))
             built.append((key, dataset))
         except (ValueError, OSError) as error:
             raise UserError(f'datasets.{key}: {error}') from error
     return built
-
-
-def _check_metrics(opt: Dict[str, Any], dataset: Any) -> None:
-    metrics = (opt.get('val') or {}).get('metrics') or {}
-    has_truth = bool(metrics) and 'gt' in dataset[0]
-    for settings in metrics.values():
-        check_metric_on(settings, len(dataset), has_truth)
 
 
 @contextlib.contextmanager

@@ -27,23 +27,16 @@ def check_metric(settings: Mapping[str, Any]) -> None:
         check_reference(SET_METRICS[metric], settings['reference'])
 
 
-def check_metric_on(settings: Mapping[str, Any], num_image: int, has_truth: bool) -> None:
-    """Check that a data set has what a section of ``val.metrics`` needs.
-
-    Raises:
-        ValueError: a set-level metric on one image, or without anything to compare with.
-    """
-    if settings['type'] not in SET_METRICS:
-        return
-    if num_image < 2:
+def check_set_size(settings: Mapping[str, Any], num_image: int) -> None:
+    """Check that a data set is large enough for a section of ``val.metrics``; ValueError if not."""
+    if settings['type'] in SET_METRICS and num_image < 2:
         raise ValueError(f'{settings["type"]} compares sets of images, and this data set has one: leave the metric out '
                          'or give more images.')
-    if not has_truth and settings.get('reference') is None:
-        raise ValueError(f"{settings['type']}: this data set has no ground truth, so the metric needs 'reference': a "
-                         'folder, an LMDB or an .npz statistics file.')
 
 
-def needs_ground_truth(metric: str) -> bool:
-    """Whether a metric of the registry cannot be computed from the restored image alone."""
-    parameter = inspect.signature(METRIC_REGISTRY.get(metric)).parameters.get('img2')
+def needs_ground_truth(settings: Mapping[str, Any]) -> bool:
+    """Whether a section of ``val.metrics`` cannot be computed from restored images alone."""
+    if settings['type'] in SET_METRICS:
+        return settings.get('reference') is None
+    parameter = inspect.signature(METRIC_REGISTRY.get(settings['type'])).parameters.get('img2')
     return parameter is not None and parameter.default is parameter.empty

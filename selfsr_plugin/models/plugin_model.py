@@ -192,7 +192,7 @@ class PluginModel(BaseModel):
             return
         val_opt = self.opt['val']
         metrics = {metric: settings for metric, settings in (val_opt.get('metrics') or {}).items()
-                   if 'gt' in sample_keys or not needs_ground_truth(settings['type'])}
+                   if 'gt' in sample_keys or not needs_ground_truth(settings)}
         sums: Dict[str, Any] = {}
         shares = range(self.opt['rank'], len(dataset), self.opt['world_size'])
         for index in tqdm(shares, unit='image', disable=not val_opt.get('pbar') or self.opt['rank'] != 0):
