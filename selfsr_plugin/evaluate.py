@@ -1,6 +1,6 @@
-"""Score a folder of restored images, of whatever method: ``python -m selfsr_plugin.evaluate --restored DIR --reference DIR``.
+"""Score a folder of restored images, of whatever method.
 
-The metrics are those of option files. Images are paired by name; nothing is paired by order.
+``python -m selfsr_plugin.evaluate --restored DIR --reference DIR``. The metrics are those of option files. Images are paired by name; nothing is paired by order.
 """
 import argparse
 import csv
@@ -47,15 +47,15 @@ def parse(argv: Optional[Sequence[str]]) -> argparse.Namespace:
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('--restored', required=True, metavar='DIR', help='folder of images, or LMDB')
     parser.add_argument('--reference', required=True, metavar='DIR',
-                        help='folder or LMDB with the ground truth; for fid and frechet_alex alone also any other set of '
-                        'images, or an .npz statistics file')
+                        help='folder or LMDB with the ground truth; for fid and frechet_alex alone also any other set '
+                        'of images, or an .npz statistics file')
     parser.add_argument('--metrics', nargs='+', choices=[*PAIR_METRICS, *SETS], metavar='NAME',
-                        help=f'any of {" ".join([*PAIR_METRICS, *SETS])}; by default {" ".join(DEFAULT)}, less those whose '
-                        'weights are missing')
+                        help=f'any of {" ".join([*PAIR_METRICS, *SETS])}; by default {" ".join(DEFAULT)}, less those '
+                        'whose weights are missing')
     parser.add_argument('--weights', nargs='+', default=[], metavar='NAME=FILE',
                         help='weights of lpips, identity, fid or frechet_alex; the usual caches by default')
-    parser.add_argument('--suffix', default='', help="end of the restored names: BasicSR writes <name>_<suffix>.png, so "
-                        "that '_test_selfsr_real' is given here")
+    parser.add_argument('--suffix', default='', help="end of the restored names: BasicSR writes <name>_<suffix>.png, "
+                        "so that '_test_selfsr_real' is given here")
     parser.add_argument('--output', type=Path, metavar='DIR',
                         help='scores.json, summary.csv and per_image.csv go there; default: <restored>_scores')
     parser.add_argument('--save-statistics', action='store_true',
@@ -85,15 +85,15 @@ def run(args: argparse.Namespace) -> None:
     paired = [name for name in chosen if name in PAIR_METRICS]
     if is_statistics_file(args.reference):
         if args.metrics and paired:
-            raise UserError(f'{args.reference} holds statistics of a set, and {", ".join(paired)} compare image by image: '
-                            'give the folder with the ground truth, or only the metrics fid and frechet_alex.')
+            raise UserError(f'{args.reference} holds statistics of a set, and {", ".join(paired)} compare image by '
+                            'image: give the folder with the ground truth, or only the metrics fid and frechet_alex.')
         not_run.update({name: 'it compares image by image, and the reference is a statistics file' for name in paired})
         paired, pairs = [], []
     else:
         reference = open_image_source(args.reference)
         pairs = pair(restored, reference, args.suffix) if paired else []
     if args.save_statistics and not set(SETS) & set(chosen):
-        raise UserError(f'--save-statistics: none of {", ".join(SETS)} is run, so that there are no statistics to save.')
+        raise UserError(f'--save-statistics: none of {", ".join(SETS)} is run, so there are no statistics to save.')
     output.mkdir(parents=True, exist_ok=True)  # before the work, not after
     rows = score_pairs(restored, reference, pairs, paired, weights) if paired else {}
     summary = {name: summarise([row[name] for row in rows.values()]) for name in paired}
@@ -156,8 +156,8 @@ def pair(restored: ImageSource, reference: ImageSource, suffix: str) -> List[Tup
     """
     without = [name for name in restored.names if not name.endswith(suffix)]
     if without:
-        raise UserError(f'--suffix {suffix}: {len(without)} of {len(restored)} names in {restored.root} do not end with '
-                        f'it: {", ".join(without)}.')
+        raise UserError(f'--suffix {suffix}: {len(without)} of {len(restored)} names in {restored.root} do not end '
+                        f'with it: {", ".join(without)}.')
     here = {name[:len(name) - len(suffix)]: index for index, name in enumerate(restored.names)}
     there = {name: index for index, name in enumerate(reference.names)}
     extra, missing = sorted(here.keys() - there), sorted(there.keys() - here)
@@ -167,7 +167,8 @@ def pair(restored: ImageSource, reference: ImageSource, suffix: str) -> List[Tup
             parts.append(f'{len(missing)} of {len(there)} images of {reference.root} are missing in {restored.root} '
                          f'({", ".join(missing)})')
         if extra:
-            parts.append(f'{len(extra)} of {len(here)} images of {restored.root} have no reference ({", ".join(extra)})')
+            parts.append(f'{len(extra)} of {len(here)} images of {restored.root} have no reference '
+                         f'({", ".join(extra)})')
         hint = _guess_suffix(extra, missing, suffix)
         raise UserError(f'{" and ".join(parts)}: pairs need equal names without extension{hint}. Sets of other '
                         'images can be compared by --metrics fid or frechet_alex.')
@@ -220,7 +221,8 @@ def score_set(network: FeatureNetwork, restored: ImageSource, reference: str,
 def write(results: Results, not_run: Dict[str, str], args: argparse.Namespace, output: Path) -> None:
     """scores.json with everything; summary.csv and per_image.csv for spreadsheets."""
     content = dict(restored=args.restored, reference=args.reference, suffix=args.suffix, date=get_time_str(),
-                   selfsr_plugin=selfsr_plugin.__version__, metrics=results.summary, not_run=not_run, images=results.rows)
+                   selfsr_plugin=selfsr_plugin.__version__, metrics=results.summary, not_run=not_run,
+                   images=results.rows)
     (output / 'scores.json').write_text(json.dumps(_finite(content), indent=2) + '\n', encoding='utf-8')
     with open(output / 'summary.csv', 'w', newline='', encoding='utf-8') as file:
         writer = csv.writer(file)

@@ -79,8 +79,8 @@ def compare(net: nn.Module, path: Path, shapes: Sequence[Tuple[int, int, int]] =
             expected = net(lq)
         found = torch.from_numpy(session.run(None, {'lq': lq.numpy()})[0])
         if found.shape != expected.shape:
-            raise UserError(f'{path} gives images of {tuple(found.shape)} where torch gives {tuple(expected.shape)}: do '
-                            'not use it.')
+            raise UserError(f'{path} gives images of {tuple(found.shape)} where torch gives {tuple(expected.shape)}: '
+                            'do not use it.')
         worst = max(worst, (found - expected).abs().max().item())
     if not worst < TOLERANCE:
         raise UserError(f'{path} differs from torch by {worst:.1e}, more than {TOLERANCE:g}: do not use it.')

@@ -48,7 +48,8 @@ def _select(content: Any, path: Union[str, Path], key: Optional[str]) -> Dict[st
     if key is None and found:
         key = found[0]
     if key is not None and key not in found:
-        raise UserError(f"{path} has no weights under the key '{key}'" + (f'; it has {", ".join(found)}.' if found else '.'))
+        has = f'; it has {", ".join(found)}.' if found else '.'
+        raise UserError(f"{path} has no weights under the key '{key}'{has}")
     weights = content if key is None else content[key]
     if not isinstance(weights, Mapping) or not weights or not all(torch.is_tensor(value) for value in weights.values()):
         raise UserError(f"{path} holds no weights of a network: give a net_*.pth from a run's models folder.")

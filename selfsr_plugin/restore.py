@@ -1,4 +1,7 @@
-"""Super-resolve a folder or an LMDB of LR faces: ``python -m selfsr_plugin.restore --input DIR --output DIR --model FILE``."""
+"""Super-resolve a folder or an LMDB of LR faces.
+
+``python -m selfsr_plugin.restore --input DIR --output DIR --model FILE``
+"""
 import argparse
 from pathlib import Path
 from typing import Iterator, List, Optional, Sequence, Tuple
@@ -56,11 +59,12 @@ def run(args: argparse.Namespace) -> None:
         raise UserError(f'--device {args.device} cannot be used here: {str(error).splitlines()[0]}') from error
     net = selfsr_plugin.load(args.model, args.key)
     if not isinstance(net, SelfCondSRNet):
-        raise UserError(f'{args.model} holds a {type(net).__name__}; to restore faces a SelfCondSRNet is needed, net_g_*.pth.')
+        raise UserError(f'{args.model} holds a {type(net).__name__}; to restore faces a SelfCondSRNet is needed, '
+                        'net_g_*.pth.')
     net.to(device)
     faces = FaceImages(dict(dataroot_lq=args.input, phase='test'), 'dataroot_lq', args.lq_size)
     if args.output.resolve() == Path(args.input).expanduser().resolve():
-        raise UserError(f'--output {args.output} is the input folder, whose images would be replaced: give another one.')
+        raise UserError(f'--output {args.output} is the input folder, whose images would be replaced: give another.')
     args.output.mkdir(parents=True, exist_ok=True)
     with torch.no_grad(), tqdm(total=len(faces), unit='image') as progress:
         for names, batch in batches(faces, args.batch):

@@ -64,7 +64,7 @@ def test_bare_weights_and_those_of_a_wrapped_network(tmp_path):
 def test_files_that_hold_no_network_of_ours(tmp_path):
     from basicsr.archs.rrdbnet_arch import RRDBNet
     save(tmp_path / 'rrdb.pth', params=RRDBNet(3, 3, 4, 8, 1, 8))
-    with pytest.raises(UserError, match=r'rrdb\.pth holds the weights of none of this package.s networks \(.*SelfCondSRNet'):
+    with pytest.raises(UserError, match=r'rrdb\.pth holds the weights of none of this package.s networks \(.*SelfCond'):
         selfsr_plugin.load(tmp_path / 'rrdb.pth')
     weights = make().state_dict()
     del weights['levels.1.blocks.1.conv2.bias']

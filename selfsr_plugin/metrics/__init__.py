@@ -6,6 +6,6 @@ from .lpips_metric import calculate_lpips
 from .requirements import check_metric, check_set_size, needs_ground_truth
 
 __all__ = [
-    'calculate_fid', 'calculate_frechet_alex', 'calculate_identity', 'calculate_lpips', 'check_metric', 'check_set_size',
-    'needs_ground_truth'
+    'calculate_fid', 'calculate_frechet_alex', 'calculate_identity', 'calculate_lpips', 'check_metric',
+    'check_set_size', 'needs_ground_truth'
 ]

@@ -66,7 +66,8 @@ def _load(network: FeatureNetwork, path: Path, device: str) -> nn.Module:
 
 
 @torch.no_grad()
-def extract_features(network: FeatureNetwork, images: Sequence[np.ndarray], weights: Optional[str] = None) -> np.ndarray:
+def extract_features(network: FeatureNetwork, images: Sequence[np.ndarray],
+                     weights: Optional[str] = None) -> np.ndarray:
     """Features (N, D) of images of one size, (H, W, 3) uint8, BGR; on the GPU if there is one.
 
     Raises:
@@ -141,8 +142,8 @@ def score(network: FeatureNetwork, restored: FeatureStatistics, reference: Featu
 def small_sample_warning(network: FeatureNetwork, *counts: Optional[int]) -> str:
     """What to say of a figure from fewer images than features, or ''."""
     if any(count is not None and count < network.dimension for count in counts):
-        return (f'{network.metric} is biased upwards with few images: N = {" and ".join(map(_said, counts))} is below the '
-                f'{network.dimension} features, so compare only figures of the same N.')
+        return (f'{network.metric} is biased upwards with few images: N = {" and ".join(map(_said, counts))} is below '
+                f'the {network.dimension} features, so compare only figures of the same N.')
     return ''
 
 
@@ -200,5 +201,5 @@ class FrechetSum:
         return score(self.network, self.restored, truth)
 
     def __float__(self) -> float:
-        raise UserError(f'{self.network.metric} compares sets of images and has no value for a single one: ask for it in '
-                        "val.metrics of an image model, or use python -m selfsr_plugin.evaluate.")
+        raise UserError(f'{self.network.metric} compares sets of images and has no value for a single one: ask for it '
+                        'in val.metrics of an image model, or use python -m selfsr_plugin.evaluate.')

@@ -43,7 +43,8 @@ def faces() -> SimpleNamespace:
     hr = [cv2.imread(str(path)) for path in sorted((DEMO / 'test_hr').glob('*.png'))[:8]]
     hr = [cv2.resize(image, (64, 64), interpolation=cv2.INTER_AREA) for image in hr]
     small = [cv2.resize(image, (16, 16), interpolation=cv2.INTER_AREA) for image in hr]
-    return SimpleNamespace(hr=hr, blurred=[cv2.resize(image, (64, 64), interpolation=cv2.INTER_CUBIC) for image in small])
+    blurred = [cv2.resize(image, (64, 64), interpolation=cv2.INTER_CUBIC) for image in small]
+    return SimpleNamespace(hr=hr, blurred=blurred)
 
 
 def write_images(folder: Path, images, suffix: str = '') -> str:

@@ -52,7 +52,8 @@ def test_fid_of_a_set(inception_file, faces):
 
 def test_missing_weights_are_named_with_their_source(tmp_path, faces):
     with pytest.raises(FileNotFoundError, match='there is no file .*none.pth: download https://github.com/mseitzer/'
-                       r"pytorch-fid/.*/pt_inception-2015-12-05-6726825d.pth .* put it there, or give its path as 'weights'"):
+                       r"pytorch-fid/.*/pt_inception-2015-12-05-6726825d.pth .* put it there, or give its path as "
+                       "'weights'"):
         calculate_fid(faces.hr[0], faces.hr[1], weights=str(tmp_path / 'none.pth'))
 
 

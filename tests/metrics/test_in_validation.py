@@ -51,7 +51,8 @@ def test_the_figures_are_those_of_the_restored_images(alone, alexnet_file, refer
 
 def test_without_ground_truth_only_what_can_be_computed_is(alone):
     assert {name for name in alone if '/without/' in name} == {'metrics/without/set'}
-    assert {name for name in alone if '/with/' in name} == {f'metrics/with/{name}' for name in ('psnr', 'paired', 'set')}
+    expected = {f'metrics/with/{name}' for name in ('psnr', 'paired', 'set')}
+    assert {name for name in alone if '/with/' in name} == expected
 
 
 def test_two_processes_give_the_figures_of_one(alone, alexnet_file, reference, tmp_path):
@@ -104,3 +105,21 @@ def test_a_statistics_file_of_other_dimensions_is_refused(inception_file, alexne
     statistics(faces.hr, alexnet_file).save(tmp_path / 'alex.npz')
     message = check(type='calculate_fid', weights=inception_file, reference=str(tmp_path / 'alex.npz'))
     assert 'alex.npz holds statistics of shapes (256,)' in message and '2048' in message
+
+
+def test_an_option_file_that_asks_for_a_set_metric_on_one_image(alexnet_file, write, faces, tmp_path, monkeypatch,
+                                                                capsys):
+    import yaml
+
+    from selfsr_plugin import test as test_entry
+    monkeypatch.chdir(tmp_path)
+    opt = read_option_file(str(ROOT / 'options/test_selfsr_demo.yml'))
+    opt['datasets']['test'].update(dataroot_gt=write(tmp_path / 'one', faces.hr[:1]), dataroot_lq=None)
+    opt['path']['pretrain_network_g'] = alexnet_file  # any file: the images are looked at first
+    opt['val']['metrics'] = dict(mine=dict(type='calculate_frechet_alex', weights=alexnet_file))
+    (tmp_path / 'options.yml').write_text(yaml.safe_dump(opt))
+    with pytest.raises(SystemExit) as caught:
+        test_entry.main(['-opt', 'options.yml'])
+    assert caught.value.code == 1
+    assert 'error: datasets.test: calculate_frechet_alex compares sets of images' in capsys.readouterr().err
+    assert not (tmp_path / 'results').exists()

@@ -5,7 +5,6 @@ Its own process, so that the ranks can be forked without what the tests have loa
 import datetime
 import multiprocessing
 import sys
-from pathlib import Path
 from typing import Any, Dict
 
 import torch
