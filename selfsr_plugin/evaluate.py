@@ -1,6 +1,7 @@
 """Score a folder of restored images, of whatever method.
 
-``python -m selfsr_plugin.evaluate --restored DIR --reference DIR``. The metrics are those of option files. Images are paired by name; nothing is paired by order.
+``python -m selfsr_plugin.evaluate --restored DIR --reference DIR``. The metrics are those of option files. Images are
+paired by name; nothing is paired by order.
 """
 import argparse
 import csv

@@ -155,7 +155,8 @@ def test_weights_and_statistics_of_another_kind(folders, alexnet, capsys):
     message = refused(capsys, '--metrics', 'fid', '--weights', f'fid={alexnet}')
     assert f'{alexnet} does not hold the FID Inception network' in message
     np.savez('other.npz', mu=np.zeros(64), sigma=np.eye(64))
-    message = refused(capsys, '--metrics', 'frechet_alex', '--weights', f'frechet_alex={alexnet}', reference='other.npz')
+    arguments = ('--metrics', 'frechet_alex', '--weights', f'frechet_alex={alexnet}')
+    message = refused(capsys, *arguments, reference='other.npz')
     assert 'other.npz holds statistics of shapes (64,) and (64, 64)' in message
 
 

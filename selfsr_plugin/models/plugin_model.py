@@ -191,8 +191,12 @@ class PluginModel(BaseModel):
                         f'data set has {", ".join(sorted(sample_keys & {"gt", "lq"}))}.')
             return
         val_opt = self.opt['val']
-        metrics = {metric: settings for metric, settings in (val_opt.get('metrics') or {}).items()
+        asked = val_opt.get('metrics') or {}
+        metrics = {metric: settings for metric, settings in asked.items()
                    if 'gt' in sample_keys or not needs_ground_truth(settings)}
+        if len(metrics) < len(asked):
+            logger.info(f'{name} has no ground truth, without which there is no '
+                        f'{", ".join(sorted(asked.keys() - metrics))}.')
         sums: Dict[str, Any] = {}
         shares = range(self.opt['rank'], len(dataset), self.opt['world_size'])
         for index in tqdm(shares, unit='image', disable=not val_opt.get('pbar') or self.opt['rank'] != 0):
