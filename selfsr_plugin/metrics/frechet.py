@@ -83,7 +83,8 @@ def source_statistics(network: FeatureNetwork, source: ImageSource, weights: Opt
     """Statistics of a folder or LMDB, in batches of images of one size, with a progress bar."""
     statistics = FeatureStatistics(network.dimension)
     batch: List[np.ndarray] = []
-    for index in tqdm(range(len(source)), unit='image', desc=f'{network.metric} of {source.root}', leave=False):
+    for index in tqdm(range(len(source)), unit='image', desc=f'{network.metric} of {source.root}', leave=False,
+                      disable=None):
         image = source.read(index)[..., ::-1]
         if batch and (len(batch) == _BATCH or image.shape != batch[0].shape):
             statistics.update(extract_features(network, batch, weights))
