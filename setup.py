@@ -60,6 +60,7 @@ class Build(build):
 
 
 METRICS = ['lpips']
+ONNX = ['onnx', 'onnxruntime', 'onnxscript']
 
 setup(
     name='selfsr_plugin',
@@ -87,7 +88,9 @@ setup(
     ],
     extras_require={
         'metrics': METRICS,
-        'test': [*METRICS, 'hypothesis', 'pytest', 'setuptools>=64'],  # setuptools: the tests build wheels
+        'onnx': ONNX,
+        # setuptools: the tests build wheels; torch-fidelity: FID is compared with it
+        'test': [*METRICS, *ONNX, 'hypothesis', 'pytest', 'setuptools>=64', 'torch-fidelity'],
     },
     cmdclass={'build': Build, 'build_autoload': BuildAutoload},
     zip_safe=False,

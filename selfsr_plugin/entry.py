@@ -17,6 +17,7 @@ from basicsr.utils.registry import MODEL_REGISTRY
 
 from .basicsr_compat.distributed import init_distributed
 from .errors import UserError
+from .metrics import check_set_size
 from .option_check import check_options
 from .options import apply_overrides, complete_options, read_option_file, results_root, uses_plugin
 
@@ -111,7 +112,11 @@ def build_datasets(opt: Dict[str, Any], phase: str) -> List[Tuple[str, Any]]:
         if settings['phase'] != phase:
             continue
         try:
-            built.append((key, build_dataset(settings)))
+            dataset = build_dataset(settings)
+            if phase != 'train':
+                for metric in ((opt.get('val') or {}).get('metrics') or {}).values():
+                    check_set_size(metric, len(dataset))
+            built.append((key, dataset))
         except (ValueError, OSError) as error:
             raise UserError(f'datasets.{key}: {error}') from error
     return built

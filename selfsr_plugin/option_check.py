@@ -15,6 +15,7 @@ from basicsr.models import lr_scheduler
 from basicsr.utils.registry import ARCH_REGISTRY, DATASET_REGISTRY, LOSS_REGISTRY, METRIC_REGISTRY, MODEL_REGISTRY
 
 from .errors import UserError
+from .metrics import check_metric
 from .ops import GrowthSchedule
 
 TOP_KEYS = {'name', 'model_type', 'scale', 'num_gpu', 'manual_seed', 'datasets', 'path', 'train', 'val', 'logger',
@@ -124,6 +125,10 @@ def _check_val(val: Any, datasets: Mapping[str, Any], is_train: bool) -> None:
     _is_section(metrics, 'val.metrics')
     for name, settings in metrics.items():
         _check_component(settings, METRIC_REGISTRY, f'val.metrics.{name}', extra={'better'})
+        try:
+            check_metric(settings)
+        except (OSError, ValueError) as error:
+            raise UserError(f'val.metrics.{name}: {error}') from error
 
 
 def _check_logger(logger: Any) -> None:

@@ -191,7 +191,10 @@ def _save(model: Any, epoch: int, current_iter: int, opt: Dict[str, Any]) -> Non
 
 def _validate(model: Any, loaders: List[DataLoader], current_iter: int, tb_logger: Any, save_img: bool) -> None:
     for loader in loaders:
-        model.validation(loader, current_iter, tb_logger, save_img)
+        try:
+            model.validation(loader, current_iter, tb_logger, save_img)
+        except (ValueError, OSError) as error:  # an image that cannot be read, or not be written
+            raise UserError(f'validation of {loader.dataset.opt["name"]} at iteration {current_iter}: {error}') from error
 
 
 if __name__ == '__main__':

@@ -1,4 +1,11 @@
 """Metrics that BasicSR lacks. Importing this package registers them in METRIC_REGISTRY."""
+from .fid_metric import calculate_fid
+from .frechet_alex_metric import calculate_frechet_alex
+from .identity_metric import calculate_identity
 from .lpips_metric import calculate_lpips
+from .requirements import check_metric, check_set_size, needs_ground_truth
 
-__all__ = ['calculate_lpips']
+__all__ = [
+    'calculate_fid', 'calculate_frechet_alex', 'calculate_identity', 'calculate_lpips', 'check_metric',
+    'check_set_size', 'needs_ground_truth'
+]

@@ -12,21 +12,8 @@ from basicsr.utils import img2tensor
 from basicsr.utils.registry import METRIC_REGISTRY
 from torch import nn
 
-ALEXNET_FILE = 'alexnet-owt-7be5be79.pth'  # torchvision's ImageNet weights, where torch.hub keeps them
-
-
-def find_alexnet_weights(weights: Optional[str] = None) -> Path:
-    """The file with AlexNet's convolutions: the one named, or torchvision's in torch.hub's cache.
-
-    Raises:
-        FileNotFoundError: saying which file is needed and where to put it.
-    """
-    path = Path(weights).expanduser() if weights else Path(torch.hub.get_dir()) / 'checkpoints' / ALEXNET_FILE
-    if not path.is_file():
-        raise FileNotFoundError(
-            f"LPIPS needs torchvision's AlexNet weights and there is no file {path}: put {ALEXNET_FILE} there "
-            "(torchvision.models.alexnet(weights='IMAGENET1K_V1') downloads it), or give its path as 'weights'.")
-    return path
+from .alexnet import load_alexnet
+from .weights import ALEXNET, find_weights
 
 
 @lru_cache(maxsize=2)
@@ -38,14 +25,10 @@ def _load_lpips(path: Path, device: str) -> nn.Module:
     with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
         warnings.simplefilter('ignore')  # it asks torchvision for an untrained network in an outdated way, and prints
         model = lpips.LPIPS(net='alex', pnet_rand=True)
-    weights = torch.load(path, map_location='cpu', weights_only=True)
-    try:
-        for stage in ('slice1', 'slice2', 'slice3', 'slice4', 'slice5'):
-            for name, layer in getattr(model.net, stage).named_children():
-                if isinstance(layer, nn.Conv2d):
-                    layer.load_state_dict({key: weights[f'features.{name}.{key}'] for key in ('weight', 'bias')})
-    except (KeyError, TypeError, RuntimeError):
-        raise ValueError(f"{path} does not hold torchvision's AlexNet (features.0.weight, ...).") from None
+    features = load_alexnet(path)
+    for stage in ('slice1', 'slice2', 'slice3', 'slice4', 'slice5'):
+        for name, layer in getattr(model.net, stage).named_children():
+            layer.load_state_dict(features[int(name)].state_dict())
     return model.to(device).eval().requires_grad_(False)
 
 
@@ -67,7 +50,7 @@ def calculate_lpips(img: np.ndarray, img2: np.ndarray, crop_border: int = 0, wei
     if img.shape != img2.shape:
         raise ValueError(f'LPIPS compares images of one size, not {img.shape} and {img2.shape}.')
     device = 'cuda' if torch.cuda.is_available() else 'cpu'
-    model = _load_lpips(find_alexnet_weights(weights), device)
+    model = _load_lpips(find_weights(ALEXNET, weights), device)
     if crop_border:
         img, img2 = (each[crop_border:-crop_border, crop_border:-crop_border] for each in (img, img2))
     tensors = [img2tensor(each.astype(np.float32) / 127.5 - 1)[None].to(device) for each in (img, img2)]

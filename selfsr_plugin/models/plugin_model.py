@@ -19,6 +19,7 @@ from torch.utils.data import default_collate
 from tqdm import tqdm
 
 from ..errors import UserError
+from ..metrics import needs_ground_truth
 from .checkpoint import load_checkpoint, save_checkpoint
 from .lr_scheduler import LinearDecayLR
 
@@ -32,8 +33,8 @@ class NonFiniteError(UserError):
 class Evaluation(NamedTuple):
     """One validated image: what is drawn, what BasicSR's metrics see, and figures the model has itself.
 
-    ``image`` is (H, W, 3) uint8 BGR; ``metric_data`` has BasicSR's keys 'img' and 'img2', or is None without ground
-    truth; ``values`` are averaged over the data set and logged.
+    ``image`` is (H, W, 3) uint8 BGR; ``metric_data`` has BasicSR's keys 'img' and, where there is ground truth, 'img2',
+    or is None for an image that is no restored one; ``values`` are averaged over the data set and logged.
     """
     image: np.ndarray
     metric_data: Optional[Dict[str, np.ndarray]]
@@ -281,7 +282,7 @@ class PluginModel(BaseModel):
         """Validate a data set, each process its share; the averages are over the whole set.
 
         Images are written where BasicSR writes them. Metrics that need ground truth are left out for a data set
-        that has none.
+        that has none. What a metric of whole sets returns (``metrics.frechet``) adds and divides like a number.
         """
         dataset, name = dataloader.dataset, dataloader.dataset.opt['name']
         logger = get_root_logger()
@@ -291,20 +292,24 @@ class PluginModel(BaseModel):
                         f'data set has {", ".join(sorted(sample_keys & {"gt", "lq"}))}.')
             return
         val_opt = self.opt['val']
-        metrics = (val_opt.get('metrics') or {}) if {'gt', 'lq'} <= sample_keys else {}
-        sums: Dict[str, float] = {}
+        asked = val_opt.get('metrics') or {}
+        metrics = {metric: settings for metric, settings in asked.items()
+                   if 'gt' in sample_keys or not needs_ground_truth(settings)}
+        if len(metrics) < len(asked):
+            logger.info(f'{name} has no ground truth, without which there is no '
+                        f'{", ".join(sorted(asked.keys() - metrics))}.')
+        sums: Dict[str, Any] = {}
         shares = range(self.opt['rank'], len(dataset), self.opt['world_size'])
         for index in tqdm(shares, unit='image', disable=not val_opt.get('pbar') or self.opt['rank'] != 0):
             data = default_collate([dataset[index]])
             result = self.evaluate(data)
             if save_img:
-                imwrite(result.image, self._image_path(data, name, current_iter))
+                _write_image(result.image, self._image_path(data, name, current_iter))
             values = dict(result.values)
             if result.metric_data is not None:
                 for metric, settings in metrics.items():
                     values[metric] = calculate_metric(dict(result.metric_data), deepcopy(settings))
-            for key, value in values.items():
-                sums[key] = sums.get(key, 0.0) + float(value)
+            _add(sums, values)
         averages = self._average_over_processes(sums, len(dataset))
         if averages and self.opt['rank'] == 0:
             self._report(averages, name, current_iter, tb_logger, metrics)
@@ -318,15 +323,14 @@ class PluginModel(BaseModel):
         suffix = self.opt['val'].get('suffix') or self.opt['name']
         return osp.join(root, dataset_name, f'{image_name}_{suffix}.png')
 
-    def _average_over_processes(self, sums: Dict[str, float], count: int) -> Dict[str, float]:
+    def _average_over_processes(self, sums: Dict[str, Any], count: int) -> Dict[str, float]:
         if self.opt['dist']:
-            gathered: List[Optional[Dict[str, float]]] = [None] * self.opt['world_size']
+            gathered: List[Optional[Dict[str, Any]]] = [None] * self.opt['world_size']
             torch.distributed.all_gather_object(gathered, sums)
             sums = {}
             for share in gathered:
-                for key, value in share.items():
-                    sums[key] = sums.get(key, 0.0) + value
-        return {key: value / count for key, value in sums.items()}
+                _add(sums, share)
+        return {key: float(value / count) for key, value in sums.items()}
 
     def _report(self, averages: Dict[str, float], dataset_name: str, current_iter: 'int | str', tb_logger: Any,
                 metrics: Mapping[str, Any]) -> None:
@@ -343,6 +347,20 @@ class PluginModel(BaseModel):
             if tb_logger:
                 tb_logger.add_scalar(f'metrics/{dataset_name}/{key}', value, current_iter)
         get_root_logger().info('\n'.join(lines) + '\n')
+
+
+def _write_image(image: np.ndarray, path: str) -> None:
+    try:
+        imwrite(image, path)
+    except OSError as error:  # BasicSR's own says neither what nor why
+        raise OSError(f'cannot write {path}: {error.strerror or "the disk may be full, or the folder not writable"}.') from error
+
+
+def _add(sums: Dict[str, Any], values: Mapping[str, Any]) -> None:
+    for key, value in values.items():
+        total = sums.get(key, 0.0)
+        total += value
+        sums[key] = total
 
 
 def weights_path(opt: Mapping[str, Any], label: str, current_iter: int) -> str:

@@ -243,7 +243,9 @@ class SelfCondSRModel(PluginModel):
         if list(output.shape[-2:]) != full_size:
             output = bicubic_resize(output, tuple(full_size))
         image = tensor2img(output)
-        metric_data = None if self.gt is None else {'img': image, 'img2': tensor2img(self.gt)}
+        metric_data = {'img': image}
+        if self.gt is not None:
+            metric_data['img2'] = tensor2img(self.gt)
         return Evaluation(image, metric_data, {})
 
 

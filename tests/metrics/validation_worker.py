@@ -1,0 +1,83 @@
+"""Validates in two gloo processes and writes what each reports: python validation_worker.py FOLDER ALEXNET REFERENCE.
+
+Its own process, so that the ranks can be forked without what the tests have loaded.
+"""
+import datetime
+import multiprocessing
+import sys
+from typing import Any, Dict
+
+import torch
+from torch import nn
+from torch.utils.data import DataLoader, Dataset
+
+import selfsr_plugin  # noqa: F401  before basicsr
+from basicsr.models import build_model
+
+COUNT = 5
+
+
+class Faces(Dataset):
+    """LR faces with or without ground truth: smooth random colours."""
+
+    def __init__(self, has_truth: bool, name: str) -> None:
+        self.has_truth, self.opt = has_truth, dict(name=name)
+
+    def __len__(self) -> int:
+        return COUNT
+
+    def __getitem__(self, index: int) -> Dict[str, Any]:
+        coarse = torch.rand(1, 3, 5, 5, generator=torch.Generator().manual_seed(index))
+        gt = nn.functional.interpolate(coarse, size=(32, 32), mode='bilinear')
+        sample = dict(lq=nn.functional.avg_pool2d(gt, 4)[0], lq_path=f'/faces/{index}.png')
+        return dict(sample, gt=gt[0], gt_path=f'/faces/{index}.png') if self.has_truth else sample
+
+
+class Recorder:
+    """Stands in for TensorBoard's writer."""
+
+    def __init__(self) -> None:
+        self.scalars: Dict[str, float] = {}
+
+    def add_scalar(self, name: str, value: float, _: Any) -> None:
+        self.scalars[name] = value
+
+
+def options(folder: str, alexnet: str, reference: str, **changes: Any) -> Dict[str, Any]:
+    metrics = dict(psnr=dict(type='calculate_psnr', crop_border=0),
+                   paired=dict(type='calculate_frechet_alex', weights=alexnet, better='lower'),
+                   set=dict(type='calculate_frechet_alex', weights=alexnet, better='lower', reference=reference))
+    return dict(dict(name='test', model_type='SelfCondSRModel', scale=4, num_gpu=0, manual_seed=5, is_train=False,
+                     dist=False, rank=0, world_size=1, path=dict(visualization=folder),
+                     network_g=dict(type='SelfCondSRNet', widths=[6, 4], num_block=1),
+                     val=dict(save_img=False, metrics=metrics)), **changes)
+
+
+def validate(opt: Dict[str, Any]) -> Dict[str, float]:
+    """Figures of a set with ground truth and of one without, which can only be compared with a reference."""
+    writer, model = Recorder(), build_model(opt)
+    model.validation(DataLoader(Faces(True, 'with')), 1, writer)
+    model.validation(DataLoader(Faces(False, 'without')), 1, writer)
+    return writer.scalars
+
+
+def _rank(rank: int, folder: str, alexnet: str, reference: str) -> None:
+    torch.set_num_threads(1)
+    torch.distributed.init_process_group('gloo', init_method=f'file://{folder}/rendezvous', rank=rank, world_size=2,
+                                         timeout=datetime.timedelta(seconds=60))
+    found = validate(options(folder, alexnet, reference, rank=rank, world_size=2, dist=True))
+    torch.save(found, f'{folder}/rank{rank}.pth')
+    torch.distributed.barrier()
+    torch.distributed.destroy_process_group()
+
+
+if __name__ == '__main__':
+    context = multiprocessing.get_context('fork')
+    ranks = [context.Process(target=_rank, args=(i, *sys.argv[1:4])) for i in range(2)]
+    for process in ranks:
+        process.start()
+    for process in ranks:
+        process.join(120)
+        if process.exitcode is None:
+            process.kill()
+    sys.exit(0 if all(process.exitcode == 0 for process in ranks) else 1)

@@ -1,0 +1,170 @@
+"""Scoring a folder: pairs by name, every mismatch named, the figures of the metrics themselves in every file."""
+import csv
+import json
+import re
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from basicsr.metrics import calculate_psnr, calculate_ssim
+
+from selfsr_plugin import evaluate
+from selfsr_plugin.metrics.feature_statistics import FeatureStatistics
+
+DEMO = Path(__file__).resolve().parents[1] / 'datasets/demo/test_hr'
+
+
+@pytest.fixture(scope='module')
+def alexnet(tmp_path_factory):
+    from torchvision.models import alexnet
+    torch.manual_seed(0)
+    path = tmp_path_factory.mktemp('weights') / 'alexnet.pth'
+    torch.save(alexnet(weights=None).state_dict(), path)
+    return str(path)
+
+
+@pytest.fixture
+def folders(tmp_path, monkeypatch):
+    """gt/<name>.png and out/<name>_run.png, six faces; no weights in the usual caches."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(torch.hub, 'get_dir', lambda: str(tmp_path / 'hub'))
+    for number, path in enumerate(sorted(DEMO.glob('*.png'))[:6]):
+        image = cv2.resize(cv2.imread(str(path)), (64, 64), interpolation=cv2.INTER_AREA)
+        write('gt', f'face{number}', image)
+        write('out', f'face{number}_run', cv2.GaussianBlur(image, (5, 5), 1 + number / 4))
+    return tmp_path
+
+
+def write(folder, name, image):
+    Path(folder).mkdir(exist_ok=True)
+    assert cv2.imwrite(f'{folder}/{name}.png', image)
+
+
+def run(*arguments, restored='out', reference='gt', suffix='_run'):
+    evaluate.main(['--restored', restored, '--reference', reference, '--suffix', suffix, *arguments])
+
+
+def refused(capsys, *arguments, **options):
+    with pytest.raises(SystemExit) as caught:
+        run(*arguments, **options)
+    assert caught.value.code == 1
+    errors = [line for line in capsys.readouterr().err.replace('\r', '\n').splitlines() if line.startswith('error')]
+    assert len(errors) == 1
+    return errors[0]
+
+
+def test_figures_of_every_file(folders, capsys):
+    run('--metrics', 'psnr', 'ssim')
+    pairs = [[cv2.imread(f'{folder}/face{number}{end}.png') for folder, end in (('out', '_run'), ('gt', ''))]
+             for number in range(6)]
+    psnr = [calculate_psnr(a, b, 0, test_y_channel=True) for a, b in pairs]
+    ssim = [calculate_ssim(a, b, 0, test_y_channel=True) for a, b in pairs]
+    rows = list(csv.DictReader(open('out_scores/per_image.csv')))
+    assert [row['name'] for row in rows] == [f'face{number}' for number in range(6)]
+    np.testing.assert_allclose([float(row['psnr']) for row in rows], psnr)
+    np.testing.assert_allclose([float(row['ssim']) for row in rows], ssim)
+    content = json.loads(Path('out_scores/scores.json').read_text())
+    assert content['metrics']['psnr'] == {'value': pytest.approx(np.mean(psnr)), 'n': 6}
+    assert content['images']['face3']['ssim'] == pytest.approx(ssim[3])
+    assert content['not_run'] == {}
+    summary = {row['metric']: row for row in csv.DictReader(open('out_scores/summary.csv'))}
+    assert float(summary['ssim']['value']) == pytest.approx(np.mean(ssim)) and summary['ssim']['n'] == '6'
+    assert f'| psnr | {np.mean(psnr):.4f} | 6 | 6 |' in capsys.readouterr().out
+
+
+def test_default_metrics_without_weights_are_left_out_and_said(folders, capsys, monkeypatch):
+    import facexlib
+    monkeypatch.setattr(facexlib, '__file__', str(folders / 'facexlib/__init__.py'))
+    run('--output', 'scores')
+    said = capsys.readouterr().out
+    assert set(json.loads(Path('scores/scores.json').read_text())['metrics']) == {'psnr', 'ssim'}
+    for name, file in (('lpips', 'alexnet-owt-7be5be79.pth'), ('identity', 'recognition_arcface_ir_se50.pth'),
+                       ('fid', 'pt_inception-2015-12-05-6726825d.pth')):
+        assert re.search(f'^{name} was not run: there is no file .*{file}: .*--weights {name}=FILE', said, re.M)
+
+
+def test_a_metric_that_is_asked_for_must_run(folders, capsys):
+    assert 'fid: there is no file' in refused(capsys, '--metrics', 'psnr', 'fid')
+    assert 'lpips: there is no file none.pth' in refused(capsys, '--weights', 'lpips=none.pth')
+    assert '--weights psnr=x: write NAME=FILE' in refused(capsys, '--weights', 'psnr=x')
+    assert not Path('out_scores').exists()
+
+
+def test_a_set_against_a_folder_and_against_its_saved_statistics(folders, alexnet, capsys):
+    weights = ('--weights', f'frechet_alex={alexnet}')
+    run('--metrics', 'frechet_alex', *weights, '--save-statistics', suffix='')  # sets need no equal names
+    found = json.loads(Path('out_scores/scores.json').read_text())['metrics']['frechet_alex']
+    assert found['n'] == found['n_reference'] == 6 and found['value'] > 0
+    assert 'N = 6 and 6 is below the 256 features' in found['warning']
+    statistics = FeatureStatistics.load('out_scores/frechet_alex.npz', 256)
+    assert statistics.count == 6
+    Path('out_scores/frechet_alex.npz').rename('set.npz')
+    run('--metrics', 'frechet_alex', *weights, reference='set.npz', suffix='')
+    again = json.loads(Path('out_scores/scores.json').read_text())['metrics']['frechet_alex']
+    assert again == {**found, 'value': pytest.approx(found['value'])}
+    capsys.readouterr()
+    run(*weights, reference='set.npz')
+    assert 'psnr was not run: it compares image by image' in capsys.readouterr().out
+    assert 'psnr compare image by image' in refused(capsys, '--metrics', 'psnr', reference='set.npz')
+
+
+def test_equal_images_have_an_infinite_psnr_in_valid_json(folders):
+    run('--metrics', 'psnr', restored='gt', suffix='')
+    text = Path('gt_scores/scores.json').read_text()
+    assert json.loads(text, parse_constant=pytest.fail)['metrics']['psnr']['value'] == 'inf'
+
+
+# ----- bad input -----
+
+
+def test_every_missing_and_extra_file_is_named(folders, capsys):
+    Path('out/face1_run.png').unlink()
+    Path('out/face4_run.png').rename('out/other_run.png')
+    message = refused(capsys, '--metrics', 'psnr')
+    assert '2 of 6 images of gt are missing in out (face1, face4)' in message
+    assert '1 of 5 images of out have no reference (other)' in message
+
+
+def test_a_forgotten_suffix_is_guessed(folders, capsys):
+    assert 'is --suffix _run meant?' in refused(capsys, '--metrics', 'psnr', suffix='')
+    assert 'is --suffix _run meant?' in refused(capsys, '--metrics', 'psnr', suffix='run')
+    assert '--suffix _x: 6 of 6 names in out do not end with it' in refused(capsys, '--metrics', 'psnr', suffix='_x')
+
+
+def test_other_sizes_are_named(folders, capsys):
+    write('out', 'face2_run', np.zeros((32, 64, 3), np.uint8))
+    message = refused(capsys, '--metrics', 'psnr')
+    assert 'out/face2_run.png is 64x32 and gt/face2.png is 64x64' in message
+
+
+def test_a_broken_image_is_named(folders, capsys):
+    Path('out/face2_run.png').write_bytes(b'no image')
+    assert 'out/face2_run.png: it is cut short or not an image' in refused(capsys, '--metrics', 'psnr')
+
+
+def test_one_image_has_no_set_metric(folders, alexnet, capsys):
+    write('one', 'face0', cv2.imread('gt/face0.png'))
+    arguments = ('--metrics', 'frechet_alex', '--weights', f'frechet_alex={alexnet}')
+    assert 'there is 1 restored against 6 reference' in refused(capsys, *arguments, restored='one', suffix='')
+    assert 'there is 6 restored against 1 reference' in refused(capsys, *arguments, reference='one', suffix='')
+
+
+def test_weights_and_statistics_of_another_kind(folders, alexnet, capsys):
+    message = refused(capsys, '--metrics', 'fid', '--weights', f'fid={alexnet}')
+    assert f'{alexnet} does not hold the FID Inception network' in message
+    np.savez('other.npz', mu=np.zeros(64), sigma=np.eye(64))
+    arguments = ('--metrics', 'frechet_alex', '--weights', f'frechet_alex={alexnet}')
+    message = refused(capsys, *arguments, reference='other.npz')
+    assert 'other.npz holds statistics of shapes (64,) and (64, 64)' in message
+
+
+def test_a_folder_that_does_not_exist(folders, capsys):
+    assert 'nowhere does not exist' in refused(capsys, '--metrics', 'psnr', restored='nowhere')
+    assert 'nowhere does not exist' in refused(capsys, '--metrics', 'psnr', reference='nowhere')
+
+
+def test_nothing_to_save_is_said(folders, capsys):
+    assert '--save-statistics: none of fid, frechet_alex is run' in refused(capsys, '--metrics', 'psnr',
+                                                                            '--save-statistics')

@@ -1,0 +1,197 @@
+"""A checkpoint alone is enough: loading, restoring a folder, ONNX."""
+import re
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from basicsr.utils import img2tensor, tensor2img
+
+import selfsr_plugin
+from selfsr_plugin import export_onnx, restore
+from selfsr_plugin.archs import DomainDiscriminator, FlowDegradationNet, ProgressiveDiscriminator, SelfCondSRNet
+from selfsr_plugin.errors import UserError
+
+ROOT = Path(__file__).resolve().parents[1]
+DEMO = ROOT / 'datasets/demo'
+NETWORKS = [
+    (SelfCondSRNet, dict(widths=[8, 6], num_block=2, cond_ratio=4)),
+    (SelfCondSRNet, dict(widths=[8, 6, 4], num_block=1, condition='concat')),
+    (FlowDegradationNet, dict(num_feat=4, num_block=2, max_flow=1.5, center_flow=True)),
+    (DomainDiscriminator, dict(num_feat=4)),
+    (ProgressiveDiscriminator, dict(size=64, num_level=2, feat_base=128, feat_max=8)),
+]
+
+
+def make(cls=SelfCondSRNet, seed=0, **arguments):
+    torch.manual_seed(seed)
+    return cls(**(arguments or NETWORKS[0][1])).eval()
+
+
+def save(path, **nets):
+    torch.save({key: net.state_dict() for key, net in nets.items()}, path)
+    return str(path)
+
+
+# ----- load -----
+
+
+@pytest.mark.parametrize('cls, arguments', NETWORKS, ids=lambda value: getattr(value, '__name__', ''))
+def test_class_and_arguments_are_recovered(cls, arguments, tmp_path):
+    net = make(cls, **arguments)
+    loaded = selfsr_plugin.load(save(tmp_path / 'net.pth', params=net))
+    assert type(loaded) is cls and not loaded.training
+    images = torch.rand(2, 3, 64, 64)
+    with torch.no_grad():
+        torch.testing.assert_close(loaded(images), net(images), rtol=0, atol=0)
+
+
+def test_the_moving_average_is_preferred(tmp_path):
+    path = save(tmp_path / 'net.pth', params=make(seed=1), params_ema=make(seed=2))
+    for key, seed in ((None, 2), ('params_ema', 2), ('params', 1)):
+        assert torch.equal(selfsr_plugin.load(path, key).stem.weight, make(seed=seed).stem.weight)
+
+
+def test_bare_weights_and_those_of_a_wrapped_network(tmp_path):
+    net = make()
+    torch.save(net.state_dict(), tmp_path / 'bare.pth')
+    torch.save({'params': {f'module.{key}': value for key, value in net.state_dict().items()}}, tmp_path / 'ddp.pth')
+    for name in ('bare.pth', 'ddp.pth'):
+        assert torch.equal(selfsr_plugin.load(tmp_path / name).stem.weight, net.stem.weight)
+
+
+def test_files_that_hold_no_network_of_ours(tmp_path):
+    from basicsr.archs.rrdbnet_arch import RRDBNet
+    save(tmp_path / 'rrdb.pth', params=RRDBNet(3, 3, 4, 8, 1, 8))
+    with pytest.raises(UserError, match=r'rrdb\.pth holds the weights of none of this package.s networks \(.*SelfCond'):
+        selfsr_plugin.load(tmp_path / 'rrdb.pth')
+    weights = make().state_dict()
+    del weights['levels.1.blocks.1.conv2.bias']
+    torch.save({'params': weights}, tmp_path / 'part.pth')
+    with pytest.raises(UserError, match=r'part\.pth holds the weights of none'):
+        selfsr_plugin.load(tmp_path / 'part.pth')
+    torch.save({'iter': 3, 'optimizers': []}, tmp_path / '3.state')
+    with pytest.raises(UserError, match=r'3\.state holds no weights of a network'):
+        selfsr_plugin.load(tmp_path / '3.state')
+    (tmp_path / 'text.pth').write_text('text')
+    with pytest.raises(UserError, match=r'text\.pth cannot be read as a checkpoint'):
+        selfsr_plugin.load(tmp_path / 'text.pth')
+    with pytest.raises(FileNotFoundError, match=r'there is no checkpoint .*none\.pth'):
+        selfsr_plugin.load(tmp_path / 'none.pth')
+    with pytest.raises(UserError, match="no weights under the key 'params_ema'; it has params"):
+        selfsr_plugin.load(save(tmp_path / 'net.pth', params=make()), 'params_ema')
+
+
+def test_the_three_lines_of_the_model_card(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path('experiments/train_selfsr_real/models').mkdir(parents=True)
+    save('experiments/train_selfsr_real/models/net_g_latest.pth', params=make())
+    code = re.search(r'```python\n(.*?)```', (ROOT / 'docs/model_card.md').read_text(), re.S)[1]
+    names = dict(faces=torch.rand(2, 3, 16, 16))
+    exec(code, names)
+    assert names['restored'].shape == (2, 3, 64, 64) and len(code.splitlines()) == 3
+
+
+# ----- restore -----
+
+
+def run_restore(*arguments):
+    restore.main([*map(str, arguments), '--device', 'cpu'])
+
+
+def refused(capsys, entry, *arguments):
+    with pytest.raises(SystemExit) as caught:
+        entry([*map(str, arguments)])
+    assert caught.value.code == 1
+    errors = [line for line in capsys.readouterr().err.replace('\r', '\n').splitlines() if line.startswith('error')]
+    assert len(errors) == 1
+    return errors[0]
+
+
+@pytest.fixture
+def workplace(tmp_path, monkeypatch):
+    """Five LR faces of two sizes and a network."""
+    monkeypatch.chdir(tmp_path)
+    Path('lr').mkdir()
+    for number, path in enumerate(sorted((DEMO / 'test_wild_lr').glob('*.png'))[:5]):
+        image = cv2.imread(str(path))
+        cv2.imwrite(f'lr/face{number}.png', image if number != 2 else cv2.resize(image, (20, 20)))
+    save('g.pth', params=make())
+    return tmp_path
+
+
+@pytest.mark.parametrize('batch', [1, 16])
+def test_every_image_of_a_folder_is_restored(workplace, batch):
+    run_restore('--input', 'lr', '--output', 'out', '--model', 'g.pth', '--batch', batch)
+    assert sorted(path.name for path in Path('out').iterdir()) == [f'face{number}.png' for number in range(5)]
+    for number in range(5):
+        lq = img2tensor(cv2.imread(f'lr/face{number}.png').astype(np.float32) / 255)[None]
+        with torch.no_grad():
+            expected = tensor2img(make()(lq))
+        found = cv2.imread(f'out/face{number}.png').astype(int)
+        assert found.shape == expected.shape and np.abs(found - expected).max() <= 1  # batches round differently
+
+
+def test_lq_size_resizes_as_an_option_file_does(workplace):
+    from selfsr_plugin.data import LRFaceDataset
+    run_restore('--input', 'lr', '--output', 'out', '--model', 'g.pth', '--lq-size', 16)
+    lq = LRFaceDataset(dict(phase='test', dataroot_lq='lr', lq_size=16))[2]['lq'][None]
+    with torch.no_grad():
+        expected = tensor2img(make()(lq))
+    assert np.abs(cv2.imread('out/face2.png').astype(int) - expected).max() <= 1
+
+
+def test_restore_refuses_in_one_sentence(workplace, capsys):
+    def said(*changes):
+        options = dict(zip(('--input', '--output', '--model', '--device'), ('lr', 'out', 'g.pth', 'cpu')))
+        options.update(dict(zip(changes[::2], changes[1::2])))
+        return refused(capsys, restore.main, *(part for pair in options.items() for part in pair))
+
+    save('d.pth', params=make(DomainDiscriminator, num_feat=4))
+    assert 'd.pth holds a DomainDiscriminator' in said('--model', 'd.pth')
+    assert 'there is no checkpoint none.pth' in said('--model', 'none.pth')
+    assert 'nowhere does not exist' in said('--input', 'nowhere')
+    assert 'is the input folder' in said('--output', 'lr')
+    assert '--device abacus cannot be used here' in said('--device', 'abacus')
+    assert '--batch and --lq-size' in said('--batch', '0')
+    assert not Path('out').exists()
+    Path('lr/face3.png').write_bytes(b'no image')
+    assert 'lr/face3.png: it is cut short or not an image' in said()
+    assert Path('out/face1.png').exists()  # nothing already computed is lost
+
+
+# ----- ONNX -----
+
+
+@pytest.fixture(scope='module')
+def exported(tmp_path_factory):
+    pytest.importorskip('onnx')
+    pytest.importorskip('onnxscript')
+    pytest.importorskip('onnxruntime')
+    folder = tmp_path_factory.mktemp('onnx')
+    save(folder / 'g.pth', params=make())
+    export_onnx.main(['--model', str(folder / 'g.pth'), '--output', str(folder / 'g.onnx')])
+    return folder / 'g.onnx'
+
+
+def test_onnxruntime_gives_torchs_images_for_other_batches_and_sizes(exported):
+    import onnxruntime
+    session = onnxruntime.InferenceSession(str(exported), providers=['CPUExecutionProvider'])
+    for shape in ((1, 3, 16, 16), (4, 3, 16, 16), (2, 3, 9, 31), (1, 3, 40, 24)):
+        lq = torch.rand(shape)
+        with torch.no_grad():
+            expected = make()(lq)
+        found, = session.run(None, {'lq': lq.numpy()})
+        torch.testing.assert_close(torch.from_numpy(found), expected, rtol=0, atol=1e-4)
+
+
+def test_a_file_of_other_weights_is_caught(exported):
+    with pytest.raises(UserError, match='g.onnx differs from torch by'):
+        export_onnx.compare(make(seed=1), exported)
+
+
+def test_only_a_generator_is_exported(tmp_path, capsys):
+    path = save(tmp_path / 'd.pth', params=make(DomainDiscriminator, num_feat=4))
+    message = refused(capsys, export_onnx.main, '--model', path, '--output', tmp_path / 'd.onnx')
+    assert 'holds a DomainDiscriminator' in message and not (tmp_path / 'd.onnx').exists()
