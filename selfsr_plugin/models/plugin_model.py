@@ -147,6 +147,7 @@ class PluginModel(BaseModel):
                 'iter': current_iter,
                 'optimizers': [optimizer.state_dict() for optimizer in self.optimizers],
                 'schedulers': [scheduler.state_dict() for scheduler in self.schedulers],
+                'extra': self.extra_state(),
             }
             save_checkpoint(state, osp.join(self.opt['path']['training_states'], f'{current_iter}.state'))
 
@@ -154,12 +155,20 @@ class PluginModel(BaseModel):
         content = {key: {name: value.cpu() for name, value in net.state_dict().items()} for key, net in nets.items()}
         save_checkpoint(content, weights_path(self.opt, label, current_iter))
 
+    def extra_state(self) -> Dict[str, Any]:
+        """What else a subclass needs to go on exactly: tensors and plain values, the same in every process."""
+        return {}
+
+    def load_extra_state(self, state: Dict[str, Any]) -> None:
+        """Take back what :meth:`extra_state` gave."""
+
     def resume_training(self, resume_state: Dict[str, Any]) -> None:
-        """Load the networks, optimizers and schedulers of a saved training state."""
+        """Load the networks, optimizers, schedulers and what else is in a saved training state."""
         for label in self.trained:
             for key, net in self.weights_to_save(label).items():
                 self.load_network(net, weights_path(self.opt, label, resume_state['iter']), param_key=key)
         super().resume_training(resume_state)
+        self.load_extra_state(resume_state.get('extra', {}))
 
     # ----- logging -----
 
