@@ -6,6 +6,7 @@ import importlib.util
 import logging
 import os
 import re
+import shlex
 from pathlib import Path
 
 import cv2
@@ -17,7 +18,7 @@ from basicsr.utils.logger import initialized_logger
 from selfsr_plugin.archs import CycleGANGenerator, FlowDegradationNet, SelfCondSRNet
 from selfsr_plugin.errors import UserError
 from selfsr_plugin.option_check import check_options
-from selfsr_plugin.options import apply_overrides, read_option_file
+from selfsr_plugin.options import apply_overrides, parse_arguments, read_option_file
 
 ROOT = Path(__file__).resolve().parents[1]
 OPTIONS = ROOT / 'options'
@@ -137,6 +138,34 @@ def test_schedules_are_those_of_section_4(name, total, grow_at):
     assert (opt['train']['total_iter'], opt['train']['grow_at']) == (total, grow_at)
     assert opt['datasets']['train']['batch_size_per_gpu'] == 48 and opt['scale'] == 8
     assert opt['train']['optim_g']['lr'] == opt['train']['optim_d']['lr'] == 0.003
+
+
+PAGE = (ROOT / 'docs/experiments.md').read_text(encoding='utf-8')
+
+
+def test_the_page_names_every_file():
+    named = set(re.findall(r'options/(\S+\.yml)', PAGE))
+    assert named == {name for name in FILES if name not in ('train_selfsr_real_degradation.yml',
+                                                            'train_selfsr_real_sr.yml')}
+
+
+@pytest.mark.parametrize('command', re.findall(r'^python -m basicsr\.test (.*)$', PAGE, re.MULTILINE))
+def test_commands_of_the_page_test_the_network_of_a_training_file(command):
+    arguments = parse_arguments(shlex.split(command))
+    opt = read_option_file(str(ROOT / arguments.opt))
+    apply_overrides(opt, arguments.force_yml)
+    trained = {read_option_file(str(FILES[name]))['name']: name for name in TRAIN}
+    run, = re.fullmatch(r'experiments/(\w+)/models/net_g_latest\.pth', opt['path']['pretrain_network_g']).groups()
+    assert opt['name'] == f'test_{run.removeprefix("train_")}'
+    assert opt['network_g'] == read_option_file(str(FILES[trained[run]]))['network_g']
+    opt['path']['pretrain_network_g'] = __file__
+    check_options(opt, is_train=False)
+
+
+def test_every_training_of_the_tables_has_its_test():
+    tested = set(re.findall(r'experiments/(table\w+)/', PAGE))
+    tested |= {read_option_file(str(FILES[name]))['name'].removeprefix('test_') for name in TEST}
+    assert {read_option_file(str(FILES[name]))['name'] for name in TRAIN if name.startswith('table')} <= tested
 
 
 @pytest.mark.parametrize('override, message', [
