@@ -22,7 +22,7 @@ def main() -> None:
     parser.add_argument('--hr', help='HR faces; left out for real LR faces, which have none')
     parser.add_argument('--lq', help='LR faces; left out, they are the HR faces shrunk by --scale')
     parser.add_argument('--scale', type=positive, default=8, help='HR side / LR side, without --lq (default: 8)')
-    parser.add_argument('--faces', nargs='+', metavar='FACE', help='names without extension; the first --count if left out')
+    parser.add_argument('--faces', nargs='+', metavar='FACE', help='names without extension; by default the first --count')
     parser.add_argument('--count', type=positive, default=6, help='number of faces (default: 6)')
     parser.add_argument('--tile', type=positive, default=128, help='side of each drawn image in pixels (default: 128)')
     parser.add_argument('--output', default='comparison.png', help='picture to write (default: comparison.png)')
@@ -74,7 +74,7 @@ def common_ending(names: Sequence[str], faces: Sequence[str], root: str) -> str:
         raise UserError(f'{root} has no image of {", ".join(missing[:5])}{" ..." if len(missing) > 5 else ""}: images '
                         "need the face's name, or the name and one ending for all, as in face_run.png.")
     if len(complete) > 1 and complete[0]:
-        raise UserError(f'{root} has several images of each face, ending in {", ".join(complete)}: keep those of one run.')
+        raise UserError(f'{root} has several images of each face, ending in {", ".join(complete)}: keep one run.')
     return complete[0]
 
 

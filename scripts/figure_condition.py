@@ -3,9 +3,9 @@
     python scripts/figure_condition.py --weights experiments/train_selfsr_demo/models/net_g_latest.pth \\
         --faces datasets/demo/test_wild_lr --output results/condition.png
 
-For each level: maps of its first ("shallow") and of its last ("deep") conditioned convolution. Bright places are weighted
-up. Of all channels those are drawn that differ most over the image, relative to their mean (ours: the paper does not say
-which it shows); a channel has one range of brightness for all faces.
+For each level: maps of its first ("shallow") and of its last ("deep") conditioned convolution. Bright places are
+weighted up. Of all channels those are drawn that differ most over the image, relative to their mean (ours: the paper
+does not say which it shows); a channel has one range of brightness for all faces.
 """
 import argparse
 from typing import Dict, List

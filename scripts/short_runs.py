@@ -7,7 +7,8 @@ that this script hands to --force_yml, the same rules for every file:
     data                    datasets/demo instead of every folder or LMDB; HR side 64, LR side 64 / scale
     batch, workers          4 and 0
     networks                the same types and the same number of levels, a few channels, one block
-    iterations              2 for each level, growing in between if the file grows; 2 for stage 1, the rate falling after 1
+    iterations              2 for each level, growing in between if the file grows; 2 for stage 1
+    schedule of the rate    falling after half of the iterations
     log, checkpoints        every iteration; validation and checkpoint at the end, no TensorBoard
 
 What an experiment is about (model, supervision, condition, growth or none, R1, losses and their weights) stays.
@@ -100,7 +101,7 @@ def run_short(path: Path) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('files', nargs='*', type=Path,
-                        help='option files, train_*.yml before the test_*.yml that need them; all experiments by default')
+                        help='option files, those that train before those that test; all by default')
     for path in parser.parse_args().files or experiment_files():
         run_short(path)
 

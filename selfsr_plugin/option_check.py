@@ -219,8 +219,8 @@ def _check_stage1(opt: Mapping[str, Any], train: Mapping[str, Any], key: str, mo
     if model == 'FlowDegradationModel':
         _check_number(train, 'r1_reg_weight', float('inf'), key)
     elif not _is_int(train.get('pool_size'), 0):
-        raise UserError(f'{key}.pool_size: {train.get("pool_size")!r} must be a whole number of images, 50 in CycleGAN, '
-                        '0 for no pool.')
+        raise UserError(f'{key}.pool_size: {train.get("pool_size")!r} must be a whole number of images, 50 in '
+                        'CycleGAN, 0 for no pool.')
     _needs_images(opt, 'lq', 'stage 1 compares with real LR faces')
 
 

@@ -169,7 +169,7 @@ def test_every_training_of_the_tables_has_its_test():
 
 
 @pytest.mark.parametrize('override, message', [
-    ('train:degradation:model_type=FlowDegradation', r"train\.degradation\.model_type: 'FlowDegradation' must be one of"),
+    ('train:degradation:model_type=Flow', r"train\.degradation\.model_type: 'Flow' must be one of"),
     ('train:degradation:model_type=[1]', r'train\.degradation\.model_type: \[1\] must be one of'),
     ('train:degradation:model_type=FlowDegradationModel', r'network_(d_)?clean: unknown key'),
     ('train:degradation:pool_size=-1', r'train\.degradation\.pool_size: -1 must be a whole number of images'),

@@ -242,8 +242,8 @@ def test_worst_come_first_whichever_way_the_metric_counts(metric, order, monkeyp
 
 
 def test_worst_figure_from_the_command_line(files, tmp_path, monkeypatch):
-    run(worst, monkeypatch, '--weights', files['g'], '--hr', DEMO / 'test_hr', '--lq', DEMO / 'test_wild_lr', '--count', 2,
-        '--tile', 64, '--output', tmp_path / 'w.png')
+    run(worst, monkeypatch, '--weights', files['g'], '--hr', DEMO / 'test_hr', '--lq', DEMO / 'test_wild_lr',
+        '--count', 2, '--tile', 64, '--output', tmp_path / 'w.png')
     sheet = cv2.imread(str(tmp_path / 'w.png'))
     net = load_network(SelfCondSRNet, files['g'])
     scores = {}
@@ -277,9 +277,9 @@ def test_scripts_end_with_one_sentence(files, tmp_path, monkeypatch):
             (flow, ['--weights', tmp_path / 'broken.pth', *faces], 'broken.pth cannot be read as a checkpoint'),
             (flow, ['--weights', files['g'], *faces], 'does not hold the weights of a FlowDegradationNet'),
             (flow, ['--weights', files['deg'], '--faces', tmp_path / 'nowhere'], 'nowhere'),
-            (flow, ['--weights', files['deg'], *faces, '--output', tmp_path / 'x.picture'], 'x.picture cannot be written'),
-            (worst, ['--weights', files['g'], '--hr', DEMO / 'test_hr', '--metric', 'lpips', '--lpips-weights', 'no.pth'],
-             'no.pth')):
+            (flow, ['--weights', files['deg'], *faces, '--output', tmp_path / 'x.pic'], 'x.pic cannot be written'),
+            (worst, ['--weights', files['g'], '--hr', DEMO / 'test_hr', '--metric', 'lpips', '--lpips-weights',
+                     'no.pth'], 'no.pth')):
         with pytest.raises(SystemExit) as caught:
             run(module, monkeypatch, *arguments)
         assert re_one_line(caught.value.code, message), caught.value.code

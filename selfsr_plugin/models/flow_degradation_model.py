@@ -22,7 +22,7 @@ class FlowDegradationModel(PluginModel):
     that the discriminator cannot tell from the real LR faces. Objective (Eq. 5)::
 
         l_deg_adv  Eq. 2, generator side   train.gan_opt
-        l_deg_idt  Eq. 3                   train.identity_opt   |intermediate - clean|, images in [-1, 1]; if there is one
+        l_deg_idt  Eq. 3                   train.identity_opt   |intermediate - clean|, in [-1, 1], if there is one
         l_deg_tv   Eq. 4                   train.tv_opt         flow in pixels
 
     and ``l_d_lr_real + l_d_lr_fake`` for the discriminator; with ``train.r1_reg_weight`` (ours, 0 by default) also

@@ -23,10 +23,9 @@ class SelfSRModel(BaseModel):
     """Runs a model of stage 1 and then SelfCondSRModel, as two option files one after the other would.
 
     ``train.degradation`` and ``train.sr`` hold what ``train`` holds in the option files of the single stages;
-    ``train.degradation.model_type`` names the model of stage 1, FlowDegradationModel by default.
-    ``train.total_iter`` is the sum of theirs. Iterations count through: stage 2 begins at
-    ``train.degradation.total_iter + 1``. When stage 1 ends, its network is written to ``net_deg_<iter>.pth`` and
-    frozen; its other networks are dropped.
+    ``train.total_iter`` is the sum of theirs. ``train.degradation.model_type`` names the model of stage 1,
+    FlowDegradationModel by default. Iterations count through: stage 2 begins at ``train.degradation.total_iter + 1``.
+    When stage 1 ends, its network is written to ``net_deg_<iter>.pth`` and frozen; its other networks are dropped.
     """
     train_keys = frozenset({'total_iter', 'degradation', 'sr'})
     network_labels = SelfCondSRModel.network_labels.union(*(model.network_labels for model in STAGE1_MODELS.values()))

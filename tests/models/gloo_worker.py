@@ -53,8 +53,8 @@ def run_case(name: str, folder: Path, rank: int, world_size: int) -> Dict[str, A
         log, writer = model.get_current_log(), Recorder()
         model.validation(loader(['gt', 'lq'], count=3), ITERATIONS, writer, save_img=rank == 0)
         stage = getattr(model, 'stage', model)
-        return dict(extra=deepcopy(stage.extra_state()), weights={key: value for key, value in everything(stage).items() if '.' in key},
-                    log=dict(log), figures=deepcopy(writer.scalars))
+        return dict(weights={key: value for key, value in everything(stage).items() if '.' in key},
+                    extra=deepcopy(stage.extra_state()), log=dict(log), figures=deepcopy(writer.scalars))
     finally:
         torch.set_default_dtype(torch.float32)
 
