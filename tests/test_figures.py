@@ -277,7 +277,7 @@ def test_scripts_end_with_one_sentence(files, tmp_path, monkeypatch):
             (flow, ['--weights', tmp_path / 'broken.pth', *faces], 'broken.pth cannot be read as a checkpoint'),
             (flow, ['--weights', files['g'], *faces], 'does not hold the weights of a FlowDegradationNet'),
             (flow, ['--weights', files['deg'], '--faces', tmp_path / 'nowhere'], 'nowhere'),
-            (flow, ['--weights', files['deg'], *faces, '--output', tmp_path / 'x.pic'], 'x.pic cannot be written'),
+            (flow, ['--weights', files['deg'], *faces, '--output', tmp_path / 'x.txt'], 'x.txt cannot be written'),
             (worst, ['--weights', files['g'], '--hr', DEMO / 'test_hr', '--metric', 'lpips', '--lpips-weights',
                      'no.pth'], 'no.pth')):
         with pytest.raises(SystemExit) as caught:
