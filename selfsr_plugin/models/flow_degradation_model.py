@@ -44,7 +44,7 @@ class FlowDegradationModel(PluginModel):
         self.net_d_lr = self.build_net('d_lr')
         train_opt = self.opt['train']
         self.cri_gan = build_loss(train_opt['gan_opt']).to(self.device)
-        identity_opt = train_opt.get('identity_opt')  # none: the row "FF" without "Idt" of Table III
+        identity_opt = train_opt.get('identity_opt')  # none in options/table3/train_ff.yml
         self.cri_idt = build_loss(identity_opt).to(self.device) if identity_opt else None
         self.cri_tv = build_loss(train_opt['tv_opt']).to(self.device)
         self.r1_reg_weight = train_opt.get('r1_reg_weight', 0)
