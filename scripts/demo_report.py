@@ -16,10 +16,10 @@ from basicsr.metrics import calculate_psnr, calculate_ssim
 from basicsr.utils import img2tensor, tensor2img
 from selfsr_plugin.archs import FlowDegradationNet
 from selfsr_plugin.errors import UserError
+from selfsr_plugin.figures import load_network, resize
 from selfsr_plugin.metrics import calculate_lpips
-from selfsr_plugin.models.checkpoint import load_checkpoint
 from selfsr_plugin.models.flow_degradation_model import draw_flow
-from selfsr_plugin.ops import bicubic_downsample, bicubic_resize
+from selfsr_plugin.ops import bicubic_downsample
 from selfsr_plugin.sheets import draw_sheet
 
 SHEET_ROWS = 12  # people on a sheet
@@ -50,7 +50,7 @@ def report(args: argparse.Namespace) -> None:
     wild = [_read(args.data / 'test_wild_lr' / f'{name}.png') for name in people]
     truth = [_read(args.data / 'test_hr' / f'{name}.png') for name in people]
     restored = [_read(path) for path in restored_paths]
-    bicubic = [upsample(lq, gt.shape[0]) for lq, gt in zip(wild, truth)]
+    bicubic = [resize(lq, gt.shape[0]) for lq, gt in zip(wild, truth)]
 
     rows = list(zip(wild, bicubic, restored, truth))[:SHEET_ROWS]
     sheet = draw_sheet(rows, ['simulated wild LR', 'bicubic x4', 'SelfSR', 'HR'], blocks=2)
@@ -65,20 +65,13 @@ def report(args: argparse.Namespace) -> None:
           f'Scores:   {args.results}/scores.md\nFaces:    {args.results}/visualization/demo_test')
 
 
-def upsample(image: np.ndarray, side: int) -> np.ndarray:
-    """Bicubic to ``side`` x ``side``, rounded to 8 bit; BGR uint8 in and out."""
-    return tensor2img(bicubic_resize(img2tensor(image.astype(np.float32) / 255), side))
-
-
 def draw_stage1(models: Path, truth: List[np.ndarray], wild: List[np.ndarray]) -> np.ndarray:
     """Sheet of stage 1 for clean LR faces made from ``truth``, beside the wild LR faces it should look like."""
     checkpoints = sorted(models.glob('net_deg_*.pth'), key=lambda path: path.stat().st_mtime)
     if not checkpoints:
         raise UserError(f'there is no net_deg_*.pth in {models}: run '
                         'python -m basicsr.train -opt options/train_selfsr_demo.yml first.')
-    weights = load_checkpoint(checkpoints[-1])['params']
-    net = FlowDegradationNet(**FlowDegradationNet.arguments_from_state_dict(weights))
-    net.load_state_dict(weights)
+    net = load_network(FlowDegradationNet, checkpoints[-1])
     gt = torch.stack(img2tensor([image.astype(np.float32) / 255 for image in truth]))
     clean = bicubic_downsample(gt, gt.shape[-1] // wild[0].shape[0]).clamp(0, 1)
     with torch.no_grad():

@@ -26,8 +26,8 @@ class CollapseWatch:
         """Take the values logged at an iteration."""
         if not self._span:
             return
-        for prefix, section in (('l_d_lr', self._train.get('degradation', self._train)),
-                                ('l_d', self._train.get('sr', self._train))):
+        stage1, stage2 = (self._train.get(stage, self._train) for stage in ('degradation', 'sr'))
+        for prefix, section in (('l_d_lr', stage1), ('l_d_clean', stage1), ('l_d', stage2)):
             if f'{prefix}_real' not in log:
                 continue
             loss = log[f'{prefix}_real'] + log[f'{prefix}_fake']

@@ -16,6 +16,7 @@ from basicsr.utils.registry import ARCH_REGISTRY, DATASET_REGISTRY, LOSS_REGISTR
 
 from .errors import UserError
 from .metrics import check_metric
+from .models.selfsr_model import DEFAULT_STAGE1, STAGE1_MODELS
 from .ops import GrowthSchedule
 
 TOP_KEYS = {'name', 'model_type', 'scale', 'num_gpu', 'manual_seed', 'datasets', 'path', 'train', 'val', 'logger',
@@ -39,7 +40,7 @@ def check_options(opt: Dict[str, Any], is_train: bool) -> None:
     _no_numbers_as_text(opt, '')
     _require(opt, ('name', 'model_type', 'scale', 'num_gpu', 'datasets'), '')
     model = dict(iter(MODEL_REGISTRY))[opt['model_type']]
-    labels = model.network_labels
+    labels = _network_labels(opt, model, is_train)
     _known(opt, TOP_KEYS | {f'network_{label}' for label in labels}, '')
     if not isinstance(opt['name'], str) or not opt['name'] or '/' in opt['name']:
         raise UserError(f'name: {opt["name"]!r} must be a text without "/"; it names the folder of the run.')
@@ -58,13 +59,33 @@ def check_options(opt: Dict[str, Any], is_train: bool) -> None:
         _require(opt, ('train', 'logger'), '')
         _check_logger(opt['logger'])
         _TRAIN_CHECKS[opt['model_type']](opt)
-    elif opt['model_type'] == 'FlowDegradationModel':
-        _require(opt, ('network_deg', ), '')
+    elif opt['model_type'] in STAGE1_MODELS:
+        _require(opt, sorted(f'network_{label}' for label in labels if not label.startswith('d_')), '')
     else:
         _require(opt, ('network_g', ), '')
 
 
 # ----- parts -----
+
+
+def _network_labels(opt: Mapping[str, Any], model: Any, is_train: bool) -> Iterable[str]:
+    """The networks that the option file may describe; both stages in one run: those of the stage 1 that is chosen."""
+    if opt['model_type'] != 'SelfSRModel' or not is_train:
+        return model.network_labels
+    registry = dict(iter(MODEL_REGISTRY))
+    return registry[_stage1_model(opt)].network_labels | registry['SelfCondSRModel'].network_labels
+
+
+def _stage1_model(opt: Mapping[str, Any]) -> str:
+    """``train.degradation.model_type`` of a SelfSRModel."""
+    _require(opt, ('train', ), '')
+    _is_section(opt['train'], 'train')
+    _require(opt['train'], ('degradation', ), 'train')
+    _is_section(opt['train']['degradation'], 'train.degradation')
+    name = opt['train']['degradation'].get('model_type', DEFAULT_STAGE1)
+    if not isinstance(name, str) or name not in STAGE1_MODELS:
+        raise UserError(f'train.degradation.model_type: {name!r} must be one of {", ".join(STAGE1_MODELS)}.')
+    return name
 
 
 def _check_num_gpu(num_gpu: Any) -> None:
@@ -196,11 +217,20 @@ def _check_number(train: Mapping[str, Any], name: str, bound: float, key: str) -
         raise UserError(f'{key}.{name}: {value!r} must be a number from 0 to below {bound}.')
 
 
-def _check_stage1(opt: Mapping[str, Any], train: Mapping[str, Any], key: str) -> None:
-    _require(opt, ('network_deg', 'network_d_lr'), '')
-    _check_common(train, key, 'FlowDegradationModel', ('optim_deg', 'optim_d_lr'))
-    _check_losses(train, ('gan_opt', 'identity_opt', 'tv_opt'), key)
-    _check_number(train, 'r1_reg_weight', float('inf'), key)
+def _check_stage1(opt: Mapping[str, Any], train: Mapping[str, Any], key: str, model: str) -> None:
+    labels = STAGE1_MODELS[model].trained
+    _require(opt, [f'network_{label}' for label in labels], '')
+    _check_common(train, key, model, [f'optim_{label}' for label in labels])
+    _check_losses(train, ('gan_opt', 'tv_opt' if model == 'FlowDegradationModel' else 'cycle_opt'), key)
+    if 'identity_opt' not in train:  # one that is forgotten must not pass for the ablation
+        raise UserError(f'{key}.identity_opt: this key is missing; write identity_opt: ~ to train without it.')
+    if train['identity_opt'] is not None:
+        _check_losses(train, ('identity_opt', ), key)
+    if model == 'FlowDegradationModel':
+        _check_number(train, 'r1_reg_weight', float('inf'), key)
+    elif not _is_int(train.get('pool_size'), 0):
+        raise UserError(f'{key}.pool_size: {train.get("pool_size")!r} must be a whole number of images, 50 in '
+                        'CycleGAN, 0 for no pool.')
     _needs_images(opt, 'lq', 'stage 1 compares with real LR faces')
 
 
@@ -257,7 +287,8 @@ def _check_train_both(opt: Mapping[str, Any]) -> None:
     _is_section(train, 'train')
     _known(train, dict(iter(MODEL_REGISTRY))['SelfSRModel'].train_keys, 'train')
     _require(train, ('total_iter', 'degradation', 'sr'), 'train')
-    _check_stage1(opt, train['degradation'], 'train.degradation')
+    stage1 = {name: value for name, value in train['degradation'].items() if name != 'model_type'}
+    _check_stage1(opt, stage1, 'train.degradation', _stage1_model(opt))
     _check_stage2(opt, train['sr'], 'train.sr')
     total = train['degradation']['total_iter'] + train['sr']['total_iter']
     if train['total_iter'] != total:
@@ -265,7 +296,7 @@ def _check_train_both(opt: Mapping[str, Any]) -> None:
 
 
 _TRAIN_CHECKS: Dict[str, Callable[[Mapping[str, Any]], None]] = {
-    'FlowDegradationModel': lambda opt: _check_stage1(opt, opt['train'], 'train'),
+    **{name: lambda opt: _check_stage1(opt, opt['train'], 'train', opt['model_type']) for name in STAGE1_MODELS},
     'SelfCondSRModel': _check_train_stage2,
     'SelfSRModel': _check_train_both,
 }

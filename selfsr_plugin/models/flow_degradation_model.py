@@ -22,7 +22,7 @@ class FlowDegradationModel(PluginModel):
     that the discriminator cannot tell from the real LR faces. Objective (Eq. 5)::
 
         l_deg_adv  Eq. 2, generator side   train.gan_opt
-        l_deg_idt  Eq. 3                   train.identity_opt   |intermediate - clean|, images in [-1, 1]
+        l_deg_idt  Eq. 3                   train.identity_opt   |intermediate - clean|, in [-1, 1], if there is one
         l_deg_tv   Eq. 4                   train.tv_opt         flow in pixels
 
     and ``l_d_lr_real + l_d_lr_fake`` for the discriminator; with ``train.r1_reg_weight`` (ours, 0 by default) also
@@ -44,7 +44,8 @@ class FlowDegradationModel(PluginModel):
         self.net_d_lr = self.build_net('d_lr')
         train_opt = self.opt['train']
         self.cri_gan = build_loss(train_opt['gan_opt']).to(self.device)
-        self.cri_idt = build_loss(train_opt['identity_opt']).to(self.device)
+        identity_opt = train_opt.get('identity_opt')  # none in options/table3/train_ff.yml
+        self.cri_idt = build_loss(identity_opt).to(self.device) if identity_opt else None
         self.cri_tv = build_loss(train_opt['tv_opt']).to(self.device)
         self.r1_reg_weight = train_opt.get('r1_reg_weight', 0)
         self.setup_optimizers()
@@ -65,9 +66,10 @@ class FlowDegradationModel(PluginModel):
         self.optimizer_deg.zero_grad(set_to_none=True)
         parts = self.train_deg(self.clean, return_parts=True)
         log['l_deg_adv'] = self.cri_gan(self.net_d_lr(parts.degraded), True, is_disc=False)
-        log['l_deg_idt'] = self.cri_idt(to_signed(parts.intermediate), to_signed(self.clean))
+        if self.cri_idt is not None:
+            log['l_deg_idt'] = self.cri_idt(to_signed(parts.intermediate), to_signed(self.clean))
         log['l_deg_tv'] = self.cri_tv(parts.flow)
-        self.step('deg', log, sum(log.values()))
+        self.step(['deg'], log, sum(log.values()))
 
         # Discriminator.
         self.net_d_lr.requires_grad_(True)
@@ -79,7 +81,7 @@ class FlowDegradationModel(PluginModel):
         d_log['l_d_lr_fake'] = self.cri_gan(self.train_d_lr(parts.degraded.detach()), False, is_disc=True)
         if self.r1_reg_weight > 0:
             d_log['l_d_lr_r1'] = self.r1_reg_weight / 2 * r1_penalty(prediction, real)
-        self.step('d_lr', d_log, sum(d_log.values()))
+        self.step(['d_lr'], d_log, sum(d_log.values()))
 
         log.update(d_log)
         log['flow_px'] = parts.flow.detach().abs().mean()

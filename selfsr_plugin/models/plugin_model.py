@@ -5,7 +5,7 @@ from collections import OrderedDict
 from copy import deepcopy
 from os import path as osp
 from pathlib import Path
-from typing import Any, ClassVar, Dict, FrozenSet, List, Mapping, NamedTuple, Optional, Set, Tuple
+from typing import Any, ClassVar, Dict, FrozenSet, List, Mapping, NamedTuple, Optional, Sequence, Set, Tuple
 
 import numpy as np
 import torch
@@ -128,14 +128,14 @@ class PluginModel(BaseModel):
             setattr(self, f'optimizer_{label}', optimizer)
             self.optimizers.append(optimizer)
 
-    def step(self, label: str, terms: Mapping[str, Tensor], total: Tensor) -> bool:
-        """Backward, and a step of ``optimizer_<label>`` unless something is NaN or infinite.
+    def step(self, labels: Sequence[str], terms: Mapping[str, Tensor], total: Tensor) -> bool:
+        """Backward, and a step of each ``optimizer_<label>`` unless something is NaN or infinite.
 
         Checked are the loss terms and the gradient, over all processes and before the weights change. ``train.nonfinite``
         says what follows: 'stop' (default) or 'skip' this step, which is counted.
 
         Args:
-            label: of the network.
+            labels: of the networks that learn from ``total``.
             terms: scalars by the names that the log uses.
             total: their weighted sum.
 
@@ -146,26 +146,28 @@ class PluginModel(BaseModel):
             NonFiniteError: with the term; or too many skipped steps in a row.
         """
         total.backward()
-        network = getattr(self, f'net_{label}')
-        gradient = torch.nn.utils.get_total_norm(
-            [parameter.grad for parameter in network.parameters() if parameter.grad is not None], float('inf'))
-        values = {**{name: value.detach() for name, value in terms.items()}, f'gradient of network_{label}': gradient}
+        values = {name: value.detach() for name, value in terms.items()}
+        for label in labels:
+            gradients = [each.grad for each in getattr(self, f'net_{label}').parameters() if each.grad is not None]
+            values[f'gradient of network_{label}'] = torch.nn.utils.get_total_norm(gradients, float('inf'))
         finite = torch.stack([value.to(self.device) for value in values.values()]).isfinite()
         fine = finite.all().int()
         if self.opt['dist']:  # alike in all processes, or they would part
             torch.distributed.all_reduce(fine, torch.distributed.ReduceOp.MIN)
         if fine.item():
-            getattr(self, f'optimizer_{label}').step()
-            self._skipped_in_a_row[label] = 0
+            for label in labels:
+                getattr(self, f'optimizer_{label}').step()
+            self._skipped_in_a_row[labels[0]] = 0
             return True
         bad = [f'{name} is {value.item()}' for (name, value), good in zip(values.items(), finite) if not good]
         found = f'{bad[0] if bad else "a loss of another process is not finite"}'
         if self.opt['train'].get('nonfinite', 'stop') == 'stop':
             raise NonFiniteError(found)
         self.skipped_steps += 1
-        self._skipped_in_a_row[label] = self._skipped_in_a_row.get(label, 0) + 1
-        get_root_logger().warning(f'{found}: this step of network_{label} is skipped, {self.skipped_steps} so far.')
-        if self._skipped_in_a_row[label] >= MAX_SKIPPED_IN_A_ROW:
+        self._skipped_in_a_row[labels[0]] = self._skipped_in_a_row.get(labels[0], 0) + 1
+        get_root_logger().warning(f'{found}: this step of network_{" and network_".join(labels)} is skipped, '
+                                  f'{self.skipped_steps} so far.')
+        if self._skipped_in_a_row[labels[0]] >= MAX_SKIPPED_IN_A_ROW:
             raise NonFiniteError(f'{found}, as in the {MAX_SKIPPED_IN_A_ROW} steps before')
         return False
 
@@ -188,7 +190,7 @@ class PluginModel(BaseModel):
         return {'params': getattr(self, f'net_{label}')}
 
     def extra_state(self) -> Dict[str, Any]:
-        """What else a subclass needs to go on exactly: tensors and plain values, by names of its own."""
+        """What else a subclass needs to go on exactly: tensors and plain values, the same in every process."""
         return {}
 
     def load_extra_state(self, state: Mapping[str, Any]) -> None:

@@ -188,7 +188,7 @@ class SelfCondSRModel(PluginModel):
             # Through the bare, frozen discriminator: its gradients are not wanted and must not be exchanged.
             log['l_g_adv'] = self.cri_gan(_run(self.net_d, fake, growth), True, is_disc=False)
             total = total + log['l_g_adv']
-        self.step('g', log, total)
+        self.step(['g'], log, total)
         return fake
 
     def _step_discriminator(self, fake: Tensor, real: Tensor, growth: Growth, current_iter: int,
@@ -206,7 +206,7 @@ class SelfCondSRModel(PluginModel):
         if regularize:
             terms['l_d_r1'] = self.r1_reg_weight / 2 * r1_penalty(prediction, signed)
             total = total + self.net_d_reg_every * terms['l_d_r1']  # iterations without it are made up for
-        self.step('d', terms, total)
+        self.step(['d'], terms, total)
         log.update(terms)
 
     def weights_to_save(self, label: str) -> Dict[str, nn.Module]:

@@ -1,29 +1,35 @@
 """Both stages in one run."""
 from copy import deepcopy
 from os import path as osp
-from typing import Any, Dict, List, Optional, Set
+from typing import Any, Dict, List, Optional, Set, Type
 
 from basicsr.models.base_model import BaseModel
 from basicsr.utils import get_root_logger
 from basicsr.utils.registry import MODEL_REGISTRY
 from torch import nn
 
+from .cyclegan_degradation_model import CycleGANDegradationModel
 from .flow_degradation_model import FlowDegradationModel
 from .plugin_model import PluginModel, weights_path
 from .selfcond_sr_model import SelfCondSRModel
 
+STAGE1_MODELS: Dict[str, Type[PluginModel]] = {
+    model.__name__: model for model in (FlowDegradationModel, CycleGANDegradationModel)
+}
+DEFAULT_STAGE1 = FlowDegradationModel.__name__  # the method of the paper
+
 
 @MODEL_REGISTRY.register()
 class SelfSRModel(BaseModel):
-    """Runs FlowDegradationModel and then SelfCondSRModel, as two option files one after the other would.
+    """Runs a model of stage 1 and then SelfCondSRModel, as two option files one after the other would.
 
     ``train.degradation`` and ``train.sr`` hold what ``train`` holds in the option files of the single stages;
-    ``train.total_iter`` is the sum of theirs. Iterations count through: stage 2 begins at
-    ``train.degradation.total_iter + 1``. When stage 1 ends, its network is written to ``net_deg_<iter>.pth`` and
-    frozen; its discriminator is dropped.
+    ``train.total_iter`` is the sum of theirs. ``train.degradation.model_type`` names the model of stage 1,
+    FlowDegradationModel by default. Iterations count through: stage 2 begins at ``train.degradation.total_iter + 1``.
+    When stage 1 ends, its network is written to ``net_deg_<iter>.pth`` and frozen; its other networks are dropped.
     """
     train_keys = frozenset({'total_iter', 'degradation', 'sr'})
-    network_labels = FlowDegradationModel.network_labels | SelfCondSRModel.network_labels
+    network_labels = SelfCondSRModel.network_labels.union(*(model.network_labels for model in STAGE1_MODELS.values()))
 
     def __init__(self, opt: Dict[str, Any]) -> None:
         super().__init__(opt)
@@ -41,7 +47,8 @@ class SelfSRModel(BaseModel):
         if current_iter <= self.stage1_iter:
             if self.stage is None:
                 get_root_logger().info('Stage 1: domain adaptive degradation.')
-                self.stage = FlowDegradationModel(self._stage_options('degradation'))
+                opt = self._stage_options('degradation')
+                self.stage = STAGE1_MODELS[opt['train'].get('model_type', DEFAULT_STAGE1)](opt)
             return
         if isinstance(self.stage, SelfCondSRModel):
             return

@@ -12,8 +12,8 @@ from typing import Any, Dict
 import torch
 
 import selfsr_plugin  # noqa: F401  before basicsr
-from model_kit import (Recorder, batch, both_stages_options, everything, loader, stage1_options, stage1_train,
-                       stage2_options, stage2_train, start)
+from model_kit import (Recorder, batch, both_stages_options, cyclegan_options, everything, loader, stage1_options,
+                       stage1_train, stage2_options, stage2_train, start)
 
 GROWTH = dict(grow_at=[2], fade_iter=2, ema_decay=0.9, net_d_reg_every=2)
 ITERATIONS = 6
@@ -26,10 +26,12 @@ def _both(folder: Path) -> Dict[str, Any]:
 # Name: (options, double precision)
 CASES = {
     'stage1': (stage1_options, True),
+    'stage1_cyclegan': (cyclegan_options, True),
     'paired': (lambda folder: stage2_options(folder, **GROWTH), True),
     'unpaired': (lambda folder: stage2_options(folder, supervision='unpaired', **GROWTH), True),
     'pseudo': (lambda folder: stage2_options(folder, supervision='pseudo', lq_noise=3.0, **GROWTH), True),
     'both': (_both, True),
+    'stage1_cyclegan_float32': (cyclegan_options, False),
     'stage1_float32': (stage1_options, False),
     'pseudo_float32': (lambda folder: stage2_options(folder, supervision='pseudo', **GROWTH), False),
 }
@@ -52,7 +54,7 @@ def run_case(name: str, folder: Path, rank: int, world_size: int) -> Dict[str, A
         model.validation(loader(['gt', 'lq'], count=3), ITERATIONS, writer, save_img=rank == 0)
         stage = getattr(model, 'stage', model)
         return dict(weights={key: value for key, value in everything(stage).items() if '.' in key},
-                    log=dict(log), figures=deepcopy(writer.scalars))
+                    extra=deepcopy(stage.extra_state()), log=dict(log), figures=deepcopy(writer.scalars))
     finally:
         torch.set_default_dtype(torch.float32)
 

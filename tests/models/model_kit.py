@@ -7,9 +7,13 @@ import torch
 from basicsr.models import build_model
 from torch import Tensor, nn
 
+from selfsr_plugin.archs import FlowDegradationNet
+
 NETWORKS = {
     'network_deg': dict(type='FlowDegradationNet', num_feat=3, num_block=1, max_flow=2.0),
     'network_d_lr': dict(type='DomainDiscriminator', num_feat=3),
+    'network_clean': dict(type='CycleGANGenerator', num_feat=3, num_block=1),
+    'network_d_clean': dict(type='DomainDiscriminator', num_feat=3),
     'network_g': dict(type='SelfCondSRNet', widths=[6, 4], num_block=1, cond_ratio=2),
     'network_d': dict(type='ProgressiveDiscriminator', size=64, num_level=2, feat_base=64, feat_max=4, stddev_group=2),
 }
@@ -42,6 +46,14 @@ def stage1_train(**changes: Any) -> Dict[str, Any]:
                      tv_opt=dict(type='FlowTVLoss', loss_weight=3.0)), **changes)
 
 
+def cyclegan_train(**changes: Any) -> Dict[str, Any]:
+    optimizers = {f'optim_{label}': dict(ADAM, lr=STAGE1_RATE) for label in ('deg', 'clean', 'd_lr', 'd_clean')}
+    return dict(dict(total_iter=8, scheduler=dict(type='LinearDecayLR', decay_from=4), **optimizers,
+                     gan_opt=dict(type='GANLoss', gan_type='lsgan', loss_weight=0.5),
+                     cycle_opt=dict(type='L1Loss', loss_weight=10.0, reduction='mean'),
+                     identity_opt=dict(type='L1Loss', loss_weight=5.0, reduction='mean'), pool_size=6), **changes)
+
+
 def stage2_train(**changes: Any) -> Dict[str, Any]:
     return dict(dict(total_iter=8, supervision='paired', grow_at=[3], fade_iter=0, optim_g=ADAM, optim_d=ADAM,
                      pixel_opt=dict(type='L1Loss', loss_weight=20.0, reduction='mean'),
@@ -53,13 +65,22 @@ def stage1_options(folder: Path, **train: Any) -> Dict[str, Any]:
     return options(folder, 'FlowDegradationModel', ('deg', 'd_lr'), stage1_train(**train))
 
 
+def cyclegan_options(folder: Path, **train: Any) -> Dict[str, Any]:
+    return options(folder, 'CycleGANDegradationModel', ('clean', 'd_lr', 'd_clean'), cyclegan_train(**train),
+                   network_deg=NETWORKS['network_clean'])
+
+
 def stage2_options(folder: Path, labels: Iterable[str] = ('g', 'd', 'deg'), **train: Any) -> Dict[str, Any]:
     return options(folder, 'SelfCondSRModel', labels, stage2_train(**train))
 
 
 def both_stages_options(folder: Path, stage1: Dict[str, Any], stage2: Dict[str, Any]) -> Dict[str, Any]:
     train = dict(degradation=stage1, sr=stage2, total_iter=stage1['total_iter'] + stage2['total_iter'])
-    return options(folder, 'SelfSRModel', ('deg', 'd_lr', 'g', 'd'), train)
+    opt = options(folder, 'SelfSRModel', ('deg', 'd_lr', 'g', 'd'), train)
+    if stage1.get('model_type') == 'CycleGANDegradationModel':
+        opt.update(deepcopy({key: NETWORKS[key] for key in ('network_clean', 'network_d_clean')}),
+                   network_deg=deepcopy(NETWORKS['network_clean']))
+    return opt
 
 
 def images(*shape: int, seed: int = 0) -> Tensor:
@@ -89,7 +110,7 @@ def start(opt: Dict[str, Any], seed_heads: bool = True) -> Any:
     """Build the model; the heads of a degradation network, which start at zero, get weights so that they count."""
     model = build_model(opt)
     net_deg = getattr(model, 'net_deg', None)
-    if seed_heads and net_deg is not None:
+    if seed_heads and isinstance(net_deg, FlowDegradationNet):
         give_heads_weights(net_deg)
     return model
 
@@ -107,11 +128,12 @@ def snapshot(net: nn.Module) -> Dict[str, Tensor]:
 
 
 def everything(model: Any) -> Dict[str, Any]:
-    """All that a run leaves in a model of one stage: weights, moving average, optimizers, schedulers."""
+    """All that a run leaves in a model of one stage: weights, moving average, optimizers, schedulers, and its own."""
     found = {f'{label}.{key}': snapshot(net) for label in model.trained
              for key, net in model.weights_to_save(label).items()}
     found['optimizers'] = [deepcopy(optimizer.state_dict()) for optimizer in model.optimizers]
     found['schedulers'] = [scheduler.state_dict() for scheduler in model.schedulers]
+    found['extra'] = deepcopy(model.extra_state())
     return found
 
 

@@ -28,6 +28,14 @@ def ranks(tmp_path_factory):
 @pytest.mark.parametrize('case', CASES)
 def test_ranks_hold_identical_weights(ranks, case):
     assert_identical(ranks[0][case]['weights'], ranks[1][case]['weights'])
+    assert_identical(ranks[0][case]['extra'], ranks[1][case]['extra'])
+
+
+def test_pool_of_two_processes_is_that_of_one(ranks, alone):
+    for label, pool in alone['stage1_cyclegan']['extra']['pools'].items():
+        assert pool['images'].shape == (6, 3, 16, 16)
+        found = ranks[0]['stage1_cyclegan']['extra']['pools'][label]['images']
+        torch.testing.assert_close(found, pool['images'], rtol=0, atol=1e-9)
 
 
 @pytest.fixture(scope='module')

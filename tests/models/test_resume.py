@@ -3,8 +3,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from model_kit import (assert_identical, both_stages_options, everything, snapshot, stage1_options, stage1_train,
-                       stage2_options, stage2_train, start, train)
+from model_kit import (assert_identical, both_stages_options, cyclegan_options, cyclegan_train, everything, snapshot,
+                       stage1_options, stage1_train, stage2_options, stage2_train, start, train)
 
 from selfsr_plugin.models import FlowDegradationModel, SelfCondSRModel
 from selfsr_plugin.models.checkpoint import load_checkpoint
@@ -35,17 +35,24 @@ def both(folder: Path):
                                stage2_train(supervision='pseudo', **dict(GROWTH, grow_at=[2])))
 
 
+def cyclegan_and_stage2(folder: Path):
+    first = cyclegan_train(total_iter=3, scheduler=None, model_type='CycleGANDegradationModel')
+    return both_stages_options(folder, first, stage2_train(supervision='pseudo', **dict(GROWTH, grow_at=[2])))
+
+
 def final(model):
     return everything(getattr(model, 'stage', model))
 
 
 @pytest.mark.parametrize('make, stops', [
     (stage1, (1, 4, 6)),
+    (cyclegan_options, (1, 2, 5)),  # while the pool of 6 fills by 4, and after
+    (cyclegan_and_stage2, (2, 3, 4)),
     (stage2('paired'), (2, 3, 4, 5, 7)),  # before, at and within the growth step and its fade, and after
     (stage2('unpaired'), (3, )),
     (stage2('pseudo', lq_noise=3.0), (4, )),
     (both, (1, 2, 3, 4, 5, 7)),  # in stage 1, at its end, and in stage 2
-], ids=['stage1', 'paired', 'unpaired', 'pseudo', 'both'])
+], ids=['stage1', 'cyclegan', 'cyclegan+stage2', 'paired', 'unpaired', 'pseudo', 'both'])
 def test_resumed_run_is_bit_identical(tmp_path, make, stops):
     expected = final(train(start(make(tmp_path), seed_heads=False), range(1, TOTAL + 1), save_at=stops))
     for stop in stops:

@@ -1,0 +1,298 @@
+"""The figure scripts: what is drawn where, and what is refused."""
+import importlib.util
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from basicsr.metrics import calculate_psnr
+from basicsr.utils import tensor2img
+
+from selfsr_plugin.archs import CycleGANGenerator, FlowDegradationNet, SelfCondSRNet
+from selfsr_plugin.errors import UserError
+from selfsr_plugin.figures import Images, load_network, read_faces
+from selfsr_plugin.sheets import draw_sheet
+
+ROOT = Path(__file__).resolve().parents[1]
+DEMO = ROOT / 'datasets/demo'
+
+
+def script(name):
+    spec = importlib.util.spec_from_file_location(name, ROOT / f'scripts/{name}.py')
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+comparison, flow, condition, worst = (script(f'figure_{name}') for name in ('comparison', 'flow', 'condition', 'worst'))
+
+
+def save(net, path):
+    torch.save({'params': net.state_dict()}, path)
+    return str(path)
+
+
+@pytest.fixture(scope='module')
+def files(tmp_path_factory):
+    """Weights of small networks, untrained but for heads that would be zero."""
+    folder = tmp_path_factory.mktemp('weights')
+    torch.manual_seed(0)
+    net_deg = FlowDegradationNet(num_feat=4, num_block=1)
+    for head in (net_deg.image_head, net_deg.flow_head):
+        torch.nn.init.normal_(head.weight, std=0.3)
+    return dict(deg=save(net_deg, folder / 'deg.pth'), cyc=save(CycleGANGenerator(4, 1), folder / 'cyc.pth'),
+                g=save(SelfCondSRNet(widths=[8, 4], num_block=2), folder / 'g.pth'),
+                concat=save(SelfCondSRNet(widths=[8, 4], num_block=1, condition='concat'), folder / 'concat.pth'))
+
+
+def run(module, monkeypatch, *arguments):
+    monkeypatch.setattr(sys, 'argv', ['script', *map(str, arguments)])
+    module.main()
+
+
+def tile(sheet, row, column, size, caption=0, left=0):
+    """The drawn image of a row and column, at its own resolution."""
+    top, start = 24 + row * (size + 4 + caption), left + column * (size + 4)
+    return sheet[top:top + size, start:start + size]
+
+
+def enlarged(image, size):
+    return cv2.resize(image, (size, size), interpolation=cv2.INTER_NEAREST)
+
+
+# ----- sheets -----
+
+
+def test_captions_stand_below_their_rows_and_move_no_image():
+    rows = [[np.full((8, 8, 3), 40 * row + 20 * column, np.uint8) for column in range(2)] for row in range(3)]
+    plain, captioned = draw_sheet(rows, ['a', 'b'], 16), draw_sheet(rows, ['a', 'b'], 16, captions=['x'] * 3)
+    for row in range(3):
+        for column in range(2):
+            expected = np.full((16, 16, 3), 40 * row + 20 * column, np.uint8)
+            assert np.array_equal(tile(plain, row, column, 16), expected)
+            assert np.array_equal(tile(captioned, row, column, 16, caption=24), expected)
+        below = 24 + row * 44 + 16
+        assert (captioned[below:below + 28, :16] < 128).any()  # something is written
+    assert captioned.shape == (plain.shape[0] + 3 * 24, plain.shape[1], 3)
+    with pytest.raises(ValueError, match='3 rows have 1 captions'):
+        draw_sheet(rows, ['a', 'b'], captions=['x'])
+
+
+# ----- Fig. 5 -----
+
+
+@pytest.mark.parametrize('names, ending', [
+    (['a', 'b'], ''),
+    (['a_run', 'b_run', 'c_run'], '_run'),
+    (['a', 'b', 'a_x', 'b_x'], ''),
+    (['a_x', 'b_y', 'a_z', 'b_z'], '_z'),
+])
+def test_ending_of_a_methods_images(names, ending):
+    assert comparison.common_ending(names, ['a', 'b'], 'folder') == ending
+
+
+@pytest.mark.parametrize('names, message', [
+    (['a0', 'b0'], 'folder has no image of a, b'),  # a0 may be another face
+    (['a_x', 'b_y'], 'folder has no image of b'),
+    (['b'], 'folder has no image of a'),
+    (['a_x', 'b_x', 'a_y', 'b_y'], 'several images of each face, ending in _x, _y'),
+])
+def test_images_that_may_be_of_other_faces_are_refused(names, message):
+    with pytest.raises(UserError, match=message):
+        comparison.common_ending(names, ['a', 'b'], 'folder')
+
+
+def test_comparison_puts_every_image_in_its_place(tmp_path, monkeypatch):
+    faces = sorted(path.stem for path in (DEMO / 'test_hr').iterdir())[:3]
+    hr = {face: cv2.imread(str(DEMO / f'test_hr/{face}.png')) for face in faces}
+    for method, change in (('inverted', lambda image: 255 - image), ('mirrored', lambda image: image[:, ::-1])):
+        (tmp_path / method).mkdir()
+        for face, image in hr.items():
+            cv2.imwrite(str(tmp_path / method / f'{face}_{method}.png'), change(image))
+    run(comparison, monkeypatch, '--hr', DEMO / 'test_hr', '--lq', DEMO / 'test_wild_lr', '--count', 3, '--tile', 64,
+        f'A={tmp_path}/inverted', f'B={tmp_path}/mirrored', '--output', tmp_path / 'out/sheet.png')
+    sheet = cv2.imread(str(tmp_path / 'out/sheet.png'))
+    assert sheet.shape[1] == 5 * 68
+    for row, face in enumerate(faces):
+        lq = cv2.imread(str(DEMO / f'test_wild_lr/{face}.png'))
+        for column, image in ((0, enlarged(lq, 64)), (2, 255 - hr[face]), (3, hr[face][:, ::-1]), (4, hr[face])):
+            assert np.array_equal(tile(sheet, row, column, 64), image)
+        # Antialiased or not, bicubic enlargement is OpenCV's up to the choice of a: the faces agree closely.
+        assert calculate_psnr(tile(sheet, row, 1, 64), cv2.resize(lq, (64, 64), interpolation=cv2.INTER_CUBIC), 0) > 35
+
+
+def test_comparison_names_what_is_missing(tmp_path, monkeypatch):
+    (tmp_path / 'few').mkdir()
+    first, second = sorted((DEMO / 'test_hr').iterdir())[:2]
+    (tmp_path / 'few' / first.name).write_bytes(first.read_bytes())
+    for arguments, message in (
+            ([f'A={tmp_path}/few'], f'few has no image of {second.stem}'),
+            ([f'A={tmp_path}/none'], 'none'),
+            (['A'], 'A: write NAME=FOLDER'),
+            ([f'A={DEMO}/test_hr', f'A={DEMO}/test_hr'], 'a name of its own'),
+            ([f'A={DEMO}/test_hr', '--faces', 'nobody'], 'test_hr has no image of nobody')):
+        with pytest.raises(SystemExit) as caught:
+            run(comparison, monkeypatch, '--hr', DEMO / 'test_hr', '--count', 2, *arguments)
+        assert re_one_line(caught.value.code, message)
+
+
+def re_one_line(text, message):
+    return isinstance(text, str) and text.startswith('error: ') and '\n' not in text and message in text
+
+
+# ----- Fig. 8 -----
+
+
+def test_flow_that_is_not_disturbed_gives_what_the_network_gives(files):
+    net = load_network(FlowDegradationNet, files['deg'])
+    clean, names = read_faces(str(DEMO / 'test_hr'), 16, 2)
+    assert names == sorted(path.stem for path in (DEMO / 'test_hr').iterdir())[:2]
+    sheet = flow.flow_figure(net, clean, noise=1.0, seed=0, tile=64)
+    with torch.no_grad():
+        parts = net(clean, return_parts=True)
+    assert parts.flow.abs().max() > 0.5
+    for i in range(2):
+        for column, image in ((0, clean[i]), (1, parts.degraded[i]), (2, parts.intermediate[i])):
+            assert np.array_equal(tile(sheet, 2 * i, column, 64), enlarged(tensor2img(image), 64))
+        assert (tile(sheet, 2 * i + 1, 2, 64) == 255).all()  # no flow is white
+        assert not np.array_equal(tile(sheet, 2 * i, 4, 64), tile(sheet, 2 * i, 1, 64))
+    assert np.array_equal(sheet, flow.flow_figure(net, clean, noise=1.0, seed=0, tile=64))
+    assert not np.array_equal(sheet, flow.flow_figure(net, clean, noise=1.0, seed=1, tile=64))
+
+
+def test_disturbed_flows():
+    right = torch.zeros(1, 2, 16, 16)
+    right[:, 0] = 1
+    flows = flow.disturbed_flows(right, 0.5, torch.Generator().manual_seed(0))
+    for name, vector in (('estimated', (1, 0)), ('none', (0, 0)), ('x 0.5', (0.5, 0)), ('x 2', (2, 0)),
+                         ('turned 90', (0, 1)), ('turned 180', (-1, 0))):  # clockwise: from right to down
+        torch.testing.assert_close(flows[name], torch.tensor(vector).float()[:, None, None].expand(1, 2, 16, 16))
+    noise = flows['+ noise 1'] - right
+    assert 0.2 < noise.std() < 0.8 and noise.diff(dim=3).abs().mean() < noise.std() / 3  # smooth
+
+
+def test_wheel_shows_the_colour_of_each_direction():
+    wheel = flow.colour_wheel(65)
+    assert (wheel[32, 32] > 240).all() and (wheel[0, 0] == 255).all()
+    for place, direction in (((32, 63), (1, 0)), ((63, 32), (0, 1)), ((32, 1), (-1, 0)), ((1, 32), (0, -1))):
+        field = np.array(direction, np.float32)[:, None, None] * 0.97
+        assert np.abs(wheel[place].astype(int) - flow.draw_flow(field, 1.0)[0, 0]).max() < 12
+
+
+# ----- Fig. 9 -----
+
+
+def test_condition_maps_are_the_sigma_of_equation_6(files):
+    net = load_network(SelfCondSRNet, files['g'])
+    faces, _ = read_faces(str(DEMO / 'test_wild_lr'), 16, 2)
+    output, maps = condition.condition_maps(net, faces)
+    assert list(maps) == ['x2 shallow', 'x2 deep', 'x4 shallow', 'x4 deep']
+    with torch.no_grad():
+        torch.testing.assert_close(output, net(faces))
+        for level, name in enumerate(maps):
+            scale, index = (2, 0) if name.startswith('x2') else (4, 1)
+            y = torch.nn.functional.interpolate(faces * 2 - 1, scale_factor=scale, mode='bicubic')
+            block = net.levels[index].blocks[0 if 'shallow' in name else 1]
+            sigma = (block.sigma1 if 'shallow' in name else block.sigma2)(y)
+            torch.testing.assert_close(maps[name], sigma)
+    assert not any(module._forward_hooks for module in net.modules())
+
+
+def test_channels_that_vary_are_drawn_bright_where_large():
+    sigma = torch.ones(2, 3, 4, 4)
+    sigma[:, 1, :, 2:] = 3  # half of the image
+    sigma[:, 2] *= 50  # large but flat
+    sigma[:, 0, 0, 0] = 1.1
+    assert condition.liveliest_channels(sigma, 2) == [1, 0]
+    drawn = condition.draw_maps(sigma[:, 1])
+    grey = [cv2.cvtColor(each, cv2.COLOR_BGR2GRAY) for each in drawn]
+    assert all((each[:, 2:] > each[:, :2].max() + 100).all() for each in grey)
+
+
+def test_condition_figure_from_the_command_line(files, tmp_path, monkeypatch):
+    run(condition, monkeypatch, '--weights', files['g'], '--faces', DEMO / 'test_wild_lr', '--count', 3, '--maps', 1,
+        '--tile', 64, '--output', tmp_path / 'c.png')
+    sheet = cv2.imread(str(tmp_path / 'c.png'))
+    assert sheet.shape == (24 + 3 * 68, 6 * 68, 3)
+    net = load_network(SelfCondSRNet, files['g'])
+    faces, _ = read_faces(str(DEMO / 'test_wild_lr'), 16, 3)
+    with torch.no_grad():
+        assert np.abs(tile(sheet, 2, 5, 64).astype(int) - tensor2img(net(faces)[2])).max() <= 1
+    with pytest.raises(SystemExit) as caught:
+        run(condition, monkeypatch, '--weights', files['concat'], '--faces', DEMO / 'test_wild_lr')
+    assert re_one_line(caught.value.code, 'condition: concat, which has no condition branch')
+
+
+# ----- Fig. 10 -----
+
+
+@pytest.mark.parametrize('metric, order', [('psnr', ['c', 'a', 'd']), ('lpips', ['b', 'd', 'a'])])
+def test_worst_come_first_whichever_way_the_metric_counts(metric, order, monkeypatch):
+    grey = {name: np.full((8, 8, 3), value, np.uint8) for name, value in zip('abcd', (10, 20, 30, 40))}
+    cases = [worst.Case(score, name, grey[name][:2, :2], grey[name], grey[name])
+             for name, score in zip('abcd', (21.0, 30.0, 20.0, 25.0))]
+    captions = []
+    monkeypatch.setattr(worst, 'draw_sheet', lambda rows, titles, tile, blocks, captions: (rows, captions))
+    rows, captions = worst.worst_figure(cases, metric, 3, 8)
+    assert [caption.split(':')[0] for caption in captions] == order
+    assert [int(row[3][0, 0, 0]) for row in rows] == [int(grey[name][0, 0, 0]) for name in order]
+    assert all('mean of 4: 24' in caption for caption in captions)
+
+
+def test_worst_figure_from_the_command_line(files, tmp_path, monkeypatch):
+    run(worst, monkeypatch, '--weights', files['g'], '--hr', DEMO / 'test_hr', '--lq', DEMO / 'test_wild_lr',
+        '--count', 2, '--tile', 64, '--output', tmp_path / 'w.png')
+    sheet = cv2.imread(str(tmp_path / 'w.png'))
+    net = load_network(SelfCondSRNet, files['g'])
+    scores = {}
+    for path in (DEMO / 'test_hr').iterdir():
+        lq = cv2.imread(str(DEMO / 'test_wild_lr' / path.name))
+        with torch.no_grad():
+            out = tensor2img(net(torch.from_numpy(lq[..., ::-1].copy()).permute(2, 0, 1)[None].float() / 255))
+        scores[path.stem] = calculate_psnr(out, cv2.imread(str(path)), 0, test_y_channel=True)
+    for row, face in enumerate(sorted(scores, key=scores.get)[:2]):
+        assert np.array_equal(tile(sheet, row, 3, 64, caption=24), cv2.imread(str(DEMO / f'test_hr/{face}.png')))
+        assert np.array_equal(tile(sheet, row, 0, 64, caption=24),
+                              enlarged(cv2.imread(str(DEMO / f'test_wild_lr/{face}.png')), 64))
+
+
+# ----- files -----
+
+
+def test_weights_of_another_network_are_refused(files):
+    for cls, label in ((FlowDegradationNet, 'g'), (FlowDegradationNet, 'cyc'), (SelfCondSRNet, 'deg')):
+        with pytest.raises(UserError, match=rf'{label}\.pth does not hold the weights of a {cls.__name__}'):
+            load_network(cls, files[label])
+    with pytest.raises(UserError, match="under the key 'params_ema'"):
+        load_network(SelfCondSRNet, files['g'], 'params_ema')
+
+
+def test_scripts_end_with_one_sentence(files, tmp_path, monkeypatch):
+    (tmp_path / 'broken.pth').write_bytes(b'no checkpoint')
+    faces = ['--faces', DEMO / 'test_hr']
+    for module, arguments, message in (
+            (flow, ['--weights', tmp_path / 'none.pth', *faces], 'none.pth'),
+            (flow, ['--weights', tmp_path / 'broken.pth', *faces], 'broken.pth cannot be read as a checkpoint'),
+            (flow, ['--weights', files['g'], *faces], 'does not hold the weights of a FlowDegradationNet'),
+            (flow, ['--weights', files['deg'], '--faces', tmp_path / 'nowhere'], 'nowhere'),
+            (flow, ['--weights', files['deg'], *faces, '--output', tmp_path / 'x.txt'], 'x.txt cannot be written'),
+            (worst, ['--weights', files['g'], '--hr', DEMO / 'test_hr', '--metric', 'lpips', '--lpips-weights',
+                     'no.pth'], 'no.pth')):
+        with pytest.raises(SystemExit) as caught:
+            run(module, monkeypatch, *arguments)
+        assert re_one_line(caught.value.code, message), caught.value.code
+
+
+@pytest.mark.parametrize('module', [comparison, flow, condition, worst])
+def test_counts_below_1_are_refused(module, monkeypatch, capsys):
+    with pytest.raises(SystemExit):
+        run(module, monkeypatch, '--count', '0')
+    assert 'argument --count: 0 must be 1 or more' in capsys.readouterr().err
+
+
+def test_images_come_in_bgr_as_opencv_reads_them():
+    images = Images(str(DEMO / 'test_hr'))
+    name = next(iter(images))
+    assert len(images) == 37 and np.array_equal(images[name], cv2.imread(str(DEMO / f'test_hr/{name}.png')))
