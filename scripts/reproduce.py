@@ -79,8 +79,8 @@ def parse() -> argparse.Namespace:
                         help=f'all for {", ".join(HEADLINE)}, the first for the others (default: 0 1)')
     parser.add_argument('--networks', choices=['small', 'full'], default='full' if torch.cuda.is_available() else 'small',
                         help='default: full with a GPU, small without')
-    parser.add_argument('--divide', type=positive, default=400, metavar='N',
-                        help='run 1/N of the iterations of the option files (default: 400)')
+    parser.add_argument('--divide', type=positive, default=600, metavar='N',
+                        help='run 1/N of the iterations of the option files (default: 600)')
     return parser.parse_args()
 
 
@@ -97,11 +97,12 @@ def main() -> None:
         args.output.mkdir(parents=True, exist_ok=True)
         os.chdir(args.output)  # where runs put their folders
         prepare(args)
-        jobs = [(row, seed) for row in args.rows for seed in (args.seeds if row in HEADLINE else args.seeds[:1])]
         for baseline in ('bicubic_x4', 'bicubic_x8'):
             run_once(baseline, None, args)
-        for row, seed in jobs:
-            run_once(row, seed, args)
+        for seed in args.seeds:  # every row once before any row twice
+            for row in args.rows:
+                if row in HEADLINE or seed == args.seeds[0]:
+                    run_once(row, seed, args)
         draw_pictures(args.seeds[0])
         write_page(Path('scores'), page)
 
