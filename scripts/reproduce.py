@@ -2,17 +2,12 @@
 
     python scripts/reproduce.py --train-hr DIR --train-lr DIR --test-hr DIR --test-lr DIR --output experiments/reproduce
 
-Rows are option files in options/. What makes them small are the same few rules for every row (ours):
-
-    iterations    every number of iterations of the file is divided by --divide
-    networks      full: those of the file, for a GPU. small, without one: the sizes, batch, optimizers, loss weights, R1
-                  interval and decay of options/train_selfsr_demo.yml, as far as a row has them, and 8 channels at x8;
-                  CycleGAN keeps its own losses, as the demo has none for it
-    data          HR faces of at least 128x128 for both tables; real LR faces, cut again by --lr-crop, for Table III
+Rows are option files in options/, made small by the rules in scripts/reproduce_rows.py. Table III trains on HR faces
+and real LR faces and has no ground truth; Table IV trains on the HR faces alone, which must be 128x128 or larger.
 
 A row that is finished is not run again, a killed one resumes. Calls with different --rows may run side by side in one
---output. There are the runs (experiments/), their option files (options/), restored faces (restored/, degraded/), scores
-(scores/*.json), pictures and the page, results.md.
+--output. It gets the runs (experiments/), their option files (options/), restored faces (restored/, degraded/), scores
+(scores/*.json), pictures/ and the page, results.md.
 """
 import argparse
 import datetime
@@ -20,7 +15,6 @@ import json
 import os
 import tempfile
 import time
-from copy import deepcopy
 from pathlib import Path
 from typing import Any, Dict, List
 
@@ -36,27 +30,14 @@ from selfsr_plugin.errors import UserError
 from selfsr_plugin.figures import Images, one_sentence_errors, positive, resize, write_image
 from selfsr_plugin.metrics.weights import ALEXNET, FID_INCEPTION, find_weights
 from selfsr_plugin.ops import bicubic_downsample
-from selfsr_plugin.options import read_option_file, results_root
+from selfsr_plugin.options import results_root
 from selfsr_plugin.sheets import draw_sheet
 
+from reproduce_rows import ROWS, TABLE3, TABLE4, run_options
 from results_page import write_page
 
-OPTIONS = Path(__file__).resolve().parents[1] / 'options'
-TABLE3 = {
-    'vanilla': 'table3/train_vanilla.yml',
-    'cyc': 'table3/train_cyc.yml',
-    'cyc_idt': 'table3/train_cyc_idt.yml',
-    'ff': 'table3/train_ff.yml',
-    'ff_idt': 'train_selfsr_real.yml',
-}
-TABLE4 = {
-    f'{half}_{part}': f'table4/train_{half}_{part}.yml' if part != 'full' else f'table1/train_celeba_{half}.yml'
-    for half in ('paired', 'unpaired') for part in ('no_scb', 'no_growth', 'no_r1', 'full')
-}
-ROWS = {**TABLE3, **TABLE4}
-HEADLINE = ('vanilla', 'cyc_idt', 'ff_idt', 'paired_full', 'unpaired_full')  # run with every seed, others with the first
+HEADLINE = ('vanilla', 'cyc_idt', 'ff_idt', 'paired_full', 'unpaired_full')  # run with every seed
 LR_SIDE = 16
-WIDTH_X8 = 8  # channels of the small network at x8; the demo stops at x4
 PICTURED = 8  # faces on a sheet
 
 
@@ -77,8 +58,8 @@ def parse() -> argparse.Namespace:
                         help=f'any of {" ".join(ROWS)} (default: all; none: the page and the pictures alone)')
     parser.add_argument('--seeds', nargs='+', type=int, default=[0, 1], metavar='SEED',
                         help=f'all for {", ".join(HEADLINE)}, the first for the others (default: 0 1)')
-    parser.add_argument('--networks', choices=['small', 'full'], default='full' if torch.cuda.is_available() else 'small',
-                        help='default: full with a GPU, small without')
+    parser.add_argument('--networks', choices=['small', 'full'], help='default: full with a GPU, small without',
+                        default='full' if torch.cuda.is_available() else 'small')
     parser.add_argument('--divide', type=positive, default=600, metavar='N',
                         help='run 1/N of the iterations of the option files (default: 600)')
     return parser.parse_args()
@@ -119,8 +100,8 @@ def prepare(args: argparse.Namespace) -> None:
     settings = {key: getattr(args, key) for key in ('train_lr', 'test_hr', 'test_lr', 'lr_crop')}
     if Path('data').exists():
         if json.loads(Path('data/settings.json').read_text()) != settings:
-            raise UserError(f'{Path("data").absolute()} was made from other faces or with another --lr-crop: give another '
-                            '--output, or remove the folder.')
+            raise UserError(f'{Path("data").absolute()} was made from other faces or with another --lr-crop: give '
+                            'another --output, or remove the folder.')
         return
     with tempfile.TemporaryDirectory(dir='.') as scratch:
         made = Path(scratch) / 'data'
@@ -142,62 +123,6 @@ def prepare(args: argparse.Namespace) -> None:
             made.rename('data')
 
 
-def run_options(row: str, seed: int, args: argparse.Namespace) -> Dict[str, Any]:
-    """The options of a run: the row's file under the rules above."""
-    opt = read_option_file(str(OPTIONS / ROWS[row]))
-    opt.update(name=f'{row}_seed{seed}', manual_seed=seed)
-    opt['datasets'] = {'train': opt['datasets']['train']}
-    data = opt['datasets']['train']
-    data['dataroot_gt'] = args.train_hr
-    if 'dataroot_lq' in data:
-        data['dataroot_lq'] = str(Path('data/train_lr').absolute()) if row in TABLE3 else args.train_hr
-    divide(opt['train'], args.divide)
-    if 'degradation' in opt['train']:
-        opt['train']['total_iter'] = sum(opt['train'][stage]['total_iter'] for stage in ('degradation', 'sr'))
-    if args.networks == 'small':
-        make_small(opt, read_option_file(str(OPTIONS / 'train_selfsr_demo.yml')))
-    del opt['val']
-    total = opt['train']['total_iter']
-    opt['logger'] = dict(print_freq=-(-total // 20), save_checkpoint_freq=-(-total // 4), keep_checkpoints=1,
-                         use_tb_logger=False)
-    return opt
-
-
-def divide(section: Dict[str, Any], divisor: int) -> None:
-    """Divide every number of iterations of a section ``train``, and of its stages; none becomes less than 1."""
-    for key, value in section.items():
-        if key in ('total_iter', 'decay_from'):
-            section[key] = max(value // divisor, 1)
-        elif key == 'grow_at':
-            section[key] = [max(step // divisor, 1) for step in value]
-        elif key in ('degradation', 'sr', 'scheduler'):
-            divide(value, divisor)
-
-
-def make_small(opt: Dict[str, Any], demo: Dict[str, Any]) -> None:
-    """Take sizes and rates from the demo; what a row is about (its parts and losses that are there or not) stays."""
-    sources = {**demo, 'network_clean': demo['network_deg'], 'network_d_clean': demo['network_d_lr']}
-    for label, net in opt.items():
-        if label.startswith('network_'):
-            sizes = ('num_feat', 'num_block', 'feat_base', 'feat_max', 'center_flow')
-            net.update({key: sources[label][key] for key in sizes if key in net})
-            if 'widths' in net:
-                net['widths'] = [*sources[label]['widths'], WIDTH_X8][:len(net['widths'])]
-    opt['datasets']['train'].update(
-        {key: demo['datasets']['train'][key] for key in ('batch_size_per_gpu', 'num_worker_per_gpu')})
-    stage1, stage2 = opt['train'].get('degradation'), opt['train'].get('sr', opt['train'])
-    rates, losses = demo['train']['degradation'], ('identity_opt', 'r1_reg_weight')
-    for key in stage1 or {}:
-        if key.startswith('optim_'):
-            stage1[key] = deepcopy(rates[key.replace('clean', 'lr' if '_d_' in key else 'deg')])
-        elif key in losses and 'tv_opt' in stage1 and stage1[key] is not None:  # the flow field's
-            stage1[key] = deepcopy(rates[key])
-    rates = demo['train']['sr']
-    stage2.update({key: deepcopy(rates[key]) for key in ('optim_g', 'optim_d', 'pixel_opt', 'gan_opt', 'net_d_reg_every')})
-    share = rates['scheduler']['decay_from'] / rates['total_iter']
-    stage2['scheduler'] = dict(rates['scheduler'], decay_from=int(stage2['total_iter'] * share))
-
-
 def run_once(row: str, seed: 'int | None', args: argparse.Namespace) -> None:
     """Train and score, unless scores/<name>.json says that this has been done.
 
@@ -205,12 +130,15 @@ def run_once(row: str, seed: 'int | None', args: argparse.Namespace) -> None:
         UserError: it has been done with other options.
     """
     name = row if seed is None else f'{row}_seed{seed}'
-    opt = None if seed is None else run_options(row, seed, args)
+    opt = None
+    if seed is not None:
+        lr = str(Path('data/train_lr').absolute())
+        opt = run_options(row, seed, args.networks == 'small', args.divide, args.train_hr, lr)
     found = Path(f'scores/{name}.json')
     if found.exists():
         if json.loads(found.read_text())['options'] != opt:
-            raise UserError(f'{found.absolute()} is of a run with other options (budget or data): give another --output, or '
-                            'remove that file and the folder of the run.')
+            raise UserError(f'{found.absolute()} is of a run with other options (budget or data): give another '
+                            '--output, or remove that file and the folder of the run.')
         print(f'{name}: finished before')
         return
     minutes = None
@@ -218,7 +146,7 @@ def run_once(row: str, seed: 'int | None', args: argparse.Namespace) -> None:
         file = Path(f'options/{name}.yml')
         file.parent.mkdir(exist_ok=True)
         file.write_text(yaml.safe_dump(opt, sort_keys=False))
-        resumes, started = (models(name) / 'net_g_latest.pth').parent.exists(), time.monotonic()
+        resumes, started = models(name).exists(), time.monotonic()
         train.main(['-opt', str(file), '--auto_resume'])
         minutes = None if resumes else (time.monotonic() - started) / 60
     scores = score(row, name, opt, args)
@@ -297,15 +225,17 @@ def draw(sheet: str, columns: Dict[str, str]) -> None:
     """Faces at equal steps through each folder; real LR faces show others than HR faces."""
     images = {title: Images(folder) for title, folder in columns.items()}
     names = {title: list(each)[::max(len(each) // PICTURED, 1)][:PICTURED] for title, each in images.items()}
-    rows = [[images[title][names[title][number]] for title in columns] for number in range(len(names['LR' if 'LR' in names else 'clean LR']))]
+    count = min(map(len, names.values()))
+    rows = [[images[title][names[title][number]] for title in columns] for number in range(count)]
     write_image(f'pictures/{sheet}.png', draw_sheet(rows, list(columns)))
 
 
 def hardware() -> str:
     if torch.cuda.is_available():
         return torch.cuda.get_device_name()
-    names = [line.partition(':')[2].strip() for line in open('/proc/cpuinfo') if line.startswith('model name')]
-    return f'CPU, {torch.get_num_threads()} of {os.cpu_count()} cores of {names[0] if names else "an unknown processor"}'
+    lines = Path('/proc/cpuinfo').read_text().splitlines()
+    names = [line.partition(':')[2].strip() for line in lines if line.startswith('model name')] or ['an unnamed CPU']
+    return f'CPU, {torch.get_num_threads()} of {os.cpu_count()} cores of {names[0]}'
 
 
 if __name__ == '__main__':

@@ -102,7 +102,8 @@ def values(runs: Runs, row: str, key: str) -> List[float]:
 
 def results(table: Table, runs: Runs) -> str:
     """Means, and in brackets the smallest and the largest over the seeds."""
-    metrics = [*table.metrics, *(metric for metric in table.ours if any(values(runs, row, metric.key) for row in table.paper))]
+    there = [metric for metric in table.ours if any(values(runs, row, metric.key) for row in table.paper)]
+    metrics = [*table.metrics, *there]
     heads = ['row', 'seeds', *(metric.title for metric in metrics),
              *(f'paper: {metric.title.replace("frechet_alex", "FID")}' for metric in table.metrics)]
     lines = [heads, ['---'] * len(heads)]
@@ -126,8 +127,10 @@ def orders(table: Table, runs: Runs) -> str:
     A difference of means counts if it is larger than the largest spread over seeds of any row of the table; this is
     ours, and coarse, but two seeds do not allow more.
     """
-    noise = {metric: max((max(found) - min(found) for row in table.paper
-                          if len(found := values(runs, row, metric.key)) > 1), default=None) for metric in table.metrics}
+    noise = {}
+    for metric in table.metrics:
+        repeated = [found for row in table.paper if len(found := values(runs, row, metric.key)) > 1]
+        noise[metric] = max((max(found) - min(found) for found in repeated), default=None)
     lines = [['paper', *(metric.title for metric in table.metrics)], ['---'] * (1 + len(table.metrics))]
     counts = {'shows': 0, 'reversed': 0, 'not seen': 0}
     for a, b in table.pairs:
@@ -143,13 +146,12 @@ def orders(table: Table, runs: Runs) -> str:
             counts[verdict] += 1
             cells.append(f'{verdict} ({found:+.{metric.digits}f}, paper {paper:+.{metric.digits}f})')
         lines.append([f'{a} - {b}', *cells])
-    total = sum(counts.values())
-    noises = ', '.join(f'{metric.title} {value:.{metric.digits}f}' for metric, value in noise.items() if value is not None)
-    return '\n'.join([
-        f'Of {total} orders of the paper, {counts["shows"]} show at this budget, {counts["reversed"]} are reversed, and '
-        f'{counts["not seen"]} are not seen: the difference is no larger than the largest spread over the seeds of one row '
-        f'({noises or "no row has two seeds"}). Differences of means:', '',
-        *(f'| {" | ".join(line)} |' for line in lines)])
+    known = [f'{metric.title} {value:.{metric.digits}f}' for metric, value in noise.items() if value is not None]
+    summary = (f'Of {sum(counts.values())} orders of the paper, {counts["shows"]} show at this budget, '
+               f'{counts["reversed"]} are reversed, and {counts["not seen"]} are not seen: the difference is no larger '
+               f'than the largest spread over the seeds of one row ({", ".join(known) or "no row has two seeds"}). '
+               'Differences of means:')
+    return '\n'.join([summary, '', *(f'| {" | ".join(line)} |' for line in lines)])
 
 
 def budget(trained: List[Dict[str, Any]]) -> str:
