@@ -131,7 +131,7 @@ def orders(table: Table, runs: Runs) -> str:
     for metric in table.metrics:
         repeated = [found for row in table.paper if len(found := values(runs, row, metric.key)) > 1]
         noise[metric] = max((max(found) - min(found) for found in repeated), default=None)
-    lines = [['paper', *(metric.title for metric in table.metrics)], ['---'] * (1 + len(table.metrics))]
+    lines = [['difference', *(metric.title for metric in table.metrics)], ['---'] * (1 + len(table.metrics))]
     counts = {'shows': 0, 'reversed': 0, 'not seen': 0}
     for a, b in table.pairs:
         cells = []
