@@ -88,12 +88,9 @@ def conditions(every: List[Dict[str, Any]], trained: List[Dict[str, Any]]) -> st
         return ', '.join(sorted({str(value) for value in values})) or 'none'
 
     batch = said(run['options']['datasets']['train']['batch_size_per_gpu'] for run in trained)
-    counts = {key: found for run in every for key, found in run['scores'].items()}
-    sizes = [f'{key} {found["n"]}' + (f' against {found["n_reference"]}' if 'n_reference' in found else '')
-             for key, found in sorted(counts.items())]
     crops = said(' '.join(f'{share:g}' for share in run['lr_crop']) for run in every)
     lines = [f'networks: {said(run["networks"] for run in trained)}; batch {batch}; iterations in the last table',
-             f'LR crop (left, top, side): {crops}', f'N (images): {"; ".join(sizes) or "none"}',
+             f'LR crop (left, top, side): {crops}',
              f'hardware: {said(run["hardware"] for run in every)}; PyTorch {said(run["torch"] for run in every)}',
              f'date: {said(run["date"] for run in every)}']
     return '\n'.join(f'- {line}' for line in lines)
@@ -113,7 +110,18 @@ def results(table: Table, runs: Runs) -> str:
         seeds = ', '.join(str(run['seed']) for run in runs.get(row, []) if run['seed'] is not None)
         cells = [spread(values(runs, row, metric.key), metric.digits) for metric in metrics]
         lines.append([row, seeds, *cells])
-    return '\n'.join(f'| {" | ".join(line)} |' for line in lines)
+    return '\n'.join([*(f'| {" | ".join(line)} |' for line in lines), '', f'Images: {sizes(table, metrics, runs)}.'])
+
+
+def sizes(table: Table, metrics: List[Metric], runs: Runs) -> str:
+    """N of every metric, which is part of what a distance of sets means."""
+    said = []
+    for metric in metrics:
+        found = {(each['n'], each.get('n_reference')) for row in table.paper for run in runs.get(row, [])
+                 for key, each in run['scores'].items() if key == metric.key}
+        for n, reference in sorted(found, key=str):
+            said.append(f'{metric.title} {n}' + (f' against {reference}' if reference else ''))
+    return ', '.join(said) or 'none'
 
 
 def spread(found: List[float], digits: int) -> str:
@@ -133,7 +141,7 @@ def orders(table: Table, runs: Runs) -> str:
     for metric in table.metrics:
         repeated = [found for row in table.paper if len(found := values(runs, row, metric.key)) > 1]
         noise[metric] = max((max(found) - min(found) for found in repeated), default=None)
-    lines = [['paper', *(metric.title for metric in table.metrics)], ['---'] * (1 + len(table.metrics))]
+    lines = [['difference', *(metric.title for metric in table.metrics)], ['---'] * (1 + len(table.metrics))]
     counts = {'shows': 0, 'reversed': 0, 'not seen': 0}
     for a, b in table.pairs:
         cells = []

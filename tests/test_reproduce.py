@@ -155,6 +155,9 @@ def test_rows_run_once_resume_and_are_on_the_page(faces, tmp_path, monkeypatch):
             for seed in (5, 6)]
     assert lines['ff_idt'][1:3] == ['5, 6', f'{np.mean(both):.2f} ({min(both):.2f} to {max(both):.2f})']
     assert lines['vanilla'][2] == 'not run'
+    assert [line for line in page.splitlines() if line.startswith('Images: ')] == [
+        'Images: frechet_alex 6 against 6, frechet_alex of degraded LR 6 against 6, PSNR-Y on clean pairs 6.',
+        'Images: PSNR-Y 6, SSIM-Y 6, LPIPS 6, frechet_alex 6 against 6.']
     for sheet, columns in (('table3', 3), ('table3_degraded', 3), ('table4_paired', 4)):
         assert cv2.imread(str(out / f'pictures/{sheet}.png')).shape[1] == columns * 132
 
