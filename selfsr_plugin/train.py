@@ -158,6 +158,9 @@ def _build(opt: Dict[str, Any]) -> Any:
         return build_model(opt)
     except (ValueError, OSError) as error:  # weights that do not fit, impossible sizes
         raise UserError(str(error)) from error
+    except Exception as error:  # a value that BasicSR or torch do not take
+        raise UserError(f'the model cannot be built from these options: {" ".join(str(error).split())} '
+                        f'({type(error).__name__}; --debug shows where)') from error
 
 
 def _next_batch(data: TrainingData, model: Any, current_iter: int) -> Dict[str, Any]:

@@ -52,11 +52,20 @@ def options(model: str = 'SelfSRModel', **changes: Any) -> Dict[str, Any]:
     stage2.update(total_iter=7, grow_at=[2], fade_iter=2, net_d_reg_every=2, ema_decay=0.9,
                   scheduler=dict(type='LinearDecayLR', decay_from=3))
     opt['train']['total_iter'] = 11
+    if model == 'CycleGANDegradationModel':
+        adam, l1 = stage1['optim_deg'], stage1['identity_opt']
+        opt['train'] = dict(total_iter=7, optim_deg=adam, optim_clean=adam, optim_d_lr=adam, optim_d_clean=adam,
+                            gan_opt=dict(type='GANLoss', gan_type='lsgan', loss_weight=1.0), cycle_opt=l1, identity_opt=l1,
+                            pool_size=5, scheduler=stage1['scheduler'])
+        generator = dict(type='CycleGANGenerator', num_feat=2, num_block=1)
+        opt.update(network_deg=generator, network_clean=generator, network_d_clean=opt['network_d_lr'])
     if model == 'FlowDegradationModel':
         opt['train'] = dict(stage1, total_iter=7)
+    if model in ('FlowDegradationModel', 'CycleGANDegradationModel'):
         opt = {key: value for key, value in opt.items() if key not in ('network_g', 'network_d')}
     elif model == 'SelfCondSRModel':
         opt['train'] = dict(stage2, supervision='unpaired')
+        del opt['train']['lq_noise']
         opt = {key: value for key, value in opt.items() if key not in ('network_deg', 'network_d_lr')}
     opt['logger'].update(print_freq=1, save_checkpoint_freq=2, use_tb_logger=False)
     opt['val']['val_freq'] = 3

@@ -10,7 +10,7 @@ from fault_kit import (Run, assert_identical, complete, die_at_call, die_half_wa
 
 # How many kills each model must survive; more with SELFSR_FAULT_KILLS=1000.
 KILLS = int(os.environ.get('SELFSR_FAULT_KILLS', '12'))
-MODELS = ['FlowDegradationModel', 'SelfCondSRModel', 'SelfSRModel']
+MODELS = ['FlowDegradationModel', 'CycleGANDegradationModel', 'SelfCondSRModel', 'SelfSRModel']
 
 
 @pytest.fixture(scope='module')
