@@ -102,10 +102,11 @@ def _dealt_with(source: ImageSource, indices: Sequence[int], recipe: Recipe, wor
     chunks = (indices[first:first + CHUNK] for first in range(0, len(indices), CHUNK))
     # Threads are enough: OpenCV and torch do their work outside Python's lock.
     with ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(1,)) as pool:
-        waiting = deque(pool.submit(_deal_with, source, chunk, recipe) for chunk in itertools.islice(chunks, 2 * workers))
+        tasks = (pool.submit(_deal_with, source, chunk, recipe) for chunk in chunks)
+        waiting = deque(itertools.islice(tasks, 2 * workers))
         while waiting:
             entries = waiting.popleft().result()
-            waiting.extend(pool.submit(_deal_with, source, chunk, recipe) for chunk in itertools.islice(chunks, 1))
+            waiting.extend(itertools.islice(tasks, 1))
             yield from entries
 
 
@@ -189,7 +190,8 @@ class _Unfinished:
         try:
             fcntl.flock(self._journal, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise UserError(f'another process is writing {printable(self._output)}: let it finish or stop it.') from None
+            raise UserError(f'another process is writing {printable(self._output)}: let it finish or '
+                            'stop it.') from None
 
     def _check_settings(self) -> None:
         path = os.path.join(self._folder, 'settings.json')
@@ -292,38 +294,44 @@ class _Unfinished:
         """Write meta_info.txt and give the LMDB its name. ``source_name`` is for the error when it holds nothing."""
         self.commit()
         self._environment.close()
-        meta_info = os.path.join(self._lmdb, 'meta_info.txt')
-        refused_list = f'{self._output}.refused.txt'
-        counts = {'written': 0, 'refused': 0, 'beyond': 0}
-        example = ''
         try:
-            for entry in self._journal_entries():
-                if 'refused' in entry:
-                    counts['refused'] += 1
-                    continue
-                counts['written'] += 1
-                if '.' in entry['name'] or not entry['name'].isascii():
-                    counts['beyond'] += 1
-                    example = example or printable(entry['name'])
-            refusals = (entry['refused'] for entry in self._journal_entries() if 'refused' in entry)
-            if counts['refused']:
-                _write_whole(refused_list, refusals)
-            elif os.path.exists(refused_list):
-                os.unlink(refused_list)
-            if not counts['written']:
-                first = next(entry['refused'] for entry in self._journal_entries())
+            report = self._report()
+            if report.written == 0:
+                first = next(self._refusals())
                 shutil.rmtree(self._folder, ignore_errors=True)
-                raise UserError(f'none of the {counts["refused"]} images in {source_name} can be used, for example '
-                                f'{first}; all reasons are in {printable(refused_list)}.')
-            _write_whole(meta_info, ('{name}.png ({shape[0]},{shape[1]},3) {level}'.format(**entry)
-                                     for entry in self._journal_entries() if 'refused' not in entry))
+                raise UserError(f'none of the {report.refused} images in {source_name} can be used, for example '
+                                f'{first}; all reasons are in {printable(report.refused_list)}.')
+            _write_whole(os.path.join(self._lmdb, 'meta_info.txt'),
+                         ('{name}.png ({shape[0]},{shape[1]},3) {level}'.format(**entry)
+                          for entry in self._journal_entries() if 'refused' not in entry))
             os.rename(self._lmdb, self._output)
             _sync_folder(os.path.dirname(os.path.abspath(self._output)))
         except OSError as error:
             raise self._unwritable(error) from error
         shutil.rmtree(self._folder, ignore_errors=True)
-        return LmdbReport(counts['written'], counts['refused'], refused_list if counts['refused'] else None,
-                          counts['beyond'], example)
+        return report
+
+    def _report(self) -> LmdbReport:
+        """Count, and write or remove the list of what was refused."""
+        written = refused = beyond = 0
+        example = ''
+        for entry in self._journal_entries():
+            if 'refused' in entry:
+                refused += 1
+                continue
+            written += 1
+            if '.' in entry['name'] or not entry['name'].isascii():
+                beyond += 1
+                example = example or printable(entry['name'])
+        refused_list = f'{self._output}.refused.txt'
+        if refused:
+            _write_whole(refused_list, self._refusals())
+        elif os.path.exists(refused_list):  # of an earlier LMDB of this name
+            os.unlink(refused_list)
+        return LmdbReport(written, refused, refused_list if refused else None, beyond, example)
+
+    def _refusals(self) -> Iterator[str]:
+        return (entry['refused'] for entry in self._journal_entries() if 'refused' in entry)
 
     def _journal_entries(self) -> Iterator[Dict[str, Any]]:
         self._journal.seek(0)
