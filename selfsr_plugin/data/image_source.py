@@ -163,6 +163,7 @@ def _stamp(path: str) -> List[int]:
 class _LmdbSource(ImageSource):
     def __init__(self, root: str) -> None:
         self._root, self.root = root, printable(root)
+        self._real_path = os.path.realpath(root)  # once: it costs a tenth of reading an image
         for part in ('data.mdb', 'meta_info.txt'):
             if not os.path.isfile(os.path.join(root, part)):
                 raise FileNotFoundError(f'the LMDB {self.root} has no {part}, so it was not finished or not copied '
@@ -175,7 +176,7 @@ class _LmdbSource(ImageSource):
             if name == following:
                 raise ValueError(f"meta_info.txt of the LMDB {self.root} lists '{printable(name)}' twice: "
                                  'make it again from files of different names.')
-        entries = _environment(self._root).stat()['entries']
+        entries = _environment(self._real_path, self.root).stat()['entries']
         if entries < len(self.names):
             raise ValueError(f'the LMDB {self.root} lists {len(self.names)} images in meta_info.txt and holds '
                              f'{entries}, so it was not finished: make it again.')
@@ -189,7 +190,7 @@ class _LmdbSource(ImageSource):
         name = os.path.splitext(_LMDB_LINE.match(line.rstrip()).group('file'))[0]
         cut = name.split('.')[0]
         if cut != name:
-            with _environment(self._root).begin() as transaction:
+            with _environment(self._real_path, self.root).begin() as transaction:
                 if transaction.get(lmdb_key(name)) is None and transaction.get(lmdb_key(cut)) is not None:
                     return cut
         return name
@@ -199,7 +200,7 @@ class _LmdbSource(ImageSource):
 
     def read_bytes(self, index: int) -> bytes:
         try:
-            with _environment(self._root).begin() as transaction:
+            with _environment(self._real_path, self.root).begin() as transaction:
                 data = transaction.get(lmdb_key(self.names[index]))
         except lmdb.Error as error:
             raise CorruptImageError(self.path(index), f'the LMDB cannot be read ({error})') from error
@@ -220,32 +221,32 @@ _ENVIRONMENTS: Dict[str, lmdb.Environment] = {}
 _OPENING = threading.Lock()
 
 
-def _environment(root: str) -> lmdb.Environment:
-    key = os.path.realpath(root)
-    environment = _ENVIRONMENTS.get(key)
+def _environment(real_path: str, shown: str) -> lmdb.Environment:
+    """The one environment of this LMDB in this process; errors call it ``shown``."""
+    environment = _ENVIRONMENTS.get(real_path)
     if environment is None:
         with _OPENING:
-            environment = _ENVIRONMENTS.get(key)
+            environment = _ENVIRONMENTS.get(real_path)
             if environment is None:
-                environment = _ENVIRONMENTS[key] = _open_environment(root)
+                environment = _ENVIRONMENTS[real_path] = _open_environment(real_path, shown)
     return environment
 
 
-def _open_environment(root: str) -> lmdb.Environment:
+def _open_environment(real_path: str, shown: str) -> lmdb.Environment:
     remedy = 'make it again, or copy it again if it was copied'
     try:
-        environment = lmdb.open(root, readonly=True, lock=False, readahead=False)
+        environment = lmdb.open(real_path, readonly=True, lock=False, readahead=False)
     except lmdb.Error as error:
         if 'already open' in str(error):
-            raise ValueError(f'the LMDB {printable(root)} is held open by other code in this process, and lmdb opens '
+            raise ValueError(f'the LMDB {shown} is held open by other code in this process, and lmdb opens '
                              'it only once: use a folder, or a copy, for one of the two.') from error
-        raise ValueError(f'the LMDB {printable(root)} cannot be opened ({error}): {remedy}.') from error
+        raise ValueError(f'the LMDB {shown} cannot be opened ({error}): {remedy}.') from error
     # The file is mapped into memory: reading beyond its end would kill the process with SIGBUS, without a word.
     expected = (environment.info()['last_pgno'] + 1) * environment.stat()['psize']
-    size = os.path.getsize(os.path.join(root, 'data.mdb'))
+    size = os.path.getsize(os.path.join(real_path, 'data.mdb'))
     if size < expected:
         environment.close()
-        raise ValueError(f'data.mdb of the LMDB {printable(root)} is cut short ({size} of {expected} bytes): '
+        raise ValueError(f'data.mdb of the LMDB {shown} is cut short ({size} of {expected} bytes): '
                          f'{remedy}.')
     return environment
 
