@@ -13,7 +13,6 @@ import warnings
 from typing import Optional, Sequence
 
 import cv2
-from PIL import Image
 
 import selfsr_plugin  # noqa: F401  applies the alias that importing basicsr needs
 from selfsr_plugin.data import open_image_source
@@ -61,7 +60,7 @@ def run(options: argparse.Namespace) -> None:
         recipe = Recipe(options.size, options.enlarge, options.encode,
                         **{key: value for key, value in given.items() if value is not None})
     except ValueError as error:
-        raise UserError(f'--{error}') from error
+        raise UserError(f'--{str(error).replace("_", "-")}') from error
     try:
         source = open_image_source(options.input, options.recursive)
     except (OSError, ValueError) as error:
@@ -71,7 +70,7 @@ def run(options: argparse.Namespace) -> None:
         print(f'Passed over, for their extension is not that of an image: {kinds}.')
 
     cv2.setNumThreads(1)  # the workers share the CPUs among themselves
-    warnings.simplefilter('ignore', Image.DecompressionBombWarning)  # such images are refused by name
+    warnings.filterwarnings('ignore', module='PIL')  # what it warns of is refused by name or does not matter
     try:
         report = create_lmdb(source, options.output, recipe, options.workers)
     except KeyboardInterrupt:
