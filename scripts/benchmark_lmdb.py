@@ -5,7 +5,9 @@
 
 Every maker runs in a process of its own on the same folder. The makers take turns, several times over; the times are
 those of the making alone, without the start of Python, and so is the memory "of the making": what the peak was above
-the memory before it. The memory is the parent's alone, not that of BasicSR's 40 children. Needs Linux. The LMDBs are made in a temporary folder (see --scratch).
+the memory before it. The memory is the parent's alone, not that of BasicSR's 40 children; the CPU time is of all. On a
+machine that others use as well, compare the CPU times. Needs Linux. The LMDBs are made in a temporary folder (see
+--scratch).
 """
 import argparse
 import itertools
@@ -58,10 +60,15 @@ def run_maker(name: str, folder: str, output: str, workers: int) -> None:
     with open('/proc/self/clear_refs', 'w', encoding='ascii') as file:
         file.write('5')  # the peak starts anew: importing torch took more than making the LMDB does
     before = memory_in_mb('VmRSS')
-    started = time.perf_counter()
+    started, cpu = time.perf_counter(), cpu_seconds()
     makers(workers)[name](folder, output)
     seconds = time.perf_counter() - started
-    print('\n' + json.dumps({'seconds': seconds, 'peak': memory_in_mb('VmHWM'), 'before': before}))
+    print('\n' + json.dumps({'seconds': seconds, 'cpu': cpu_seconds() - cpu, 'peak': memory_in_mb('VmHWM'), 'before': before}))
+
+
+def cpu_seconds() -> float:
+    """Of this process and of its children that have ended."""
+    return sum(os.times()[:4])
 
 
 def memory_in_mb(key: str) -> float:
@@ -91,14 +98,14 @@ def compare(folder: str, scratch: Path, workers: int, repeats: int) -> None:
     for name in tqdm(list(itertools.chain.from_iterable(turns)), unit='run'):
         results[name].append(measure(name, folder, scratch, workers))
     print(f'{count} images, median of {repeats} runs; ratio: median of images/s over the first row of the same repeat\n'
-          '\n| maker | images/s | ratio (lowest to highest) | peak RSS (MB) | of it the making (MB) | '
-          'data.mdb (MB) |\n|---|---|---|---|---|---|')
+          '\n| maker | images/s | ratio (lowest to highest) | CPU ms per image | peak RSS (MB) | of it the making (MB) | '
+          'data.mdb (MB) |\n|---|---|---|---|---|---|---|')
     for name in names:
         ratios = [first['seconds'] / run['seconds'] for first, run in zip(results[names[0]], results[name])]
         middle = {key: statistics.median(run[key] for run in results[name]) for key in results[name][0]}
         print(f'| {name} | {count / middle["seconds"]:.0f} | {statistics.median(ratios):.2f} ({min(ratios):.2f} to '
-              f'{max(ratios):.2f}) | {middle["peak"]:.0f} | {middle["peak"] - middle["before"]:.0f} | '
-              f'{middle["size"]:.0f} |')
+              f'{max(ratios):.2f}) | {middle["cpu"] / count * 1000:.2f} | {middle["peak"]:.0f} | '
+              f'{middle["peak"] - middle["before"]:.0f} | {middle["size"]:.0f} |')
 
 
 def compare_memory(folder: str, scratch: Path, workers: int, counts: List[int]) -> None:

@@ -36,7 +36,7 @@ except ImportError:  # Windows
     fcntl = None
 
 # A batch is committed when it is as large or as old as this. Being killed loses no more than one batch.
-COMMIT_BYTES = 32 << 20
+COMMIT_BYTES = 16 << 20
 COMMIT_SECONDS = 2.0
 FIRST_MAP_SIZE = 64 << 20  # doubled whenever it is full
 CHUNK = 4  # images per task of a thread
