@@ -63,7 +63,8 @@ def run_maker(name: str, folder: str, output: str, workers: int) -> None:
     started, cpu = time.perf_counter(), cpu_seconds()
     makers(workers)[name](folder, output)
     seconds = time.perf_counter() - started
-    print('\n' + json.dumps({'seconds': seconds, 'cpu': cpu_seconds() - cpu, 'peak': memory_in_mb('VmHWM'), 'before': before}))
+    cpu = cpu_seconds() - cpu
+    print('\n' + json.dumps({'seconds': seconds, 'cpu': cpu, 'peak': memory_in_mb('VmHWM'), 'before': before}))
 
 
 def cpu_seconds() -> float:
@@ -98,8 +99,8 @@ def compare(folder: str, scratch: Path, workers: int, repeats: int) -> None:
     for name in tqdm(list(itertools.chain.from_iterable(turns)), unit='run'):
         results[name].append(measure(name, folder, scratch, workers))
     print(f'{count} images, median of {repeats} runs; ratio: median of images/s over the first row of the same repeat\n'
-          '\n| maker | images/s | ratio (lowest to highest) | CPU ms per image | peak RSS (MB) | of it the making (MB) | '
-          'data.mdb (MB) |\n|---|---|---|---|---|---|---|')
+          '\n| maker | images/s | ratio (lowest to highest) | CPU ms per image | peak RSS (MB) | of it the making (MB) '
+          '| data.mdb (MB) |\n|---|---|---|---|---|---|---|')
     for name in names:
         ratios = [first['seconds'] / run['seconds'] for first, run in zip(results[names[0]], results[name])]
         middle = {key: statistics.median(run[key] for run in results[name]) for key in results[name][0]}

@@ -84,8 +84,8 @@ def measure(options: argparse.Namespace, scratch: Path) -> Dict[Tuple[str, str, 
 
 
 def report(options: argparse.Namespace, speeds: Dict[Tuple[str, str, int], float]) -> None:
-    print(f'HR {options.gt_size}x{options.gt_size}, scale {options.scale}, batches of {options.batch}, images/s, median '
-          f'of {options.repeats} runs\n')
+    print(f'HR {options.gt_size}x{options.gt_size}, scale {options.scale}, batches of {options.batch}, images/s, '
+          f'median of {options.repeats} runs\n')
     print('| data set | storage |' + ''.join(f' {workers} workers |' for workers in options.workers))
     print('|---|---|' + '---|' * len(options.workers))
     for dataset, storage in itertools.product(DATASETS, ('folder', 'LMDB')):

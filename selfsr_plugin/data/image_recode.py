@@ -87,13 +87,20 @@ def recode(data: bytes, path: str, recipe: Recipe) -> StoredImage:
     if recipe.encode == 'keep' and plain:
         return StoredImage(data, height, width, 1)
     if recipe.encode == 'jpeg':
-        return StoredImage(_encode(image, '.jpg', [cv2.IMWRITE_JPEG_QUALITY, recipe.quality]), *image.shape[:2], 1)
-    encoded = _encode(image, '.png', [cv2.IMWRITE_PNG_COMPRESSION, recipe.png_level])
-    return StoredImage(encoded, *image.shape[:2], recipe.png_level)
+        encoded, level = _encode(image, path, '.jpg', [cv2.IMWRITE_JPEG_QUALITY, recipe.quality]), 1
+    else:
+        encoded, level = _encode(image, path, '.png', [cv2.IMWRITE_PNG_COMPRESSION, recipe.png_level]), recipe.png_level
+    return StoredImage(encoded, *image.shape[:2], level)
 
 
-def _encode(image: np.ndarray, extension: str, parameters: List[int]) -> bytes:
-    return cv2.imencode(extension, cv2.cvtColor(image, cv2.COLOR_RGB2BGR), parameters)[1].tobytes()
+def _encode(image: np.ndarray, path: str, extension: str, parameters: List[int]) -> bytes:
+    try:
+        done, encoded = cv2.imencode(extension, cv2.cvtColor(image, cv2.COLOR_RGB2BGR), parameters)
+    except cv2.error:
+        done = False
+    if not done:  # a JPEG has at most 65,535 pixels a side
+        raise CorruptImageError(path, f'it is {image.shape[1]}x{image.shape[0]} and cannot be encoded as {extension}')
+    return encoded.tobytes()
 
 
 def _check_header(data: bytes, path: str) -> bool:

@@ -157,6 +157,11 @@ def test_a_changed_byte_in_a_png_is_found(files, rgb):
         recode(bytes(data), 'x', Recipe())
 
 
+def test_a_jpeg_cannot_be_that_wide(files):
+    with pytest.raises(CorruptImageError, match='x: it is 66000x1 and cannot be encoded as .jpg'):
+        recode(files.encode(np.zeros((1, 66000, 3), np.uint8)), 'x', Recipe(encode='jpeg'))
+
+
 @pytest.mark.parametrize('wrong', [{'size': 0}, {'encode': 'gif'}, {'png_level': 10}, {'quality': 0}])
 def test_impossible_recipes(wrong):
     with pytest.raises(ValueError, match=f'{list(wrong)[0]} must be .*got'):
