@@ -67,6 +67,9 @@ class ProgressiveDiscriminator(nn.Module):
         if not 4 <= sides[-1] < 8 or num_level > len(sides) - 1:
             raise ValueError(f'ProgressiveDiscriminator: size {size} does not fit {num_level} levels: it must be 4 to '
                              f'7 times a power of two, and at least 4 * 2 ** num_level = {4 * 2 ** num_level}.')
+        if num_level < 1 or stddev_group < 1:
+            raise ValueError('ProgressiveDiscriminator: num_level and stddev_group must be 1 or more, got '
+                             f'{num_level} and {stddev_group}.')
         widths = [min(2 * feat_base // side, feat_max) for side in sides]
         if widths[0] < 1:
             raise ValueError(f'ProgressiveDiscriminator: feat_base {feat_base} leaves no channel at {size}x{size}; '

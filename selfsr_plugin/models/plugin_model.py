@@ -310,7 +310,10 @@ class PluginModel(BaseModel):
             values = dict(result.values)
             if result.metric_data is not None:
                 for metric, settings in metrics.items():
-                    values[metric] = calculate_metric(dict(result.metric_data), deepcopy(settings))
+                    try:
+                        values[metric] = calculate_metric(dict(result.metric_data), deepcopy(settings))
+                    except (TypeError, AssertionError) as error:  # BasicSR's metrics do not check their options
+                        raise UserError(f'val.metrics.{metric}: {error}') from error
             _add(sums, values)
         averages = self._average_over_processes(sums, len(dataset))
         if averages and self.opt['rank'] == 0:
