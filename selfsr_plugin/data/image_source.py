@@ -44,7 +44,7 @@ class ImageSource(ABC):
         Raises:
             CorruptImageError: missing, unreadable, empty, cut short or not an image.
         """
-        return _decode(self._read_bytes(index), self.path(index))
+        return decode_image(self._read_bytes(index), self.path(index))
 
     @abstractmethod
     def path(self, index: int) -> str:
@@ -216,7 +216,8 @@ if hasattr(os, 'register_at_fork'):  # absent on Windows, which cannot fork
     os.register_at_fork(after_in_child=_after_fork)
 
 
-def _decode(data: bytes, path: str) -> np.ndarray:
+def decode_image(data: bytes, path: str) -> np.ndarray:
+    """An encoded image as :meth:`ImageSource.read` gives it; ``path`` names it in the CorruptImageError."""
     if not data:
         raise CorruptImageError(path, 'it is empty (0 bytes)')
     if _jpeg_is_cut(data):
