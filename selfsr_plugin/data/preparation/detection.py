@@ -1,6 +1,5 @@
 """facexlib's RetinaFace-MobileNet0.25: boxes and five landmarks of the faces in a photo."""
 import os
-import pickle
 from pathlib import Path
 from typing import List, Optional
 
@@ -45,12 +44,13 @@ class FaceDetector:
         try:
             self.net = init_detection_model('retinaface_mobile0.25', device=device,
                                             model_rootpath=None if weights is None else str(weights))
-        except (RuntimeError, EOFError, KeyError, AttributeError, pickle.UnpicklingError) as error:
-            raise UserError(f'the detector cannot be loaded from {path} ({str(error).splitlines()[0]}): get the file '
-                            f'again from {WEIGHTS_URL}.') from error
         except OSError as error:  # urllib's errors are OSErrors
             raise UserError(f"the detector's file is not at {path} and cannot be downloaded ({error}): get it from "
                             f'{WEIGHTS_URL} elsewhere and name its folder with --weights.') from error
+        except Exception as error:  # the unpickler of a file of rubbish raises anything
+            reason = next(iter(str(error).splitlines()), '') or type(error).__name__
+            raise UserError(f'the detector cannot be loaded from {path} ({reason}): get the file again from '
+                            f'{WEIGHTS_URL}.') from error
         self.max_side = max_side
 
     def __call__(self, photo: np.ndarray, threshold: float) -> List[Face]:
