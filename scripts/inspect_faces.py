@@ -94,7 +94,7 @@ def describe(domains: Sequence[DomainFigures], framings: Sequence[Framing], warn
     row('standard deviation R, G, B', ['{:.1f}, {:.1f}, {:.1f}'.format(*domain.std) for domain in domains])
     row('Laplacian energy, median', [f'{domain.sharpness:.0f}' for domain in domains])
     row('copies (same pixels)', [str(sum(len(g) - 1 for g in domain.identical)) for domain in domains])
-    row('look-alikes (same difference hash)', [str(sum(len(g) - 1 for g in domain.similar)) for domain in domains])
+    row('look-alikes (difference hash)', [str(sum(len(g) - 1 for g in domain.similar)) for domain in domains])
     row('unreadable', [str(len(domain.bad)) for domain in domains])
     if framings:
         row('framing: face found', [f'{framing.found} of {framing.tried}' for framing in framings])

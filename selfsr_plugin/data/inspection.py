@@ -17,6 +17,7 @@ from selfsr_plugin.ops import bicubic_resize
 
 from .image_source import CorruptImageError, ImageSource
 
+MAX_BITS = 3  # of 64: images whose difference hashes are no further apart look alike
 MAX_SCALE = 1.08  # faces that are larger by this factor on one side are framed differently
 MAX_SHIFT = 0.03  # of the side: half a pixel of 16
 MAX_BRIGHTNESS = 15  # grey levels of 255
@@ -34,7 +35,7 @@ class DomainFigures:
         sharpness: median over the images of the mean squared 4-neighbour Laplacian of the grey image at the LR size.
         mean_face: (size, size, 3) float64.
         identical: groups of names whose pixels are the same.
-        similar: groups of names that look alike (one difference hash) without being identical.
+        similar: groups of names that look alike (difference hashes at most ``MAX_BITS`` apart) without being identical.
         bad: '<path>: <reason>' of images that cannot be used.
     """
     root: str
@@ -60,6 +61,35 @@ def difference_hash(image: np.ndarray) -> int:
     return int.from_bytes(np.packbits(bits).tobytes(), 'big')
 
 
+def near_groups(hashes: np.ndarray) -> List[List[int]]:
+    """Chains of hashes of which each is at most ``MAX_BITS`` bits from the next: their indices, (N,) uint64 in.
+
+    Two hashes that differ in 3 bits agree in one of their four quarters, so only hashes with a quarter in common are
+    compared.
+    """
+    leader = list(range(len(hashes)))
+
+    def find(index: int) -> int:
+        while leader[index] != index:
+            leader[index] = leader[leader[index]]
+            index = leader[index]
+        return index
+
+    for shift in range(0, 64, 64 // (MAX_BITS + 1)):
+        quarter = (hashes >> np.uint64(shift)).astype(np.uint16)
+        order = np.argsort(quarter, kind='stable')
+        for bucket in np.split(order, np.flatnonzero(np.diff(quarter[order])) + 1):
+            for place, index in enumerate(bucket[:-1]):
+                others = bucket[place + 1:]
+                apart = np.unpackbits((hashes[others] ^ hashes[index])[:, None].view(np.uint8), axis=1).sum(1)
+                for other in others[apart <= MAX_BITS]:
+                    leader[find(int(other))] = find(int(index))
+    groups: Dict[int, List[int]] = defaultdict(list)
+    for index in range(len(hashes)):
+        groups[find(index)].append(index)
+    return [group for group in groups.values() if len(group) > 1]
+
+
 def measure(source: ImageSource, size: int) -> DomainFigures:
     """Read every image once. Memory grows by hashes and names only.
 
@@ -73,7 +103,8 @@ def measure(source: ImageSource, size: int) -> DomainFigures:
     total, squares = np.zeros((size, size, 3)), np.zeros(3)
     sides, sharpness, bad = [], [], []
     by_content: Dict[bytes, List[str]] = defaultdict(list)
-    by_look: Dict[int, List[str]] = defaultdict(list)
+    names: List[str] = []
+    hashes: List[int] = []
     for index in tqdm(range(len(source)), desc=source.root, unit='image'):
         try:
             image = source.read(index)
@@ -84,7 +115,8 @@ def measure(source: ImageSource, size: int) -> DomainFigures:
         content = by_content[hashlib.sha256(repr(image.shape).encode() + image.tobytes()).digest()]
         content.append(name)
         if len(content) == 1:
-            by_look[difference_hash(image)].append(name)
+            names.append(name)
+            hashes.append(difference_hash(image))
         small = to_size(image, size)
         total += small
         squares += (small**2).mean((0, 1))
@@ -96,8 +128,8 @@ def measure(source: ImageSource, size: int) -> DomainFigures:
     mean = mean_face.mean((0, 1))
     std = np.sqrt(np.maximum(squares / len(sides) - mean**2, 0))
     return DomainFigures(source.root, np.array(sides), mean, std, float(np.median(sharpness)), mean_face,
-                         [names for names in by_content.values() if len(names) > 1],
-                         [names for names in by_look.values() if len(names) > 1], bad)
+                         [group for group in by_content.values() if len(group) > 1],
+                         [[names[index] for index in group] for group in near_groups(np.array(hashes, np.uint64))], bad)
 
 
 def to_size(image: np.ndarray, size: int) -> np.ndarray:
