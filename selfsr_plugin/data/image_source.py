@@ -268,6 +268,7 @@ if hasattr(os, 'register_at_fork'):  # absent on Windows, which cannot fork
 
 
 def decode_image(data: bytes, path: str) -> np.ndarray:
+    """An encoded image as :meth:`ImageSource.read` gives it; ``path`` names it in the CorruptImageError."""
     if not data:
         raise CorruptImageError(path, 'it is empty (0 bytes)')
     if _jpeg_is_cut(data):
