@@ -176,18 +176,17 @@ def _next_batch(data: TrainingData, model: Any, current_iter: int) -> Dict[str, 
 def _step(model: Any, current_iter: int, opt: Dict[str, Any], first: bool) -> None:
     try:
         model.optimize_parameters(current_iter)
-    except (TypeError, AttributeError, RuntimeError) as error:
-        # Networks and losses of BasicSR and torch find out about an impossible option only when they run.
-        if not first or lost_a_process(error):
-            raise
-        raise UserError(f'iteration {current_iter} cannot be computed with these options: {" ".join(str(error).split())} '
-                        f'({type(error).__name__}; --debug shows where)') from error
     except NonFiniteError as error:
         saved = checkpoint_iterations(opt['path']['training_states'])
         last = f'the last checkpoint is that of iteration {saved[0]}' if saved else 'there is no checkpoint yet'
         raise UserError(f'iteration {current_iter}: {error}. The run ends here; {last}. Lower the learning rate or look at '
                         'the data; nonfinite: skip, in the section train of this stage, leaves such steps out.') from None
-
+    except (TypeError, ValueError, AttributeError, RuntimeError) as error:
+        # Networks and losses of BasicSR and torch find out about an impossible option only when they run.
+        if not first or isinstance(error, UserError) or lost_a_process(error):
+            raise
+        raise UserError(f'iteration {current_iter} cannot be computed with these options: {" ".join(str(error).split())} '
+                        f'({type(error).__name__}; --debug shows where)') from error
 
 def _save(model: Any, epoch: int, current_iter: int, opt: Dict[str, Any]) -> None:
     get_root_logger().info('Saving models and training states.')

@@ -312,8 +312,10 @@ class PluginModel(BaseModel):
                 for metric, settings in metrics.items():
                     try:
                         values[metric] = calculate_metric(dict(result.metric_data), deepcopy(settings))
-                    except (TypeError, AssertionError) as error:  # BasicSR's metrics do not check their options
-                        raise UserError(f'val.metrics.{metric}: {error}') from error
+                    except (UserError, OSError):
+                        raise
+                    except Exception as error:  # BasicSR's metrics do not check their options, OpenCV does, in its way
+                        raise UserError(f'val.metrics.{metric}: {" ".join(str(error).split())}') from error
             _add(sums, values)
         averages = self._average_over_processes(sums, len(dataset))
         if averages and self.opt['rank'] == 0:
