@@ -188,6 +188,7 @@ def _step(model: Any, current_iter: int, opt: Dict[str, Any], first: bool) -> No
         raise UserError(f'iteration {current_iter} cannot be computed with these options: {" ".join(str(error).split())} '
                         f'({type(error).__name__}; --debug shows where)') from error
 
+
 def _save(model: Any, epoch: int, current_iter: int, opt: Dict[str, Any]) -> None:
     get_root_logger().info('Saving models and training states.')
     model.check_processes_agree()
