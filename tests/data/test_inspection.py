@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from selfsr_plugin.data import open_image_source
-from selfsr_plugin.data.inspection import (Framing, compare, compare_framing, difference_hash, laplacian_energy, measure,
-                                           measure_framing, near_groups, to_size, warnings_of)
+from selfsr_plugin.data.inspection import (Framing, compare, compare_framing, difference_hash, laplacian_energy,
+                                           measure, measure_framing, near_groups, to_size, warnings_of)
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -88,7 +88,8 @@ def test_colours_that_differ_are_named(files, tmp_path):
     cast = compare(hr, figures(files, tmp_path, 'cast', lambda x: x * 0.6 + np.array([20, 40, 60.])))
     assert len(cast) == 1 and 'red -20, green +0, blue +20' in cast[0]
     noise = np.random.default_rng(0).normal(0, 60, (32, 32, 3))
-    assert any('Laplacian' in line for line in compare(hr, figures(files, tmp_path, 'n', lambda x: x * .6 + 40 + noise)))
+    noisy = figures(files, tmp_path, 'noisy', lambda x: x * 0.6 + 40 + noise)
+    assert any('Laplacian' in line for line in compare(hr, noisy))
 
 
 def test_framing_is_read_from_detections_in_shares_of_the_crop(files, tmp_path):
