@@ -187,7 +187,8 @@ def degrade(face: np.ndarray, name: str) -> Tuple[np.ndarray, Degradation]:
     return cv2.imdecode(code, cv2.IMREAD_COLOR), how
 
 
-def images_of(person: str, photo: np.ndarray, face: Portrait) -> Iterator[Tuple[str, np.ndarray, Box, Dict[str, object]]]:
+def images_of(person: str, photo: np.ndarray,
+              face: Portrait) -> Iterator[Tuple[str, np.ndarray, Box, Dict[str, object]]]:
     """All images of one person: (file below the output folder, image, frame, degradation or nothing)."""
     split = split_of(person)
     if split == 'train_wild_lr':

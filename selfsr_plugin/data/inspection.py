@@ -17,7 +17,7 @@ from selfsr_plugin.ops import bicubic_resize
 
 from .image_source import CorruptImageError, ImageSource
 
-MAX_BITS = 3  # of 64: images whose difference hashes are no further apart look alike
+MAX_BITS = 12  # of 256, at most 15: images whose difference hashes are no further apart look alike
 MAX_SCALE = 1.08  # faces that are larger by this factor on one side are framed differently
 MAX_SHIFT = 0.03  # of the side: half a pixel of 16
 MAX_BRIGHTNESS = 15  # grey levels of 255
@@ -49,22 +49,27 @@ class DomainFigures:
     bad: List[str] = field(default_factory=list)
 
 
-def difference_hash(image: np.ndarray) -> int:
-    """64 bits, one for each pair of neighbours in a row of the image shrunk to 9x8: is the right one brighter?
+def difference_hash(image: np.ndarray) -> np.ndarray:
+    """256 bits, one for each pair of neighbours in a row of the image shrunk to 17x16: is the right one brighter?
 
-    It stays the same when an image is resized, brightened or coded again, but for bits that were a close call.
-    Args: image: (H, W, 3) uint8, RGB.
+    It stays the same when an image is resized, brightened or coded again, but for bits that were a close call. The
+    usual 64 bits are too few for faces in one frame: people with a dark background on one side came out alike.
+
+    Args:
+        image: (H, W, 3) uint8, RGB.
+
+    Returns:
+        (16,) uint16, the bits of each row.
     """
     grey = torch.from_numpy(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)).float()
-    small = bicubic_resize(grey, (8, 9))
-    bits = (small[:, 1:] > small[:, :-1]).flatten().numpy()
-    return int.from_bytes(np.packbits(bits).tobytes(), 'big')
+    small = bicubic_resize(grey, (16, 17))
+    return np.packbits((small[:, 1:] > small[:, :-1]).numpy(), axis=1).view(np.uint16)[:, 0]
 
 
 def near_groups(hashes: np.ndarray) -> List[List[int]]:
-    """Chains of hashes of which each is at most ``MAX_BITS`` bits from the next: their indices, (N,) uint64 in.
+    """Chains of hashes of which each is at most ``MAX_BITS`` bits from the next: (N, 16) uint16 -> their indices.
 
-    Two hashes that differ in 3 bits agree in one of their four quarters, so only hashes with a quarter in common are
+    Two hashes that differ in 15 bits or fewer agree in one of their 16 rows, so only hashes with a row in common are
     compared.
     """
     leader = list(range(len(hashes)))
@@ -75,13 +80,12 @@ def near_groups(hashes: np.ndarray) -> List[List[int]]:
             index = leader[index]
         return index
 
-    for shift in range(0, 64, 64 // (MAX_BITS + 1)):
-        quarter = (hashes >> np.uint64(shift)).astype(np.uint16)
-        order = np.argsort(quarter, kind='stable')
-        for bucket in np.split(order, np.flatnonzero(np.diff(quarter[order])) + 1):
+    for row in hashes.T:
+        order = np.argsort(row, kind='stable')
+        for bucket in np.split(order, np.flatnonzero(np.diff(row[order])) + 1):
             for place, index in enumerate(bucket[:-1]):
                 others = bucket[place + 1:]
-                apart = np.unpackbits((hashes[others] ^ hashes[index])[:, None].view(np.uint8), axis=1).sum(1)
+                apart = np.unpackbits((hashes[others] ^ hashes[index]).view(np.uint8), axis=1).sum(1)
                 for other in others[apart <= MAX_BITS]:
                     leader[find(int(other))] = find(int(index))
     groups: Dict[int, List[int]] = defaultdict(list)
@@ -104,7 +108,7 @@ def measure(source: ImageSource, size: int) -> DomainFigures:
     sides, sharpness, bad = [], [], []
     by_content: Dict[bytes, List[str]] = defaultdict(list)
     names: List[str] = []
-    hashes: List[int] = []
+    hashes: List[np.ndarray] = []
     for index in tqdm(range(len(source)), desc=source.root, unit='image'):
         try:
             image = source.read(index)
@@ -129,7 +133,7 @@ def measure(source: ImageSource, size: int) -> DomainFigures:
     std = np.sqrt(np.maximum(squares / len(sides) - mean**2, 0))
     return DomainFigures(source.root, np.array(sides), mean, std, float(np.median(sharpness)), mean_face,
                          [group for group in by_content.values() if len(group) > 1],
-                         [[names[index] for index in group] for group in near_groups(np.array(hashes, np.uint64))], bad)
+                         [[names[index] for index in group] for group in near_groups(np.array(hashes))], bad)
 
 
 def to_size(image: np.ndarray, size: int) -> np.ndarray:

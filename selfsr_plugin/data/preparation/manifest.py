@@ -79,10 +79,16 @@ class Manifest:
             raise UserError(f'{self.path} is broken ({error}): repair it, or name another --output.') from error
         if not lines:
             self._append({'settings': settings})
-        elif lines[0].get('settings') != json.loads(json.dumps(settings)):
-            raise UserError(f'--output: {self.folder} holds crops made with other settings ({lines[0].get("settings")} '
-                            f'instead of {settings}): give the same ones to go on, or name another folder.')
+        else:
+            self._compare_settings(lines[0].get('settings', {}), json.loads(json.dumps(settings)))
         return photos
+
+    def _compare_settings(self, old: Mapping[str, Any], new: Mapping[str, Any]) -> None:
+        different = [f'{key} {old.get(key)!r}, now {new.get(key)!r}' for key in {**old, **new}
+                     if old.get(key) != new.get(key)]
+        if different:
+            raise UserError(f'--output: {self.folder} holds crops made with other settings ({"; ".join(different)}): '
+                            'give the same ones to go on, or name another folder.')
 
     def add(self, line: Dict[str, Any]) -> None:
         """Append what became of one photo. OSError if the disk is full; then nothing is left of the line."""
