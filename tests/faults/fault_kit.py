@@ -11,10 +11,9 @@ import time
 from pathlib import Path
 from typing import Any, Callable, Dict, List, Optional, Sequence
 
-import cv2
-import numpy as np
 import torch
 import yaml
+from common_kit import assert_identical, write_faces  # noqa: F401  for the tests
 
 ROOT = Path(__file__).resolve().parents[2]
 WAIT = 120  # seconds after which a run counts as hanging
@@ -24,14 +23,6 @@ _context.set_forkserver_preload(['selfsr_plugin.train', 'selfsr_plugin.test'])
 
 
 # ----- data and options -----
-
-
-def write_faces(folder: Path, count: int, side: int, seed: int) -> None:
-    folder.mkdir(parents=True)
-    rng = np.random.default_rng(seed)
-    for number in range(count):
-        coarse = rng.integers(0, 256, (4, 4, 3), dtype=np.uint8)
-        cv2.imwrite(str(folder / f'{number:03d}.png'), cv2.resize(coarse, (side, side), interpolation=cv2.INTER_CUBIC))
 
 
 def options(model: str = 'SelfSRModel', **changes: Any) -> Dict[str, Any]:
@@ -185,23 +176,6 @@ def result(folder: Path, name: str = 'run') -> Dict[str, Any]:
     state = torch.load(newest, weights_only=True)
     found['state'] = {key: state[key] for key in ('iter', 'optimizers', 'schedulers', 'best_metric_results', 'extra')}
     return found
-
-
-def assert_identical(a: Any, b: Any, where: str = '') -> None:
-    """Bit for bit, through dictionaries and lists."""
-    assert type(a) is type(b), where
-    if torch.is_tensor(a):
-        assert torch.equal(a, b), where
-    elif isinstance(a, dict):
-        assert a.keys() == b.keys(), where
-        for key in a:
-            assert_identical(a[key], b[key], f'{where}/{key}')
-    elif isinstance(a, (list, tuple)):
-        assert len(a) == len(b), where
-        for i, (x, y) in enumerate(zip(a, b)):
-            assert_identical(x, y, f'{where}/{i}')
-    else:
-        assert a == b, where
 
 
 # ----- sabotage: functions that run in the process before it trains -----

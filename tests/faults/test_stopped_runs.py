@@ -176,6 +176,16 @@ def test_every_flipped_bit_is_found(undisturbed):
     assert refusals > 400
 
 
+def test_old_checkpoints_are_removed_but_not_what_the_new_ones_need(workplace, expected):
+    complete(workplace, options(logger__keep_checkpoints=2))
+    assert states(workplace) == [8, 10]
+    models = {path.name for path in (workplace / 'experiments/run/models').iterdir()}
+    assert models == {'net_deg_4.pth', *(f'net_{label}_{when}.pth' for label in 'gd' for when in (8, 10, 'latest'))}
+    (workplace / 'experiments/run/training_states/10.state').unlink()
+    complete(workplace, options(logger__keep_checkpoints=2), '--auto_resume')
+    assert_identical(result(workplace), expected)
+
+
 # ----- other options, other runs -----
 
 
