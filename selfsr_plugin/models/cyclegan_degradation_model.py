@@ -11,7 +11,8 @@ from torch import Tensor
 
 from .degradation_model import DegradationModel
 from .image_pool import ImagePool
-from .plugin_model import Evaluation, to_signed
+from .plugin_model import to_signed
+from .validation import Evaluation
 
 
 @MODEL_REGISTRY.register()

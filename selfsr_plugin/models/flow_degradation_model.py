@@ -12,7 +12,8 @@ from mmcv import flow2rgb
 
 from ..ops import r1_penalty
 from .degradation_model import DegradationModel
-from .plugin_model import Evaluation, to_signed
+from .plugin_model import to_signed
+from .validation import Evaluation
 
 
 @MODEL_REGISTRY.register()
