@@ -57,6 +57,7 @@ class ProgressiveDiscriminator(nn.Module):
     Raises:
         ValueError: a size that cannot be halved often enough, or too small a ``feat_base``.
     """
+    constant_buffers = ('stddev_group', )  # weights of another value do not fit
 
     def __init__(self, size: int = 128, num_in_ch: int = 3, num_level: int = 3, feat_base: int = 4096,
                  feat_max: int = 512, stddev_group: int = 4) -> None:

@@ -1,5 +1,6 @@
 """What the models of this package share: building, stepping, saving, resuming and logging on BasicSR's terms."""
 import hashlib
+import inspect
 import zlib
 from collections import OrderedDict
 from os import path as osp
@@ -17,6 +18,9 @@ from .checkpoint import load_checkpoint, save_checkpoint
 from .lr_scheduler import LinearDecayLR
 from .validation import ValidatedModel
 
+# Our buffers never change. torch has renamed the option and warns about the old name.
+_SYNC_BUFFERS = next(name for name in ('forward_sync_buffers', 'broadcast_buffers')
+                     if name in inspect.signature(DistributedDataParallel).parameters)
 MAX_SKIPPED_IN_A_ROW = 100  # ours: after so many skipped steps the weights are beyond help
 
 
@@ -70,7 +74,7 @@ class PluginModel(ValidatedModel):
             return net
         devices = [self.device.index if self.device.index is not None else torch.cuda.current_device()
                    ] if self.device.type == 'cuda' else None
-        return DistributedDataParallel(net, device_ids=devices, broadcast_buffers=False)
+        return DistributedDataParallel(net, device_ids=devices, **{_SYNC_BUFFERS: False})
 
     def load_network(self, net: nn.Module, load_path: str, strict: bool = True, param_key: str = 'params') -> None:
         """Load weights saved by BasicSR or by us.
@@ -88,6 +92,11 @@ class PluginModel(ValidatedModel):
         if not isinstance(weights, Mapping):
             raise ValueError(f"{load_path} holds no weights{'' if param_key is None else f' under {param_key!r}'}.")
         weights = {key.removeprefix('module.'): value for key, value in weights.items()}
+        for name in getattr(net, 'constant_buffers', ()):
+            saved, built = weights.get(name), getattr(net, name)
+            if saved is not None and not torch.equal(saved.cpu(), built.cpu()):
+                raise ValueError(f'{load_path} was trained with {name}: {saved.item()}, and the option file describes a '
+                                 f'{type(net).__name__} with {name}: {built.item()}; make the two equal.')
         self._print_different_keys_loading(net, weights, strict)
         try:
             net.load_state_dict(weights, strict=strict)
