@@ -16,7 +16,7 @@ import pytest
 
 from selfsr_plugin.data import open_image_source
 from selfsr_plugin.data.preparation import Manifest, Settings, prepare, runner
-from selfsr_plugin.data.preparation.detection import WEIGHTS_FILE
+from selfsr_plugin.data.preparation.detection import WEIGHTS_FILE, FaceDetector
 from selfsr_plugin.errors import UserError
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -283,6 +283,20 @@ def _runs(pid):
         return Path(f'/proc/{pid}/stat').read_text().rsplit(')', 1)[1].split()[0] not in 'ZX'
     except OSError:
         return False
+
+
+@needs_weights
+def test_a_face_is_framed_alike_however_many_pixels_the_photo_has():
+    """The network alone finds parts of faces of more than 600 pixels, and is certain of them."""
+    detect = FaceDetector(WEIGHTS)
+    for path in sorted((ROOT / 'datasets' / 'demo' / 'test_hr').iterdir())[:3]:
+        face = cv2.copyMakeBorder(cv2.imread(str(path)), 8, 8, 8, 8, cv2.BORDER_REPLICATE)
+        boxes = []
+        for side in (400, 1200, 2400):
+            found = detect(cv2.resize(face, (side, side), interpolation=cv2.INTER_CUBIC), 0.8)
+            assert len(found) == 1
+            boxes.append(np.array(found[0].box) / side)
+        assert np.abs(boxes - boxes[0]).max() < 0.05
 
 
 def test_a_dead_worker_names_the_photos(kit, photos, tmp_path, monkeypatch):
