@@ -157,5 +157,6 @@ def one_sentence_errors(debug: bool) -> Iterator[None]:
 
 def lost_a_process(error: RuntimeError) -> bool:
     """Whether a collective operation failed because a peer is gone."""
-    return (torch.distributed.is_available() and torch.distributed.is_initialized()
-            and (isinstance(error, torch.distributed.DistError) or 'gloo' in str(error).lower()))
+    return torch.distributed.is_available() and (
+        isinstance(error, torch.distributed.DistError)
+        or torch.distributed.is_initialized() and 'gloo' in str(error).lower())

@@ -96,7 +96,7 @@ def _run(folder: str, arguments: Sequence[str], log: str, sabotage: Optional[Cal
 
 
 class Run:
-    """``python -m selfsr_plugin.train -opt options.yml ...`` in ``folder``, in a process of its own.
+    """``python -m selfsr_plugin.train -opt options0.yml ...`` in ``folder``, in a process of its own.
 
     Args:
         folder: where it runs; the option file is written there.
@@ -108,7 +108,8 @@ class Run:
 
     def __init__(self, folder: Path, opt: Dict[str, Any], *arguments: str, sabotage: Optional[Callable] = None,
                  rank: int = 0, world_size: int = 1, port: int = 0) -> None:
-        (folder / 'options.yml').write_text(yaml.safe_dump(opt))
+        file = f'options{rank}.yml'  # of its own: another process may be reading
+        (folder / file).write_text(yaml.safe_dump(opt))
         environment = {}
         if world_size > 1:
             arguments = (*arguments, '--launcher', 'pytorch')
@@ -116,7 +117,7 @@ class Run:
                                MASTER_ADDR='127.0.0.1', MASTER_PORT=str(port))
         self.log = folder / f'output{rank}.txt'
         self.log.write_text('')
-        self.process = _context.Process(target=_run, args=(str(folder), ['-opt', 'options.yml', *arguments],
+        self.process = _context.Process(target=_run, args=(str(folder), ['-opt', file, *arguments],
                                                            str(self.log), sabotage, environment))
         self.process.start()
 
