@@ -1,0 +1,242 @@
+"""Tables III and IV of the paper in small: every row trained and scored at one stated budget, and a page of results.
+
+    python scripts/reproduce.py --train-hr DIR --train-lr DIR --test-hr DIR --test-lr DIR --output experiments/reproduce
+
+Rows are option files in options/, made small by the rules in scripts/reproduce_rows.py. Table III trains on HR faces
+and real LR faces and has no ground truth; Table IV trains on the HR faces alone, which must be 128x128 or larger.
+
+A row that is finished is not run again, a killed one resumes. Calls with different --rows may run side by side in one
+--output. It gets the runs (experiments/), their option files (options/), restored faces (restored/, degraded/), scores
+(scores/*.json), pictures/ and the page, results.md.
+"""
+import argparse
+import datetime
+import json
+import os
+import tempfile
+import time
+from pathlib import Path
+from typing import Any, Dict, List
+
+import selfsr_plugin  # before basicsr: applies the alias that its import needs
+import torch
+import yaml
+from basicsr.utils import imwrite, tensor2img
+from PIL import Image
+from selfsr_plugin import evaluate, restore, train
+from selfsr_plugin.data import open_image_source
+from selfsr_plugin.data.face_images import FaceImages
+from selfsr_plugin.errors import UserError
+from selfsr_plugin.figures import Images, one_sentence_errors, positive, resize, write_image
+from selfsr_plugin.metrics.weights import ALEXNET, FID_INCEPTION, find_weights
+from selfsr_plugin.ops import bicubic_downsample
+from selfsr_plugin.options import results_root
+from selfsr_plugin.sheets import draw_sheet
+
+from reproduce_rows import ROWS, TABLE3, TABLE4, run_options
+from results_page import write_page
+
+HEADLINE = ('vanilla', 'cyc_idt', 'ff_idt', 'paired_full', 'unpaired_full')  # run with every seed
+LR_SIDE = 16
+PICTURED = 8  # faces on a sheet
+
+
+def parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    for split in ('train', 'test'):
+        parser.add_argument(f'--{split}-hr', required=True, metavar='DIR', help='HR faces, folder or LMDB')
+        parser.add_argument(f'--{split}-lr', required=True, metavar='DIR', help='real LR faces, folder or LMDB')
+    parser.add_argument('--lr-crop', nargs=3, type=float, default=[0, 0, 1], metavar=('LEFT', 'TOP', 'SIDE'),
+                        help='cut the LR faces to this part of them first, in shares of their side, where they are not '
+                        'framed like the HR faces (default: 0 0 1, all)')
+    parser.add_argument('--alexnet-weights', metavar='FILE', help="torchvision's AlexNet; torch.hub's cache by default")
+    parser.add_argument('--fid-weights', metavar='FILE', help='FID Inception network; without it there is no FID')
+    parser.add_argument('--output', type=Path, default=Path('experiments/reproduce'), metavar='DIR')
+    parser.add_argument('--page', type=Path, metavar='FILE',
+                        help='the page; what stands outside its two marks stays (default: results.md in --output)')
+    parser.add_argument('--rows', nargs='*', choices=ROWS, default=list(ROWS), metavar='ROW',
+                        help=f'any of {" ".join(ROWS)} (default: all; none: the page and the pictures alone)')
+    parser.add_argument('--seeds', nargs='+', type=int, default=[0, 1], metavar='SEED',
+                        help=f'all for {", ".join(HEADLINE)}, the first for the others (default: 0 1)')
+    parser.add_argument('--networks', choices=['small', 'full'], help='default: full with a GPU, small without',
+                        default='full' if torch.cuda.is_available() else 'small')
+    parser.add_argument('--divide', type=positive, default=600, metavar='N',
+                        help='run 1/N of the iterations of the option files (default: 600)')
+    return parser.parse_args()
+
+
+def main() -> None:
+    with one_sentence_errors():
+        args = parse()
+        for key in ('train_hr', 'train_lr', 'test_hr', 'test_lr'):
+            open_image_source(getattr(args, key))  # a missing folder must show before hours of training
+            setattr(args, key, os.path.abspath(os.path.expanduser(getattr(args, key))))
+        args.alexnet_weights = str(find_weights(ALEXNET, args.alexnet_weights).absolute())
+        if args.fid_weights:
+            args.fid_weights = str(find_weights(FID_INCEPTION, args.fid_weights).absolute())
+        page = (args.page or args.output / 'results.md').absolute()
+        args.output.mkdir(parents=True, exist_ok=True)
+        os.chdir(args.output)  # where runs put their folders
+        prepare(args)
+        for baseline in ('bicubic_x4', 'bicubic_x8'):
+            run_once(baseline, None, args)
+        for seed in args.seeds:  # every row once before any row twice
+            for row in args.rows:
+                if row in HEADLINE or seed == args.seeds[0]:
+                    run_once(row, seed, args)
+        draw_pictures(args.seeds[0])
+        write_page(Path('scores'), page)
+
+
+def prepare(args: argparse.Namespace) -> None:
+    """Make data/: the real LR faces cut again and 16x16, the test's HR faces at 64 and 128, and their clean LR faces.
+
+    Raises:
+        UserError: the folder was made from other faces or with another crop.
+    """
+    left, top, side = args.lr_crop
+    if min(left, top) < 0 or side <= 0 or max(left, top) + side > 1:
+        raise UserError(f'--lr-crop {left:g} {top:g} {side:g}: LEFT + SIDE and TOP + SIDE must stay between 0 and 1.')
+    settings = {key: getattr(args, key) for key in ('train_lr', 'test_hr', 'test_lr', 'lr_crop')}
+    if Path('data').exists():
+        if json.loads(Path('data/settings.json').read_text()) != settings:
+            raise UserError(f'{Path("data").absolute()} was made from other faces or with another --lr-crop: give '
+                            'another --output, or remove the folder.')
+        return
+    with tempfile.TemporaryDirectory(dir='.') as scratch:
+        made = Path(scratch) / 'data'
+        for kind in ('train_lr', 'test_lr'):
+            source = open_image_source(getattr(args, kind))
+            (made / kind).mkdir(parents=True)
+            for index, name in enumerate(source.names):
+                face = Image.fromarray(source.read(index))
+                box = [share * length for share, length in zip((left, top, left + side, top + side), face.size * 2)]
+                face.resize((LR_SIDE, LR_SIDE), Image.BICUBIC, box=box).save(made / kind / f'{name}.png')
+        for scale in (4, 8):
+            faces = FaceImages(dict(dataroot_gt=args.test_hr, phase='test'), 'dataroot_gt', LR_SIDE * scale)
+            for index, name in enumerate(faces.names):
+                face = faces.read(index)
+                imwrite(tensor2img(face), str(made / f'test_hr_x{scale}/{name}.png'))
+                imwrite(tensor2img(bicubic_downsample(face, scale)), str(made / f'test_clean_x{scale}/{name}.png'))
+        (made / 'settings.json').write_text(json.dumps(settings))
+        if not Path('data').exists():  # a call beside this one may have been faster
+            made.rename('data')
+
+
+def run_once(row: str, seed: 'int | None', args: argparse.Namespace) -> None:
+    """Train and score, unless scores/<name>.json says that this has been done.
+
+    Raises:
+        UserError: it has been done with other options.
+    """
+    name = row if seed is None else f'{row}_seed{seed}'
+    opt = None
+    if seed is not None:
+        lr = str(Path('data/train_lr').absolute())
+        opt = run_options(row, seed, args.networks == 'small', args.divide, args.train_hr, lr)
+    found = Path(f'scores/{name}.json')
+    if found.exists():
+        if json.loads(found.read_text())['options'] != opt:
+            raise UserError(f'{found.absolute()} is of a run with other options (budget or data): give another '
+                            '--output, or remove that file and the folder of the run.')
+        print(f'{name}: finished before')
+        return
+    minutes = None
+    if opt is not None:
+        file = Path(f'options/{name}.yml')
+        file.parent.mkdir(exist_ok=True)
+        file.write_text(yaml.safe_dump(opt, sort_keys=False))
+        resumes, started = models(name).exists(), time.monotonic()
+        train.main(['-opt', str(file), '--auto_resume'])
+        minutes = None if resumes else (time.monotonic() - started) / 60
+    scores = score(row, name, opt, args)
+    result = dict(row=row, seed=seed, scores=scores, minutes=minutes, networks=args.networks, lr_crop=args.lr_crop,
+                  hardware=hardware(), torch=torch.__version__, date=str(datetime.date.today()), options=opt)
+    found.parent.mkdir(exist_ok=True)
+    part = found.with_suffix('.part')
+    part.write_text(json.dumps(result, indent=2) + '\n')
+    part.rename(found)
+
+
+def models(name: str) -> Path:
+    return Path(results_root()) / 'experiments' / name / 'models'
+
+
+def score(row: str, name: str, opt: 'Dict[str, Any] | None', args: argparse.Namespace) -> Dict[str, Dict[str, Any]]:
+    """Restore the test faces and compare; the entries of evaluate's summary by names of this script."""
+    sets = ['frechet_alex'] + ['fid'] * bool(args.fid_weights)
+    if row in TABLE4 or row == 'bicubic_x8':
+        restore_faces('data/test_clean_x8', name, name)
+        return compare(f'restored/{name}', 'data/test_hr_x8', ['psnr', 'ssim', 'lpips', *sets], args)
+    restore_faces('data/test_lr', name, name)
+    restore_faces('data/test_clean_x4', f'{name}_clean', name)
+    scores = compare(f'restored/{name}', 'data/test_hr_x4', sets, args)
+    scores['psnr_clean'] = compare(f'restored/{name}_clean', 'data/test_hr_x4', ['psnr'], args)['psnr']
+    degraded = 'data/test_clean_x4'  # what trained the rows without a degradation network
+    if opt is not None and 'degradation' in opt['train']:
+        degraded = f'degraded/{name}'
+        degrade_faces(models(name) / f'net_deg_{opt["train"]["degradation"]["total_iter"]}.pth', degraded)
+    scores.update({f'{key}_lr': value for key, value in compare(degraded, 'data/test_lr', sets, args).items()})
+    return scores
+
+
+def restore_faces(lq: str, target: str, name: str) -> None:
+    if name.startswith('bicubic'):
+        for face, image in Images(lq).items():
+            imwrite(resize(image, LR_SIDE * int(name[-1])), f'restored/{target}/{face}.png')
+    else:
+        restore.run(restore.parse(['--input', lq, '--output', f'restored/{target}', '--model',
+                                   str(models(name) / 'net_g_latest.pth')]))
+
+
+@torch.no_grad()
+def degrade_faces(weights: Path, target: str) -> None:
+    net = selfsr_plugin.load(weights)
+    faces = FaceImages(dict(dataroot_lq='data/test_clean_x4', phase='test'), 'dataroot_lq', None)
+    for names, batch in restore.batches(faces, 64):
+        for face, image in zip(names, net(batch)):
+            imwrite(tensor2img(image), f'{target}/{face}.png')
+
+
+def compare(restored: str, reference: str, metrics: List[str], args: argparse.Namespace) -> Dict[str, Dict[str, Any]]:
+    weights = [f'lpips={args.alexnet_weights}', f'frechet_alex={args.alexnet_weights}', f'fid={args.fid_weights}']
+    output = Path('scores') / f'{restored.replace("/", "_")}_{metrics[0]}'
+    evaluate.run(evaluate.parse(['--restored', restored, '--reference', reference, '--metrics', *metrics, '--weights',
+                                 *weights, '--output', str(output)]))
+    return json.loads((output / 'scores.json').read_text())['metrics']
+
+
+def draw_pictures(seed: int) -> None:
+    """Sheets of what there is: LR, bicubic, every row of the table, HR; and what stage 1 makes of clean LR faces."""
+    sheets = {'table3': ('data/test_lr', 'bicubic_x4', TABLE3, None)}
+    for half in ('paired', 'unpaired'):
+        rows = [row for row in TABLE4 if row.startswith(f'{half}_')]
+        sheets[f'table4_{half}'] = ('data/test_clean_x8', 'bicubic_x8', rows, 'data/test_hr_x8')
+    for sheet, (lq, bicubic, rows, hr) in sheets.items():
+        there = [row for row in rows if Path(f'scores/{row}_seed{seed}.json').exists()]
+        columns = {'LR': lq, 'bicubic': f'restored/{bicubic}',
+                   **{row: f'restored/{row}_seed{seed}' for row in there}, **({'HR': hr} if hr else {})}
+        draw(sheet, columns)
+    stage1 = {row: f'degraded/{row}_seed{seed}' for row in TABLE3 if Path(f'degraded/{row}_seed{seed}').exists()}
+    draw('table3_degraded', {'clean LR': 'data/test_clean_x4', **stage1, 'real LR': 'data/test_lr'})
+
+
+def draw(sheet: str, columns: Dict[str, str]) -> None:
+    """Faces at equal steps through each folder; real LR faces show others than HR faces."""
+    images = {title: Images(folder) for title, folder in columns.items()}
+    names = {title: list(each)[::max(len(each) // PICTURED, 1)][:PICTURED] for title, each in images.items()}
+    count = min(map(len, names.values()))
+    rows = [[images[title][names[title][number]] for title in columns] for number in range(count)]
+    write_image(f'pictures/{sheet}.png', draw_sheet(rows, list(columns)))
+
+
+def hardware() -> str:
+    if torch.cuda.is_available():
+        return torch.cuda.get_device_name()
+    lines = Path('/proc/cpuinfo').read_text().splitlines()
+    names = [line.partition(':')[2].strip() for line in lines if line.startswith('model name')] or ['an unnamed CPU']
+    return f'CPU, {torch.get_num_threads()} of {os.cpu_count()} cores of {names[0]}'
+
+
+if __name__ == '__main__':
+    main()

@@ -1,0 +1,165 @@
+"""The page of scripts/reproduce.py: its scores as tables beside the paper's, and which of the paper's orders show."""
+import json
+from pathlib import Path
+from typing import Any, Dict, Iterable, List, NamedTuple, Optional, Tuple
+
+BEGIN, END = '<!-- written by scripts/reproduce.py from here -->', '<!-- to here -->'
+
+# The paper's figures; its FID stands beside our frechet_alex, of which only the order can be compared.
+PAPER_TABLE3 = {  # FID of the restored faces, FID of the degraded ones
+    'bicubic_x4': (None, None),
+    'vanilla': (61.82, 24.28),
+    'cyc': (33.73, 14.12),
+    'cyc_idt': (29.94, 12.81),
+    'ff': (None, None),
+    'ff_idt': (25.07, 12.03),
+}
+PAPER_TABLE4 = {  # PSNR, SSIM, LPIPS, FID; bicubic from Table I
+    'bicubic_x8': (23.58, 0.6285, 0.5219, 159.06),
+    'paired_no_scb': (25.57, 0.7354, 0.1105, 37.12),
+    'paired_no_growth': (25.83, 0.7426, 0.1023, 34.97),
+    'paired_no_r1': (25.94, 0.7483, 0.0912, 33.46),
+    'paired_full': (26.59, 0.7696, 0.0726, 30.25),
+    'unpaired_no_scb': (22.72, 0.6101, 0.1523, 56.18),
+    'unpaired_no_growth': (22.88, 0.6135, 0.1428, 52.67),
+    'unpaired_no_r1': (23.64, 0.6660, 0.1238, 39.09),
+    'unpaired_full': (23.42, 0.6539, 0.1141, 35.61),
+}
+
+
+class Metric(NamedTuple):
+    key: str
+    title: str
+    digits: int
+
+
+class Table(NamedTuple):
+    """``metrics`` stand beside the paper's columns, ``ours`` have none there; ``pairs`` are the orders looked at."""
+    title: str
+    paper: Dict[str, Tuple[Optional[float], ...]]
+    metrics: Tuple[Metric, ...]
+    ours: Tuple[Metric, ...]
+    pairs: Tuple[Tuple[str, str], ...]
+
+
+FRECHET, FID = Metric('frechet_alex', 'frechet_alex', 2), Metric('fid', 'FID', 2)
+TABLES = (
+    Table('Table III: real faces, x4, 16x16 -> 64x64', PAPER_TABLE3,
+          (FRECHET, Metric('frechet_alex_lr', 'frechet_alex of degraded LR', 3)),
+          (Metric('psnr_clean', 'PSNR-Y on clean pairs', 2), FID, Metric('fid_lr', 'FID of degraded LR', 2)),
+          (('cyc', 'vanilla'), ('cyc_idt', 'cyc'), ('ff_idt', 'cyc_idt'), ('ff_idt', 'vanilla'))),
+    Table('Table IV: x8, 16x16 -> 128x128, bicubic LR', PAPER_TABLE4,
+          (Metric('psnr', 'PSNR-Y', 2), Metric('ssim', 'SSIM-Y', 4), Metric('lpips', 'LPIPS', 4), FRECHET), (FID, ),
+          (*((f'{half}_full', f'{half}_{part}') for half in ('paired', 'unpaired')
+             for part in ('no_scb', 'no_growth', 'no_r1')), ('paired_full', 'unpaired_full'))),
+)
+
+Runs = Dict[str, List[Dict[str, Any]]]
+
+
+def write_page(scores: Path, page: Path) -> None:
+    """Write what ``scores``/*.json hold between the two marks of ``page``; all else in it stays."""
+    runs: Runs = {}
+    for path in sorted(scores.glob('*.json')):
+        run = json.loads(path.read_text(encoding='utf-8'))
+        runs.setdefault(run['row'], []).append(run)
+    text = page.read_text(encoding='utf-8') if page.exists() else f'# Results\n\n{BEGIN}\n{END}\n'
+    before, _, rest = text.partition(BEGIN)
+    page.parent.mkdir(parents=True, exist_ok=True)
+    page.write_text(f'{before}{BEGIN}\n\n{generate(runs)}\n{END}{rest.partition(END)[2] or chr(10)}', encoding='utf-8')
+    print(f'The results are in {page}.')
+
+
+def generate(runs: Runs) -> str:
+    """The section as Markdown."""
+    trained = [run for each in runs.values() for run in each if run['options']]
+    parts = [conditions([run for each in runs.values() for run in each], trained)]
+    for table in TABLES:
+        parts += [f'## {table.title}', results(table, runs), orders(table, runs)]
+    return '\n\n'.join([*parts, '## Iterations and time', budget(trained)]) + '\n'
+
+
+def conditions(every: List[Dict[str, Any]], trained: List[Dict[str, Any]]) -> str:
+    """What the figures rest on, as a list."""
+    def said(values: Iterable[Any]) -> str:
+        return ', '.join(sorted({str(value) for value in values})) or 'none'
+
+    batch = said(run['options']['datasets']['train']['batch_size_per_gpu'] for run in trained)
+    counts = {key: found for run in every for key, found in run['scores'].items()}
+    sizes = [f'{key} {found["n"]}' + (f' against {found["n_reference"]}' if 'n_reference' in found else '')
+             for key, found in sorted(counts.items())]
+    crops = said(' '.join(f'{share:g}' for share in run['lr_crop']) for run in every)
+    lines = [f'networks: {said(run["networks"] for run in trained)}; batch {batch}; iterations in the last table',
+             f'LR crop (left, top, side): {crops}', f'N (images): {"; ".join(sizes) or "none"}',
+             f'hardware: {said(run["hardware"] for run in every)}; PyTorch {said(run["torch"] for run in every)}',
+             f'date: {said(run["date"] for run in every)}']
+    return '\n'.join(f'- {line}' for line in lines)
+
+
+def values(runs: Runs, row: str, key: str) -> List[float]:
+    return [float(run['scores'][key]['value']) for run in runs.get(row, []) if key in run['scores']]
+
+
+def results(table: Table, runs: Runs) -> str:
+    """Means, and in brackets the smallest and the largest over the seeds."""
+    there = [metric for metric in table.ours if any(values(runs, row, metric.key) for row in table.paper)]
+    metrics = [*table.metrics, *there]
+    heads = ['row', 'seeds', *(metric.title for metric in metrics),
+             *(f'paper: {metric.title.replace("frechet_alex", "FID")}' for metric in table.metrics)]
+    lines = [heads, ['---'] * len(heads)]
+    for row, figures in table.paper.items():
+        seeds = ', '.join(str(run['seed']) for run in runs.get(row, []) if run['seed'] is not None)
+        cells = [spread(values(runs, row, metric.key), metric.digits) for metric in metrics]
+        lines.append([row, seeds, *cells, *('' if figure is None else f'{figure:g}' for figure in figures)])
+    return '\n'.join(f'| {" | ".join(line)} |' for line in lines)
+
+
+def spread(found: List[float], digits: int) -> str:
+    if not found:
+        return 'not run'
+    mean = f'{sum(found) / len(found):.{digits}f}'
+    return mean if len(found) == 1 else f'{mean} ({min(found):.{digits}f} to {max(found):.{digits}f})'
+
+
+def orders(table: Table, runs: Runs) -> str:
+    """Whether rows stand to each other as in the paper.
+
+    A difference of means counts if it is larger than the largest spread over seeds of any row of the table; this is
+    ours, and coarse, but two seeds do not allow more.
+    """
+    noise = {}
+    for metric in table.metrics:
+        repeated = [found for row in table.paper if len(found := values(runs, row, metric.key)) > 1]
+        noise[metric] = max((max(found) - min(found) for found in repeated), default=None)
+    lines = [['paper', *(metric.title for metric in table.metrics)], ['---'] * (1 + len(table.metrics))]
+    counts = {'shows': 0, 'reversed': 0, 'not seen': 0}
+    for a, b in table.pairs:
+        cells = []
+        for column, metric in enumerate(table.metrics):
+            ours = [values(runs, row, metric.key) for row in (a, b)]
+            if not all(ours) or noise[metric] is None:
+                cells.append('not run')
+                continue
+            found = sum(ours[0]) / len(ours[0]) - sum(ours[1]) / len(ours[1])
+            paper = table.paper[a][column] - table.paper[b][column]
+            verdict = 'not seen' if abs(found) <= noise[metric] else 'shows' if found * paper > 0 else 'reversed'
+            counts[verdict] += 1
+            cells.append(f'{verdict} ({found:+.{metric.digits}f}, paper {paper:+.{metric.digits}f})')
+        lines.append([f'{a} - {b}', *cells])
+    known = [f'{metric.title} {value:.{metric.digits}f}' for metric, value in noise.items() if value is not None]
+    summary = (f'Of {sum(counts.values())} orders of the paper, {counts["shows"]} show at this budget, '
+               f'{counts["reversed"]} are reversed, and {counts["not seen"]} are not seen: the difference is no larger '
+               f'than the largest spread over the seeds of one row ({", ".join(known) or "no row has two seeds"}). '
+               'Differences of means:')
+    return '\n'.join([summary, '', *(f'| {" | ".join(line)} |' for line in lines)])
+
+
+def budget(trained: List[Dict[str, Any]]) -> str:
+    lines = ['| run | stage 1 | stage 2 | grows at | minutes |', '|---|---|---|---|---|']
+    for run in trained:
+        opt = run['options']['train']
+        stage1, stage2 = opt.get('degradation', {'total_iter': 0}), opt.get('sr', opt)
+        minutes = 'resumed' if run['minutes'] is None else f'{run["minutes"]:.1f}'
+        lines.append(f'| {run["options"]["name"]} | {stage1["total_iter"]} | {stage2["total_iter"]} | '
+                     f'{", ".join(map(str, stage2["grow_at"])) or "never"} | {minutes} |')
+    return '\n'.join(lines)

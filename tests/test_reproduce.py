@@ -1,0 +1,237 @@
+"""Tables III and IV in small: rows differ in what they are about, finished ones stay, the page says what there is."""
+import importlib.util
+import json
+import logging
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from basicsr.metrics import calculate_psnr
+from basicsr.utils.logger import initialized_logger
+from torchvision.models import alexnet
+
+ROOT = Path(__file__).resolve().parents[1]
+DEMO = ROOT / 'datasets/demo'
+
+
+def _load_script(name):
+    spec = importlib.util.spec_from_file_location(name, ROOT / f'scripts/{name}.py')
+    module = sys.modules[name] = importlib.util.module_from_spec(spec)  # where reproduce.py looks
+    spec.loader.exec_module(module)
+    return module
+
+
+reproduce_rows = _load_script('reproduce_rows')
+results_page = _load_script('results_page')
+reproduce = _load_script('reproduce')
+
+
+# ----- what a run is -----
+
+
+def options(row, networks='small', divisor=600):
+    return reproduce_rows.run_options(row, 3, networks == 'small', divisor, 'hr', 'lr')
+
+
+def flat(node, key=''):
+    if isinstance(node, dict):
+        return {name: value for part, below in node.items() for name, value in flat(below, f'{key}{part}.').items()}
+    return {key[:-1]: node}
+
+
+def differences(a, b):
+    a, b = flat(options(*a)), flat(options(*b))
+    return {key for key in a.keys() | b.keys() if a.get(key, 'none') != b.get(key, 'none')} - {'name'}
+
+
+@pytest.mark.parametrize('networks', ['small', 'full'])
+@pytest.mark.parametrize('half', ['paired', 'unpaired'])
+@pytest.mark.parametrize('part, key', [('no_scb', 'network_g.condition'), ('no_growth', 'train.grow_at'),
+                                       ('no_r1', 'train.r1_reg_weight')])
+def test_rows_of_table_4_differ_from_the_full_method_in_their_part_alone(networks, half, part, key):
+    assert differences((f'{half}_{part}', networks), (f'{half}_full', networks)) == {key}
+
+
+@pytest.mark.parametrize('networks', ['small', 'full'])
+def test_rows_of_table_3_share_stage_2(networks):
+    rows = {row: options(row, networks) for row in reproduce_rows.TABLE3}
+    defaults, same = dict(lq_noise=0, nonfinite='stop'), dict(supervision='any')  # written out in some of the files
+    stage2 = [{**defaults, **opt['train'].get('sr', opt['train']), **same} for opt in rows.values()]
+    assert all(other == stage2[0] for other in stage2)
+    assert len({json.dumps([opt['network_g'], opt['network_d']]) for opt in rows.values()}) == 1
+    for row in ('ff', 'cyc'):
+        found = differences((row, networks), (f'{row}_idt', networks))
+        found -= {'train.degradation.nonfinite', 'train.sr.nonfinite', 'train.sr.lq_noise'}
+        assert found and all(key.startswith('train.degradation.identity_opt') for key in found)
+        assert rows[row]['train']['degradation']['identity_opt'] is None
+
+
+def test_iterations_are_the_papers_divided():
+    full = options('unpaired_full', 'full', 400)
+    assert (full['train']['total_iter'], full['train']['grow_at']) == (700, [100, 300])
+    method = options('ff_idt', 'full', 1000)['train']
+    assert (method['total_iter'], method['degradation']['total_iter'], method['sr']['total_iter']) == (340, 180, 160)
+    assert method['degradation']['scheduler']['decay_from'] == 90 and method['sr']['grow_at'] == [60]
+    assert 'scheduler' not in method['sr']  # the full networks keep the constant rate of the paper
+    assert options('ff_idt', 'full')['network_g']['widths'] == [384, 192]
+    assert options('paired_full')['network_g']['widths'] == [64, 16, 8]
+
+
+# ----- what a run does -----
+
+
+@pytest.fixture(scope='module')
+def faces(tmp_path_factory):
+    """Six HR faces of 128x128, six LR ones, and weights of AlexNet's shapes; their paths as command line."""
+    folder = tmp_path_factory.mktemp('faces')
+    for kind, origin, side in (('hr', 'test_hr', 128), ('lr', 'test_wild_lr', 24)):
+        (folder / kind).mkdir()
+        for path in sorted((DEMO / origin).iterdir())[:6]:
+            image = cv2.resize(cv2.imread(str(path)), (side, side), interpolation=cv2.INTER_CUBIC)
+            cv2.imwrite(str(folder / kind / path.name), image)
+    torch.manual_seed(0)
+    weights = {f'features.{key}': value for key, value in alexnet(weights=None).features.state_dict().items()}
+    torch.save(weights, folder / 'alexnet.pth')
+    arguments = [f'--{split}-{kind}={folder / kind}' for split in ('train', 'test') for kind in ('hr', 'lr')]
+    return [*arguments, f'--alexnet-weights={folder / "alexnet.pth"}', '--networks=small']
+
+
+def call(arguments, monkeypatch, folder):
+    monkeypatch.chdir(folder)
+    monkeypatch.setattr(sys, 'argv', ['reproduce.py', *arguments])
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        reproduce.main()
+    finally:
+        torch.set_num_threads(threads)
+        initialized_logger.clear()  # BasicSR keeps one logger for the process
+        logging.getLogger('basicsr').handlers.clear()
+
+
+def test_rows_run_once_resume_and_are_on_the_page(faces, tmp_path, monkeypatch):
+    arguments = [*faces, '--output=out', '--divide=40000', '--seeds', '5', '6', '--lr-crop', '0.1', '0.1', '0.8',
+                 '--rows', 'ff_idt', 'paired_no_growth']
+    score = reproduce.score
+
+    def killed(row, *rest):
+        if row == 'paired_no_growth':
+            raise KeyboardInterrupt
+        return score(row, *rest)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(reproduce, 'score', killed)
+        with pytest.raises(KeyboardInterrupt):
+            call(arguments, patch, tmp_path)
+    out = tmp_path / 'out'
+    finished = out / 'scores/ff_idt_seed5.json'
+    assert finished.exists() and not (out / 'scores/paired_no_growth_seed5.json').exists()
+    before = finished.read_bytes()
+    trained = []
+    train = reproduce.train.main
+    monkeypatch.setattr(reproduce.train, 'main', lambda argv: (trained.append(Path(argv[1]).stem), train(argv)))
+    call(arguments, monkeypatch, tmp_path)
+    # the finished run is left alone, the killed one goes on, and the row that is no headline runs with one seed
+    assert trained == ['paired_no_growth_seed5', 'ff_idt_seed6']
+    assert finished.read_bytes() == before
+    log = ''.join(path.read_text() for path in (out / 'experiments/paired_no_growth_seed5').glob('*.log'))
+    assert 'Resumed after iteration 4' in log
+
+    expected = {}
+    for row, seed in (('paired_no_growth', 5), ('bicubic_x8', None)):
+        restored = out / 'restored' / (row if seed is None else f'{row}_seed{seed}')
+        pairs = [(cv2.imread(str(path)), cv2.imread(str(out / 'data/test_hr_x8' / path.name)))
+                 for path in restored.iterdir()]
+        expected[row] = np.mean([calculate_psnr(*pair, 0, test_y_channel=True) for pair in pairs])
+    page = (out / 'results.md').read_text()
+    lines = {line.split(' | ')[0].strip('| '): line.split(' | ') for line in page.splitlines()}
+    for row, value in expected.items():
+        assert lines[row][2] == f'{value:.2f}'
+    both = [json.loads((out / f'scores/ff_idt_seed{seed}.json').read_text())['scores']['frechet_alex']['value']
+            for seed in (5, 6)]
+    assert lines['ff_idt'][1:3] == ['5, 6', f'{np.mean(both):.2f} ({min(both):.2f} to {max(both):.2f})']
+    assert lines['vanilla'][2] == 'not run'
+    for sheet, columns in (('table3', 3), ('table3_degraded', 3), ('table4_paired', 4)):
+        assert cv2.imread(str(out / f'pictures/{sheet}.png')).shape[1] == columns * 132
+
+    with pytest.raises(SystemExit, match='was made from other faces or with another --lr-crop'):
+        call([*faces, '--output=out'], monkeypatch, tmp_path)
+    with pytest.raises(SystemExit, match='ff_idt_seed5.json is of a run with other options'):
+        call([*arguments, '--divide=20000'], monkeypatch, tmp_path)
+
+
+def test_lr_faces_are_cut_where_asked(faces, tmp_path, monkeypatch):
+    ramp = np.tile(np.arange(100, dtype=np.uint8)[None, :, None], (100, 1, 3))
+    ramp[..., 1] = ramp[..., 1].T  # green grows downwards
+    for kind in ('a', 'b'):
+        (tmp_path / kind).mkdir()
+        cv2.imwrite(str(tmp_path / kind / 'face.png'), ramp)
+    args = SimpleNamespace(train_lr=str(tmp_path / 'a'), test_lr=str(tmp_path / 'b'), lr_crop=[0.135, 0.09, 0.74],
+                           test_hr=next(each.partition('=')[2] for each in faces if each.startswith('--test-hr')))
+    monkeypatch.chdir(tmp_path)
+    reproduce.prepare(args)
+    centres = (np.arange(16) + 0.5) * 74 / 16 - 0.5
+    for kind in ('train_lr', 'test_lr'):
+        face = cv2.imread(str(tmp_path / f'data/{kind}/face.png'))
+        assert face.shape == (16, 16, 3)
+        assert np.abs(face[8, :, 0] - (13.5 + centres)).max() <= 0.6  # rounded to 8 bits
+        assert np.abs(face[:, 8, 1] - (9 + centres)).max() <= 0.6
+
+
+@pytest.mark.parametrize('changes, message', [
+    (['--test-hr=nowhere'], 'nowhere'),
+    (['--alexnet-weights=no.pth'], r'there is no file no\.pth: download'),
+    (['--lr-crop', '0.5', '0', '0.6'], r'--lr-crop 0\.5 0 0\.6: LEFT \+ SIDE'),
+])
+def test_bad_input_is_one_sentence_before_anything_is_trained(faces, tmp_path, monkeypatch, changes, message):
+    with pytest.raises(SystemExit, match=message) as error:
+        call([*faces, *changes], monkeypatch, tmp_path)
+    assert '\n' not in str(error.value)
+    assert not list(tmp_path.glob('experiments/reproduce/experiments'))
+
+
+# ----- what the page says -----
+
+
+def write_scores(folder, figures):
+    folder.mkdir()
+    for row, seeds in figures.items():
+        for seed, scores in enumerate(seeds):
+            run = dict(row=row, seed=seed, scores={key: dict(value=value, n=7) for key, value in scores.items()},
+                       minutes=1.0, networks='small', lr_crop=[0, 0, 1], hardware='h', torch='t', date='d',
+                       options=options(row))
+            (folder / f'{row}_seed{seed}.json').write_text(json.dumps(run))
+
+
+def test_orders_are_compared_with_the_spread_over_seeds(tmp_path):
+    def scores(value, lr):
+        return dict(frechet_alex=value, frechet_alex_lr=lr)
+
+    write_scores(tmp_path / 'scores', {
+        'vanilla': [scores(20, 5), scores(22, 5)], 'cyc': [scores(15, 9)],
+        'cyc_idt': [scores(14, 4.9), scores(14, 5.1)], 'ff_idt': [scores(17, 1), scores(17, 1)]})
+    page = tmp_path / 'page.md'
+    page.write_text(f'# Mine\n\nbefore\n\n{results_page.BEGIN}\nold\n{results_page.END}\n\nafter\n')
+    results_page.write_page(tmp_path / 'scores', page)
+    text = page.read_text()
+    assert text.startswith('# Mine\n\nbefore\n') and text.endswith('\n\nafter\n') and '\nold\n' not in text
+    # spreads: 2 of frechet_alex (vanilla), 0.2 of the other (cyc_idt)
+    assert '| cyc - vanilla | shows (-6.00, paper -28.09) | reversed (+4.000, paper -10.160) |' in text
+    assert '| cyc_idt - cyc | not seen (-1.00, paper -3.79) | shows (-4.000, paper -1.310) |' in text
+    assert '| ff_idt - cyc_idt | reversed (+3.00, paper -4.87) | shows (-4.000, paper -0.780) |' in text
+    assert 'Of 8 orders of the paper, 5 show at this budget, 2 are reversed, and 1 are not seen' in text
+    assert '| vanilla | 0, 1 | 21.00 (20.00 to 22.00) | 5.000 (5.000 to 5.000) | 61.82 | 24.28 |' in text
+    again = page.read_bytes()
+    results_page.write_page(tmp_path / 'scores', page)
+    assert page.read_bytes() == again
+
+
+def test_without_a_second_seed_no_order_is_claimed(tmp_path):
+    write_scores(tmp_path / 'scores', {'paired_full': [dict(psnr=25.0)], 'paired_no_r1': [dict(psnr=20.0)]})
+    results_page.write_page(tmp_path / 'scores', tmp_path / 'page.md')
+    page = (tmp_path / 'page.md').read_text()
+    assert '| paired_full - paired_no_r1 | not run | not run | not run | not run |' in page
