@@ -1,11 +1,14 @@
-"""The page of scripts/reproduce.py: its scores as tables beside the paper's, and which of the paper's orders show."""
+"""The page of scripts/reproduce.py: its scores as tables, and which of the paper's orders show.
+
+The paper's own figures stay out of the page: they are of other data and other budgets, and nobody here measured them.
+"""
 import json
 from pathlib import Path
 from typing import Any, Dict, Iterable, List, NamedTuple, Optional, Tuple
 
 BEGIN, END = '<!-- written by scripts/reproduce.py from here -->', '<!-- to here -->'
 
-# The paper's figures; its FID stands beside our frechet_alex, of which only the order can be compared.
+# The paper's figures, of which only the order is used; that of its FID is compared with frechet_alex's.
 PAPER_TABLE3 = {  # FID of the restored faces, FID of the degraded ones
     'bicubic_x4': (None, None),
     'vanilla': (61.82, 24.28),
@@ -34,7 +37,7 @@ class Metric(NamedTuple):
 
 
 class Table(NamedTuple):
-    """``metrics`` stand beside the paper's columns, ``ours`` have none there; ``pairs`` are the orders looked at."""
+    """``metrics`` are the paper's columns, ``ours`` it does not have; ``pairs`` are the orders looked at."""
     title: str
     paper: Dict[str, Tuple[Optional[float], ...]]
     metrics: Tuple[Metric, ...]
@@ -104,13 +107,12 @@ def results(table: Table, runs: Runs) -> str:
     """Means, and in brackets the smallest and the largest over the seeds."""
     there = [metric for metric in table.ours if any(values(runs, row, metric.key) for row in table.paper)]
     metrics = [*table.metrics, *there]
-    heads = ['row', 'seeds', *(metric.title for metric in metrics),
-             *(f'paper: {metric.title.replace("frechet_alex", "FID")}' for metric in table.metrics)]
+    heads = ['row', 'seeds', *(metric.title for metric in metrics)]
     lines = [heads, ['---'] * len(heads)]
-    for row, figures in table.paper.items():
+    for row in table.paper:
         seeds = ', '.join(str(run['seed']) for run in runs.get(row, []) if run['seed'] is not None)
         cells = [spread(values(runs, row, metric.key), metric.digits) for metric in metrics]
-        lines.append([row, seeds, *cells, *('' if figure is None else f'{figure:g}' for figure in figures)])
+        lines.append([row, seeds, *cells])
     return '\n'.join(f'| {" | ".join(line)} |' for line in lines)
 
 
@@ -144,7 +146,7 @@ def orders(table: Table, runs: Runs) -> str:
             paper = table.paper[a][column] - table.paper[b][column]
             verdict = 'not seen' if abs(found) <= noise[metric] else 'shows' if found * paper > 0 else 'reversed'
             counts[verdict] += 1
-            cells.append(f'{verdict} ({found:+.{metric.digits}f}, paper {paper:+.{metric.digits}f})')
+            cells.append(f'{verdict} ({found:+.{metric.digits}f}; paper: {"higher" if paper > 0 else "lower"})')
         lines.append([f'{a} - {b}', *cells])
     known = [f'{metric.title} {value:.{metric.digits}f}' for metric, value in noise.items() if value is not None]
     summary = (f'Of {sum(counts.values())} orders of the paper, {counts["shows"]} show at this budget, '
