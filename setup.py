@@ -79,6 +79,7 @@ setup(
         'mmcv-lite',
         'numpy',
         'opencv-python',
+        'pillow',
         'pyyaml',
         # BasicSR imports distutils, which left Python with 3.12; setuptools brings it back
         'setuptools; python_version >= "3.12"',

@@ -16,7 +16,8 @@ from basicsr.metrics import calculate_psnr, calculate_ssim
 from basicsr.utils import img2tensor, tensor2img
 from selfsr_plugin.archs import FlowDegradationNet
 from selfsr_plugin.errors import UserError
-from selfsr_plugin.figures import load_network, resize
+from selfsr_plugin.figures import resize
+from selfsr_plugin.loading import load
 from selfsr_plugin.metrics import calculate_lpips
 from selfsr_plugin.models.flow_degradation_model import draw_flow
 from selfsr_plugin.ops import bicubic_downsample
@@ -71,7 +72,7 @@ def draw_stage1(models: Path, truth: List[np.ndarray], wild: List[np.ndarray]) -
     if not checkpoints:
         raise UserError(f'there is no net_deg_*.pth in {models}: run '
                         'python -m basicsr.train -opt options/train_selfsr_demo.yml first.')
-    net = load_network(FlowDegradationNet, checkpoints[-1])
+    net = load(checkpoints[-1], expected=FlowDegradationNet)
     gt = torch.stack(img2tensor([image.astype(np.float32) / 255 for image in truth]))
     clean = bicubic_downsample(gt, gt.shape[-1] // wild[0].shape[0]).clamp(0, 1)
     with torch.no_grad():

@@ -17,7 +17,8 @@ import torch
 from basicsr.utils import tensor2img
 from selfsr_plugin.archs import SelfCondSRNet
 from selfsr_plugin.errors import UserError
-from selfsr_plugin.figures import load_network, one_sentence_errors, positive, read_faces, write_image
+from selfsr_plugin.figures import one_sentence_errors, positive, read_faces, write_image
+from selfsr_plugin.loading import load
 from selfsr_plugin.sheets import draw_sheet
 from torch import Tensor
 
@@ -34,7 +35,7 @@ def main() -> None:
     parser.add_argument('--output', default='condition.png', help='picture to write (default: condition.png)')
     with one_sentence_errors():
         args = parser.parse_args()
-        net = load_network(SelfCondSRNet, args.weights, args.key)
+        net = load(args.weights, args.key, SelfCondSRNet)
         if net.arguments['condition'] != 'scale':
             raise UserError(f'{args.weights}: the network was trained with condition: {net.arguments["condition"]}, '
                             'which has no condition branch to draw.')

@@ -16,7 +16,8 @@ import selfsr_plugin  # noqa: F401  before basicsr: applies the alias that its i
 import torch
 from basicsr.utils import tensor2img
 from selfsr_plugin.archs import FlowDegradationNet
-from selfsr_plugin.figures import load_network, one_sentence_errors, positive, read_faces, write_image
+from selfsr_plugin.figures import one_sentence_errors, positive, read_faces, write_image
+from selfsr_plugin.loading import load
 from selfsr_plugin.models.flow_degradation_model import draw_flow
 from selfsr_plugin.ops import bicubic_resize, flow_warp
 from selfsr_plugin.sheets import draw_sheet
@@ -38,7 +39,7 @@ def main() -> None:
     parser.add_argument('--output', default='flow.png', help='picture to write (default: flow.png)')
     with one_sentence_errors():
         args = parser.parse_args()
-        net = load_network(FlowDegradationNet, args.weights)
+        net = load(args.weights, expected=FlowDegradationNet)
         clean, _ = read_faces(args.faces, args.side, args.count)
         write_image(args.output, flow_figure(net, clean, args.noise, args.seed, args.tile))
 

@@ -15,7 +15,8 @@ from basicsr.metrics import calculate_metric
 from basicsr.utils import tensor2img
 from selfsr_plugin.archs import SelfCondSRNet
 from selfsr_plugin.data import PairedFaceDataset
-from selfsr_plugin.figures import load_network, one_sentence_errors, positive, resize, write_image
+from selfsr_plugin.figures import one_sentence_errors, positive, resize, write_image
+from selfsr_plugin.loading import load
 from selfsr_plugin.sheets import draw_sheet
 from tqdm import tqdm
 
@@ -45,7 +46,7 @@ def main() -> None:
     parser.add_argument('--output', default='worst.png', help='picture to write (default: worst.png)')
     with one_sentence_errors():
         args = parser.parse_args()
-        net = load_network(SelfCondSRNet, args.weights, args.key)
+        net = load(args.weights, args.key, SelfCondSRNet)
         pairs = PairedFaceDataset(dict(phase='test', scale=net.scale, dataroot_gt=args.hr, dataroot_lq=args.lq))
         settings: Dict[str, Any] = dict(type=f'calculate_{args.metric}', crop_border=0, test_y_channel=True)
         if args.metric == 'lpips':

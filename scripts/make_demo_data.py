@@ -26,11 +26,14 @@ from typing import Dict, Iterator, List, Optional, Sequence, Tuple
 
 import cv2
 import numpy as np
-import torch
 from tqdm import tqdm
 
 import selfsr_plugin  # noqa: F401  facexlib may import basicsr, which needs the plugin's alias first
-from selfsr_plugin.ops import bicubic_resize
+from selfsr_plugin.data.preparation import LANDMARKS, Refused
+from selfsr_plugin.data.preparation.crops import encode_png, shrink_to, to_uint8
+from selfsr_plugin.data.preparation.detection import WEIGHTS_FILE, FaceDetector
+from selfsr_plugin.data.preparation.framing import Box, frame, inside
+from selfsr_plugin.data.preparation.photos import read_photo
 
 HR_SIZE = 64
 LR_SIZE = 16
@@ -42,17 +45,9 @@ TEST_SHARE = 0.08
 WILD_SHARE = 0.23
 
 # Detection. RetinaFace is trained on photos of about this size; larger ones are shrunk for it, and only for it.
-WEIGHTS_FILE = 'detection_mobilenet0.25_Final.pth'
 DETECTION_SIZE = 640
 FIND_SCORE = 0.5  # from here on a detection counts as a face: two of them make the person ambiguous
 MIN_SCORE = 0.9  # the one face must be at least this certain
-
-# Framing. Medians over 105 faces of LFW in its usual face crop, measured with the same detector: the two eyes are 0.273
-# and the eyes and the mouth 0.301 of the side apart, and the point between eyes and mouth lies 0.61 of the side down.
-# Adding the two distances keeps the side steady when a head turns (eyes closer) or nods (mouth closer).
-SIDE_PER_DISTANCE = 1 / (0.273 + 0.301)
-FACE_X, FACE_Y = 0.5, 0.61
-MAX_SHIFT = 0.12  # a square that leaves the photo is moved back inside; the face may move by this share of the side
 
 # Framing jitter of the simulated wild images for training, shares of the side: what another detector would differ by.
 WILD_PER_PERSON = 4
@@ -68,18 +63,7 @@ JPEG_QUALITY = (75, 95)  # libjpeg's scale, both ends included
 
 
 @dataclass(frozen=True)
-class Box:
-    """A square in a photo, in whole pixels, so that cutting it out resamples nothing."""
-    left: int
-    top: int
-    side: int
-
-    def cut(self, photo: np.ndarray) -> np.ndarray:
-        return photo[self.top:self.top + self.side, self.left:self.left + self.side]
-
-
-@dataclass(frozen=True)
-class Face:
+class Portrait:
     """The one face of a portrait: its detection score, the five landmarks (5, 2) in pixels, and its frame."""
     score: float
     landmarks: np.ndarray
@@ -105,10 +89,6 @@ class Degradation:
             jpeg_quality=int(rng.randint(JPEG_QUALITY[0], JPEG_QUALITY[1] + 1)))
 
 
-class Refused(Exception):
-    """A portrait cannot be used; the message says why."""
-
-
 # ---- Names decide
 
 
@@ -130,59 +110,20 @@ def rng_of(name: str) -> np.random.RandomState:
 
 
 class FaceFinder:
-    """Finds the one face of a portrait with facexlib's RetinaFace-MobileNet0.25, on the CPU.
-
-    Args:
-        weights: folder that holds ``WEIGHTS_FILE``; None lets facexlib download it into its own folder.
-    """
+    """Finds the one face of a portrait, on the CPU. ``weights`` as for :class:`FaceDetector`."""
 
     def __init__(self, weights: Optional[Path] = None) -> None:
-        from facexlib.detection import init_detection_model
-        self.net = init_detection_model(
-            'retinaface_mobile0.25', model_rootpath=None if weights is None else str(weights), device='cpu')
+        self.detect = FaceDetector(weights, max_side=DETECTION_SIZE)
 
-    @torch.no_grad()
-    def __call__(self, photo: np.ndarray) -> Face:
+    def __call__(self, photo: np.ndarray) -> Portrait:
         """Args: photo: (H, W, 3) uint8, BGR. Raises: Refused."""
-        shrink = min(1.0, DETECTION_SIZE / max(photo.shape[:2]))
-        small = photo if shrink == 1 else cv2.resize(photo, None, fx=shrink, fy=shrink, interpolation=cv2.INTER_AREA)
-        found = self.net.detect_faces(small, conf_threshold=FIND_SCORE)  # (faces, 15): box, score, landmarks
+        found = self.detect(photo, FIND_SCORE)
         if len(found) != 1:
-            raise Refused(f'{len(found)} faces found, expected one' if len(found) else 'no face found')
-        score = float(found[0, 4])
-        if score < MIN_SCORE:
-            raise Refused(f'the face is uncertain (score {score:.2f}, at least {MIN_SCORE} needed)')
-        landmarks = found[0, 5:].reshape(5, 2).astype(np.float64) / shrink
-        return Face(score, landmarks, frame(landmarks, photo.shape[0], photo.shape[1]))
-
-
-def frame(landmarks: np.ndarray, height: int, width: int) -> Box:
-    """The square around a face, inside the photo: moved, and at last made smaller, rather than filled up.
-
-    Args:
-        landmarks: (5, 2): the eyes, the nose, the corners of the mouth, as (x, y).
-        height, width: of the photo.
-
-    Raises:
-        Refused: fewer pixels than an HR image has, or the face is too close to the edge of the photo.
-    """
-    eyes, mouth = landmarks[:2].mean(0), landmarks[3:].mean(0)
-    distance = np.linalg.norm(landmarks[1] - landmarks[0]) + np.linalg.norm(mouth - eyes)
-    side = min(round(distance * SIDE_PER_DISTANCE), height, width)
-    if side < HR_SIZE:
-        raise Refused(f'the face fills {side} pixels only, at least {HR_SIZE} needed')
-    middle = (eyes + mouth) / 2
-    box = inside(middle[0] - FACE_X * side, middle[1] - FACE_Y * side, side, height, width)
-    shift = max(abs(box.left + FACE_X * side - middle[0]), abs(box.top + FACE_Y * side - middle[1])) / side
-    if shift > MAX_SHIFT:
-        raise Refused('the face is too close to the edge of the photo')
-    return box
-
-
-def inside(left: float, top: float, side: int, height: int, width: int) -> Box:
-    """The square nearest to the wished one that does not leave the photo."""
-    side = min(side, height, width)
-    return Box(min(max(round(left), 0), width - side), min(max(round(top), 0), height - side), side)
+            raise Refused(f'{len(found)} faces found, expected one' if found else 'no face found')
+        face = found[0]
+        if face.score < MIN_SCORE:
+            raise Refused(f'the face is uncertain (score {face.score:.2f}, at least {MIN_SCORE} needed)')
+        return Portrait(face.score, face.landmarks, frame(face.landmarks, *photo.shape[:2], HR_SIZE))
 
 
 def jitter(box: Box, rng: np.random.RandomState, height: int, width: int) -> Box:
@@ -195,19 +136,6 @@ def jitter(box: Box, rng: np.random.RandomState, height: int, width: int) -> Box
 
 
 # ---- Pictures
-
-
-def shrink_to(image: np.ndarray, size: int) -> np.ndarray:
-    """Antialiased bicubic, (H, W, 3) -> (size, size, 3) float64, neither rounded nor clipped.
-
-    In double precision: rounded to 8 bits, the result is then the same on every processor.
-    """
-    planes = torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1))).double()
-    return bicubic_resize(planes, size).numpy().transpose(1, 2, 0)
-
-
-def to_uint8(image: np.ndarray) -> np.ndarray:
-    return np.clip(np.rint(image), 0, 255).astype(np.uint8)
 
 
 def motion_kernel(length: float, angle: float) -> np.ndarray:
@@ -259,7 +187,8 @@ def degrade(face: np.ndarray, name: str) -> Tuple[np.ndarray, Degradation]:
     return cv2.imdecode(code, cv2.IMREAD_COLOR), how
 
 
-def images_of(person: str, photo: np.ndarray, face: Face) -> Iterator[Tuple[str, np.ndarray, Box, Dict[str, object]]]:
+def images_of(person: str, photo: np.ndarray,
+              face: Portrait) -> Iterator[Tuple[str, np.ndarray, Box, Dict[str, object]]]:
     """All images of one person: (file below the output folder, image, frame, degradation or nothing)."""
     split = split_of(person)
     if split == 'train_wild_lr':
@@ -280,24 +209,8 @@ def images_of(person: str, photo: np.ndarray, face: Face) -> Iterator[Tuple[str,
 
 # ---- Files
 
-LANDMARKS = ('left_eye', 'right_eye', 'nose', 'left_mouth', 'right_mouth')  # left and right in the picture
 COLUMNS = ('file', 'split', 'person', 'left', 'top', 'side', 'score',
            *(f'{point}_{axis}' for point in LANDMARKS for axis in 'xy'), *Degradation.__dataclass_fields__)
-
-
-def write_png(path: Path, image: np.ndarray) -> None:
-    """cv2.imwrite reports a full disk by its return value only, and cannot write some paths on Windows."""
-    path.write_bytes(cv2.imencode('.png', image, [cv2.IMWRITE_PNG_COMPRESSION, 9])[1].tobytes())
-
-
-def read_photo(path: Path) -> np.ndarray:
-    try:
-        photo = cv2.imdecode(np.frombuffer(path.read_bytes(), np.uint8), cv2.IMREAD_COLOR)
-    except cv2.error:  # an empty file
-        photo = None
-    if photo is None:
-        raise Refused('not an image')
-    return photo
 
 
 def make(photos: Sequence[Path], finder: FaceFinder, output: Path) -> Tuple[List[Dict[str, object]], List[str]]:
@@ -320,7 +233,7 @@ def make(photos: Sequence[Path], finder: FaceFinder, output: Path) -> Tuple[List
         points = {f'{point}_{axis}': f'{value:.1f}' for point, pair in zip(LANDMARKS, face.landmarks)
                   for axis, value in zip('xy', pair)}
         for file, image, box, how in images_of(path.stem, photo, face):
-            write_png(output / file, image)
+            (output / file).write_bytes(encode_png(image, 9))
             how = {key: f'{value:.2f}' if isinstance(value, float) else value for key, value in how.items()}
             rows.append({'file': file, 'split': file.split('/')[0], 'person': path.stem, **asdict(box),
                          'score': f'{face.score:.3f}', **points, **how})

@@ -35,7 +35,10 @@ def load_options(args: argparse.Namespace, is_train: bool) -> Dict[str, Any]:
             check_options(opt, is_train)
         except UserError as error:
             raise UserError(f'{args.opt}: {error}') from None
-    elif isinstance(opt.get('model_type'), str) and opt['model_type'] not in MODEL_REGISTRY:
+    elif not isinstance(opt.get('model_type'), str):
+        raise UserError(f'{args.opt}: model_type: this key is missing, or no text; it names the model that is trained, such '
+                        'as SelfSRModel.')
+    elif opt['model_type'] not in MODEL_REGISTRY:
         known = ', '.join(name for name, model in MODEL_REGISTRY if model.__module__.startswith('selfsr_plugin'))
         raise UserError(f"{args.opt}: model_type: there is no model '{opt['model_type']}'; this package has {known}.")
     return opt
@@ -139,7 +142,7 @@ def one_sentence_errors(debug: bool) -> Iterator[None]:
     except KeyboardInterrupt:
         status, message = 130, 'interrupted; what was saved before is unharmed.'
     except RuntimeError as error:
-        if debug or not _lost_a_process(error):
+        if debug or not lost_a_process(error):
             raise
         message = 'another process of this run has ended; its own message says why.'
     finally:
@@ -152,7 +155,8 @@ def one_sentence_errors(debug: bool) -> Iterator[None]:
         sys.exit(status)
 
 
-def _lost_a_process(error: RuntimeError) -> bool:
+def lost_a_process(error: RuntimeError) -> bool:
     """Whether a collective operation failed because a peer is gone."""
-    return (torch.distributed.is_available() and torch.distributed.is_initialized()
-            and (isinstance(error, torch.distributed.DistError) or 'gloo' in str(error).lower()))
+    return torch.distributed.is_available() and (
+        isinstance(error, torch.distributed.DistError)
+        or torch.distributed.is_initialized() and 'gloo' in str(error).lower())

@@ -35,9 +35,7 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
     args = parser.parse_args(argv)
     with one_sentence_errors(args.debug):
         try:
-            net = selfsr_plugin.load(args.model, args.key)
-            if not isinstance(net, SelfCondSRNet):
-                raise UserError(f'{args.model} holds a {type(net).__name__}; a SelfCondSRNet is exported, net_g_*.pth.')
+            net = selfsr_plugin.load(args.model, args.key, SelfCondSRNet)
             export(net, args.output)
             worst = compare(net, args.output)
         except ImportError as error:

@@ -1,37 +1,20 @@
-"""What the figure scripts share: networks and faces from files, pictures into files, errors in one sentence."""
+"""What the figure scripts share: faces from files, pictures into files, errors in one sentence."""
 import argparse
 import contextlib
 import sys
 from pathlib import Path
-from typing import Iterator, List, Mapping, Tuple, Type, Union
+from typing import Iterator, List, Mapping, Tuple, Union
 
 import cv2
 import numpy as np
 import torch
 from basicsr.utils import img2tensor, tensor2img
-from torch import Tensor, nn
+from torch import Tensor
 
 from .data import open_image_source
 from .data.face_images import FaceImages
 from .errors import UserError
-from .models.checkpoint import load_checkpoint
 from .ops import bicubic_resize
-
-
-def load_network(cls: Type[nn.Module], path: Union[str, Path], key: str = 'params') -> nn.Module:
-    """The network of class ``cls`` that a training run saved in ``path``; its arguments come from the weights.
-
-    Raises:
-        FileNotFoundError, UserError: no such file, or it does not hold such a network under ``key``.
-    """
-    content = load_checkpoint(path)
-    try:
-        weights = content[key]
-        net = cls(**cls.arguments_from_state_dict(weights))
-        net.load_state_dict(weights)
-    except (KeyError, TypeError, IndexError, AttributeError, ValueError, RuntimeError) as error:
-        raise UserError(f"{path} does not hold the weights of a {cls.__name__} under the key '{key}'.") from error
-    return net.eval()
 
 
 def read_faces(root: str, side: int, count: int) -> Tuple[Tensor, List[str]]:

@@ -12,12 +12,13 @@ from .errors import UserError
 from .models.checkpoint import load_checkpoint
 
 
-def load(path: Union[str, Path], key: Optional[str] = None) -> nn.Module:
+def load(path: Union[str, Path], key: Optional[str] = None, expected: Type[nn.Module] = nn.Module) -> nn.Module:
     """Build the network that ``path`` holds: class and constructor arguments are recovered from its weights.
 
     Args:
         path: a file that this package's or BasicSR's models saved of one of this package's networks.
         key: 'params' or 'params_ema'; by default the moving average if the file has one.
+        expected: the class that is needed, if only one will do.
 
     Returns:
         The network on the CPU, in eval mode.
@@ -33,10 +34,12 @@ def load(path: Union[str, Path], key: Optional[str] = None) -> nn.Module:
     weights = _select(content, path, key)
     for cls, arguments in _candidates(weights):
         with torch.device('meta'):  # shapes only: no memory, no random numbers
-            expected = {name: value.shape for name, value in cls(**arguments).state_dict().items()}
-        if expected == {name: value.shape for name, value in weights.items()}:
+            shapes = {name: value.shape for name, value in cls(**arguments).state_dict().items()}
+        if shapes == {name: value.shape for name, value in weights.items()}:
             net = cls(**arguments)
             net.load_state_dict(weights)
+            if not isinstance(net, expected):
+                raise UserError(f'{path} holds a {cls.__name__}, and a {expected.__name__} is needed.')
             return net.eval()
     known = ', '.join(cls.__name__ for cls in _architectures())
     raise UserError(f"{path} holds the weights of none of this package's networks ({known}); load those of another "

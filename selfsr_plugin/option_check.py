@@ -104,7 +104,12 @@ def _check_datasets(datasets: Any, scale: int, is_train: bool) -> None:
             raise UserError(f"{key}: unknown phase; use {phases[0]} or {phases[1]}, or {phases[1]}_1, {phases[1]}_2 ...")
         _is_section(settings, key)
         _require(settings, ('name', 'type'), key)
+        if not isinstance(settings['name'], str):
+            raise UserError(f'{key}.name: {settings["name"]!r} must be a text; the log uses it.')
         cls = _look_up(settings['type'], DATASET_REGISTRY, f'{key}.type')
+        for name, value in settings.items():
+            if str(name).startswith('dataroot') and value is not None and not isinstance(value, str):
+                raise UserError(f'{key}.{name}: {value!r} must be the path of a folder or an LMDB.')
         own = getattr(cls, 'option_keys', None)
         if own is not None:
             _known(settings, own | LOADER_KEYS, key)
@@ -136,6 +141,8 @@ def _check_val(val: Any, datasets: Mapping[str, Any], is_train: bool) -> None:
     if val is None:
         if not is_train:
             raise UserError('val: this section is needed for testing; see options/test_selfsr_real.yml.')
+        if any(str(phase).startswith('val') for phase in datasets):
+            raise UserError('val: this section is needed for the data sets val in datasets; it says how often they are used.')
         return
     _is_section(val, 'val')
     _known(val, VAL_KEYS, 'val')

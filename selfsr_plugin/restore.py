@@ -57,10 +57,7 @@ def run(args: argparse.Namespace) -> None:
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError) as error:
         raise UserError(f'--device {args.device} cannot be used here: {str(error).splitlines()[0]}') from error
-    net = selfsr_plugin.load(args.model, args.key)
-    if not isinstance(net, SelfCondSRNet):
-        raise UserError(f'{args.model} holds a {type(net).__name__}; to restore faces a SelfCondSRNet is needed, '
-                        'net_g_*.pth.')
+    net = selfsr_plugin.load(args.model, args.key, SelfCondSRNet)
     net.to(device)
     faces = FaceImages(dict(dataroot_lq=args.input, phase='test'), 'dataroot_lq', args.lq_size)
     if args.output.resolve() == Path(args.input).expanduser().resolve():

@@ -17,8 +17,9 @@ from .errors import UserError
 def locked(folder: str, opt: Dict[str, Any]) -> Iterator[None]:
     """Hold the run's folder against a second run of the same name, in all processes of this one.
 
-    The lock is the kernel's (``flock``) on a hidden file beside the folder, since the folder itself may be renamed. It
-    ends with the process, however that ends: no stale lock ever has to be removed.
+    The lock is the kernel's (``lockf``) on a hidden file beside the folder, since the folder itself may be renamed. It
+    ends with the process, however that ends, and worker processes do not inherit it (as they would ``flock``'s): no
+    stale lock ever has to be removed.
 
     Raises:
         UserError: another run holds it, or the place cannot be written to; in every process.
@@ -29,7 +30,7 @@ def locked(folder: str, opt: Dict[str, Any]) -> Iterator[None]:
         try:
             os.makedirs(osp.dirname(folder), exist_ok=True)
             file = open(osp.join(osp.dirname(folder), f'.{osp.basename(folder)}.lock'), 'a+', encoding='utf-8')
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             file.truncate(0)
             file.write(f'process {os.getpid()} on {socket.gethostname()} since {get_time_str()}')
             file.flush()

@@ -20,7 +20,7 @@ from basicsr.utils.options import copy_opt_file
 from .basicsr_compat.resume import find_resume_state
 from .collapse_watch import CollapseWatch
 from .entry import (all_processes_agree_on, basicsr_root, build_datasets, is_plugin_model, load_options,
-                    one_sentence_errors, seed_generators, set_up, start_log)
+                    lost_a_process, one_sentence_errors, seed_generators, set_up, start_log)
 from .errors import UserError
 from .models.plugin_model import NonFiniteError
 from .models.run_options import differences, run_options
@@ -102,7 +102,7 @@ def train(opt: Dict[str, Any], option_file: str) -> Optional[signal.Signals]:
 
             model.update_learning_rate(current_iter, opt['train'].get('warmup_iter', -1))
             model.feed_data(batch)
-            _step(model, current_iter, opt)
+            _step(model, current_iter, opt, first=current_iter == start_iter + 1)
             iter_timer.record()
 
             epoch = data.epoch(current_iter)
@@ -158,6 +158,9 @@ def _build(opt: Dict[str, Any]) -> Any:
         return build_model(opt)
     except (ValueError, OSError) as error:  # weights that do not fit, impossible sizes
         raise UserError(str(error)) from error
+    except Exception as error:  # a value that BasicSR or torch do not take
+        raise UserError(f'the model cannot be built from these options: {" ".join(str(error).split())} '
+                        f'({type(error).__name__}; --debug shows where)') from error
 
 
 def _next_batch(data: TrainingData, model: Any, current_iter: int) -> Dict[str, Any]:
@@ -170,7 +173,7 @@ def _next_batch(data: TrainingData, model: Any, current_iter: int) -> Dict[str, 
         raise
 
 
-def _step(model: Any, current_iter: int, opt: Dict[str, Any]) -> None:
+def _step(model: Any, current_iter: int, opt: Dict[str, Any], first: bool) -> None:
     try:
         model.optimize_parameters(current_iter)
     except NonFiniteError as error:
@@ -178,6 +181,12 @@ def _step(model: Any, current_iter: int, opt: Dict[str, Any]) -> None:
         last = f'the last checkpoint is that of iteration {saved[0]}' if saved else 'there is no checkpoint yet'
         raise UserError(f'iteration {current_iter}: {error}. The run ends here; {last}. Lower the learning rate or look at '
                         'the data; nonfinite: skip, in the section train of this stage, leaves such steps out.') from None
+    except (TypeError, ValueError, AttributeError, RuntimeError) as error:
+        # Networks and losses of BasicSR and torch find out about an impossible option only when they run.
+        if not first or isinstance(error, UserError) or lost_a_process(error):
+            raise
+        raise UserError(f'iteration {current_iter} cannot be computed with these options: {" ".join(str(error).split())} '
+                        f'({type(error).__name__}; --debug shows where)') from error
 
 
 def _save(model: Any, epoch: int, current_iter: int, opt: Dict[str, Any]) -> None:

@@ -38,7 +38,7 @@ class TrainingData:
                                                 opt['world_size'], done))
         # torch's handler raises wherever the program happens to be when a worker dies, in the middle of an optimizer's
         # step perhaps. Without it the death is found when the next batch is asked for.
-        signal.signal(signal.SIGCHLD, handler)
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL if handler is None else handler)
 
     def epoch(self, iteration: int) -> int:
         """Number of whole passes over the data set after an iteration."""

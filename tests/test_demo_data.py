@@ -162,10 +162,10 @@ def _landmarks(x, y, size=50.0):
 
 
 def test_frame_is_centred_and_stays_in_the_photo():
-    box = demo.frame(_landmarks(200, 200), 400, 400)
+    box = demo.frame(_landmarks(200, 200), 400, 400, demo.HR_SIZE)
     assert box.side == round(100 / 0.574)
     assert abs(box.left + box.side / 2 - 200) <= 1 and abs(box.top + 0.61 * box.side - 200) <= 1
-    box = demo.frame(_landmarks(80, 200), 400, 400)
+    box = demo.frame(_landmarks(80, 200), 400, 400, demo.HR_SIZE)
     assert box.left == 0 and box.side == round(100 / 0.574)  # moved, not shrunk and not filled up
     rng = np.random.RandomState(0)
     for _ in range(100):
@@ -176,7 +176,7 @@ def test_frame_is_centred_and_stays_in_the_photo():
 @pytest.mark.parametrize('landmarks, why', [(_landmarks(30, 200), 'edge'), (_landmarks(200, 200, 15), 'pixels only')])
 def test_frame_refuses(landmarks, why):
     with pytest.raises(demo.Refused, match=why):
-        demo.frame(landmarks, 400, 400)
+        demo.frame(landmarks, 400, 400, demo.HR_SIZE)
 
 
 def test_split_shares():
@@ -215,7 +215,9 @@ def test_broken_photos_are_refused(tmp_path):
     (tmp_path / 'empty.jpg').write_bytes(b'')
     (tmp_path / 'text.jpg').write_bytes(b'no picture')
     rows, refused = demo.make(sorted(tmp_path.glob('*.jpg')), None, tmp_path / 'out')
-    assert not rows and refused == ['empty.jpg: not an image.', 'text.jpg: not an image.']
+    assert not rows and refused == [
+        'empty.jpg: it is empty (0 bytes).',
+        'text.jpg: it is cut short or not an image that OpenCV can read.']
 
 
 needs_shared = pytest.mark.skipif(not (PORTRAITS.is_dir() and (WEIGHTS / demo.WEIGHTS_FILE).is_file()),

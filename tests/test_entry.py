@@ -10,20 +10,13 @@ import pytest
 import torch
 import yaml
 from basicsr.utils.logger import initialized_logger
+from common_kit import write_faces
 
 from selfsr_plugin import test as test_entry
 from selfsr_plugin import train as train_entry
 
 ROOT = Path(__file__).resolve().parents[1]
 SIZES = {'HR': 32, 'LR': 8}
-
-
-def write_faces(folder, count, side, seed):
-    folder.mkdir(parents=True)
-    rng = np.random.default_rng(seed)
-    for number in range(count):
-        coarse = rng.integers(0, 256, (4, 4, 3), dtype=np.uint8)
-        cv2.imwrite(str(folder / f'{number:03d}.png'), cv2.resize(coarse, (side, side), interpolation=cv2.INTER_CUBIC))
 
 
 @pytest.fixture

@@ -17,6 +17,7 @@ from basicsr.utils.logger import initialized_logger
 
 from selfsr_plugin.archs import CycleGANGenerator, FlowDegradationNet, SelfCondSRNet
 from selfsr_plugin.errors import UserError
+from selfsr_plugin.metrics.requirements import WEIGHTS
 from selfsr_plugin.option_check import check_options
 from selfsr_plugin.options import apply_overrides, parse_arguments, read_option_file
 
@@ -159,6 +160,9 @@ def test_commands_of_the_page_test_the_network_of_a_training_file(command):
     assert opt['name'] == f'test_{run.removeprefix("train_")}'
     assert opt['network_g'] == read_option_file(str(FILES[trained[run]]))['network_g']
     opt['path']['pretrain_network_g'] = __file__
+    for metric in (opt['val'].get('metrics') or {}).values():
+        if metric['type'] in WEIGHTS:
+            metric['weights'] = __file__
     check_options(opt, is_train=False)
 
 

@@ -55,6 +55,7 @@ class FlowDegradationNet(nn.Module):
             puts the pseudo pairs of stage 2 out of register; only a long training of the discriminator corrects it.
             Off by default, since the paper says nothing of it.
     """
+    constant_buffers = ('max_flow', 'center_flow')  # weights of other values do not fit
 
     def __init__(self, num_in_ch: int = 3, num_feat: int = 64, num_block: int = 6, max_flow: float = 2.0,
                  center_flow: bool = False) -> None:

@@ -57,6 +57,7 @@ class ProgressiveDiscriminator(nn.Module):
     Raises:
         ValueError: a size that cannot be halved often enough, or too small a ``feat_base``.
     """
+    constant_buffers = ('stddev_group', )  # weights of another value do not fit
 
     def __init__(self, size: int = 128, num_in_ch: int = 3, num_level: int = 3, feat_base: int = 4096,
                  feat_max: int = 512, stddev_group: int = 4) -> None:
@@ -67,6 +68,9 @@ class ProgressiveDiscriminator(nn.Module):
         if not 4 <= sides[-1] < 8 or num_level > len(sides) - 1:
             raise ValueError(f'ProgressiveDiscriminator: size {size} does not fit {num_level} levels: it must be 4 to '
                              f'7 times a power of two, and at least 4 * 2 ** num_level = {4 * 2 ** num_level}.')
+        if num_level < 1 or stddev_group < 1:
+            raise ValueError('ProgressiveDiscriminator: num_level and stddev_group must be 1 or more, got '
+                             f'{num_level} and {stddev_group}.')
         widths = [min(2 * feat_base // side, feat_max) for side in sides]
         if widths[0] < 1:
             raise ValueError(f'ProgressiveDiscriminator: feat_base {feat_base} leaves no channel at {size}x{size}; '

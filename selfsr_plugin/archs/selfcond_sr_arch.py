@@ -94,7 +94,8 @@ class SelfCondSRNet(nn.Module):
     Every level doubles the resolution with about the same number of convolutions ("balanced"), and its blocks see
     the LR image again, upsampled to the level's resolution, as the condition term y of Eq. 6. The layout is our
     reconstruction: it meets every sentence of the paper and its 17.89 M parameters at x8 (Table I), which alone do
-    not identify the original. How y is upsampled (bicubic) is ours too.
+    not identify the original. 5,376 of these are biases that the normalisation after them takes out again (NormalizedConv2d).
+    How y is upsampled (bicubic) is ours too.
 
     Works as ``network_g`` in BasicSR's own SRModel and SRGANModel: ``net(lq)`` gives the full scale.
 

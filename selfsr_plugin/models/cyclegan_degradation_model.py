@@ -9,13 +9,14 @@ from basicsr.utils import tensor2img
 from basicsr.utils.registry import MODEL_REGISTRY
 from torch import Tensor
 
-from ..ops import bicubic_downsample
+from .degradation_model import DegradationModel
 from .image_pool import ImagePool
-from .plugin_model import Evaluation, PluginModel, to_signed
+from .plugin_model import to_signed
+from .validation import Evaluation
 
 
 @MODEL_REGISTRY.register()
-class CycleGANDegradationModel(PluginModel):
+class CycleGANDegradationModel(DegradationModel):
     """Trains CycleGAN (Zhu et al., ICCV 2017) between clean and real LR faces, in place of FlowDegradationModel.
 
     ``network_deg`` turns clean LR faces, HR faces shrunk by ``scale`` with the bicubic kernel, into ones like the real
@@ -33,8 +34,7 @@ class CycleGANDegradationModel(PluginModel):
     (N, 3, H, W) and 'lq' (N, 3, H / scale, W / scale) in [0, 1].
     """
     trained = ('deg', 'clean', 'd_lr', 'd_clean')
-    needs = 'gt'
-    train_keys = PluginModel.train_keys | {
+    train_keys = DegradationModel.train_keys | {
         'optim_deg', 'optim_clean', 'optim_d_lr', 'optim_d_clean', 'gan_opt', 'cycle_opt', 'identity_opt', 'pool_size'
     }
     network_labels = frozenset(trained)
@@ -58,13 +58,6 @@ class CycleGANDegradationModel(PluginModel):
         self.setup_schedulers()
         for label in self.trained:
             setattr(self, f'train_{label}', self.distribute(getattr(self, f'net_{label}')))
-
-    def feed_data(self, data: Dict[str, Any]) -> None:
-        gt = data['gt'].to(self.device, non_blocking=True)
-        # Clamped as a stored image would be: the bicubic kernel overshoots.
-        self.clean = bicubic_downsample(gt, self.opt['scale']).clamp(0, 1)
-        if 'lq' in data:
-            self.lq = data['lq'].to(self.device, non_blocking=True)
 
     def optimize_parameters(self, current_iter: int) -> None:
         log: Dict[str, Any] = OrderedDict()

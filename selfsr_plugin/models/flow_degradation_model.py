@@ -10,12 +10,14 @@ from basicsr.utils import tensor2img
 from basicsr.utils.registry import MODEL_REGISTRY
 from mmcv import flow2rgb
 
-from ..ops import bicubic_downsample, r1_penalty
-from .plugin_model import Evaluation, PluginModel, to_signed
+from ..ops import r1_penalty
+from .degradation_model import DegradationModel
+from .plugin_model import to_signed
+from .validation import Evaluation
 
 
 @MODEL_REGISTRY.register()
-class FlowDegradationModel(PluginModel):
+class FlowDegradationModel(DegradationModel):
     """Trains ``network_deg`` (FlowDegradationNet) against ``network_d_lr`` on HR faces and unrelated real LR faces.
 
     The HR faces are shrunk by ``scale`` with the bicubic kernel; the network turns these clean LR faces into ones
@@ -30,8 +32,7 @@ class FlowDegradationModel(PluginModel):
     (N, 3, H / scale, W / scale) in [0, 1].
     """
     trained = ('deg', 'd_lr')
-    needs = 'gt'
-    train_keys = PluginModel.train_keys | {'optim_deg', 'optim_d_lr', 'gan_opt', 'identity_opt', 'tv_opt', 'r1_reg_weight'}
+    train_keys = DegradationModel.train_keys | {'optim_deg', 'optim_d_lr', 'gan_opt', 'identity_opt', 'tv_opt', 'r1_reg_weight'}
     network_labels = frozenset({'deg', 'd_lr'})
 
     def __init__(self, opt: Dict[str, Any]) -> None:
@@ -51,13 +52,6 @@ class FlowDegradationModel(PluginModel):
         self.setup_optimizers()
         self.setup_schedulers()
         self.train_deg, self.train_d_lr = self.distribute(self.net_deg), self.distribute(self.net_d_lr)
-
-    def feed_data(self, data: Dict[str, Any]) -> None:
-        gt = data['gt'].to(self.device, non_blocking=True)
-        # Clamped as a stored image would be: the bicubic kernel overshoots.
-        self.clean = bicubic_downsample(gt, self.opt['scale']).clamp(0, 1)
-        if 'lq' in data:
-            self.lq = data['lq'].to(self.device, non_blocking=True)
 
     def optimize_parameters(self, current_iter: int) -> None:
         log = OrderedDict()

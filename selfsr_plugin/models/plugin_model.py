@@ -1,28 +1,26 @@
-"""What the models of this package share: building, saving, resuming, logging and validating on BasicSR's terms."""
+"""What the models of this package share: building, stepping, saving, resuming and logging on BasicSR's terms."""
 import hashlib
+import inspect
 import zlib
 from collections import OrderedDict
-from copy import deepcopy
 from os import path as osp
 from pathlib import Path
-from typing import Any, ClassVar, Dict, FrozenSet, List, Mapping, NamedTuple, Optional, Sequence, Set, Tuple
+from typing import Any, ClassVar, Dict, FrozenSet, Mapping, Sequence, Set, Tuple
 
-import numpy as np
 import torch
 from basicsr.archs import build_network
-from basicsr.metrics import calculate_metric
-from basicsr.models.base_model import BaseModel
-from basicsr.utils import get_root_logger, imwrite
+from basicsr.utils import get_root_logger
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
-from torch.utils.data import default_collate
-from tqdm import tqdm
 
 from ..errors import UserError
-from ..metrics import needs_ground_truth
 from .checkpoint import load_checkpoint, save_checkpoint
 from .lr_scheduler import LinearDecayLR
+from .validation import ValidatedModel
 
+# Our buffers never change. torch has renamed the option and warns about the old name.
+_SYNC_BUFFERS = next(name for name in ('forward_sync_buffers', 'broadcast_buffers')
+                     if name in inspect.signature(DistributedDataParallel).parameters)
 MAX_SKIPPED_IN_A_ROW = 100  # ours: after so many skipped steps the weights are beyond help
 
 
@@ -30,26 +28,14 @@ class NonFiniteError(UserError):
     """A loss or a gradient is NaN or infinite; the message names it."""
 
 
-class Evaluation(NamedTuple):
-    """One validated image: what is drawn, what BasicSR's metrics see, and figures the model has itself.
-
-    ``image`` is (H, W, 3) uint8 BGR; ``metric_data`` has BasicSR's keys 'img' and, where there is ground truth, 'img2',
-    or is None for an image that is no restored one; ``values`` are averaged over the data set and logged.
-    """
-    image: np.ndarray
-    metric_data: Optional[Dict[str, np.ndarray]]
-    values: Dict[str, float]
-
-
-class PluginModel(BaseModel):
+class PluginModel(ValidatedModel):
     """Base of the models.
 
     A subclass lists the networks it trains, builds them with :meth:`build_net`, and implements ``feed_data``,
-    ``optimize_parameters`` and :meth:`evaluate`. Networks are kept bare; where gradients of several processes must be
+    ``optimize_parameters`` and ``evaluate``. Networks are kept bare; where gradients of several processes must be
     averaged, the subclass runs them through :meth:`distribute`.
     """
     trained: ClassVar[Tuple[str, ...]] = ()  # labels: 'g' is network_g, optim_g and net_g_*.pth
-    needs: ClassVar[str] = 'gt'  # what a validation sample must have
     # For the check of option files: what the section 'train' may hold, and which network_* there may be.
     train_keys: ClassVar[FrozenSet[str]] = frozenset({'total_iter', 'warmup_iter', 'scheduler', 'nonfinite'})
     network_labels: ClassVar[FrozenSet[str]] = frozenset()
@@ -88,7 +74,7 @@ class PluginModel(BaseModel):
             return net
         devices = [self.device.index if self.device.index is not None else torch.cuda.current_device()
                    ] if self.device.type == 'cuda' else None
-        return DistributedDataParallel(net, device_ids=devices, broadcast_buffers=False)
+        return DistributedDataParallel(net, device_ids=devices, **{_SYNC_BUFFERS: False})
 
     def load_network(self, net: nn.Module, load_path: str, strict: bool = True, param_key: str = 'params') -> None:
         """Load weights saved by BasicSR or by us.
@@ -106,6 +92,11 @@ class PluginModel(BaseModel):
         if not isinstance(weights, Mapping):
             raise ValueError(f"{load_path} holds no weights{'' if param_key is None else f' under {param_key!r}'}.")
         weights = {key.removeprefix('module.'): value for key, value in weights.items()}
+        for name in getattr(net, 'constant_buffers', ()):
+            saved, built = weights.get(name), getattr(net, name)
+            if saved is not None and not torch.equal(saved.cpu(), built.cpu()):
+                raise ValueError(f'{load_path} was trained with {name}: {saved.item()}, and the option file describes a '
+                                 f'{type(net).__name__} with {name}: {built.item()}; make the two equal.')
         self._print_different_keys_loading(net, weights, strict)
         try:
             net.load_state_dict(weights, strict=strict)
@@ -273,96 +264,6 @@ class PluginModel(BaseModel):
         if self.skipped_steps:
             log['skipped_steps'] = self.skipped_steps
         return log
-
-    # ----- validation -----
-
-    def evaluate(self, data: Dict[str, Any]) -> Evaluation:
-        """Run the model on one validation sample, a batch of one."""
-        raise NotImplementedError(f'{type(self).__name__} does not say how to validate an image.')
-
-    def validation(self, dataloader: Any, current_iter: 'int | str', tb_logger: Any, save_img: bool = False) -> None:
-        """Validate a data set, each process its share; the averages are over the whole set.
-
-        Images are written where BasicSR writes them. Metrics that need ground truth are left out for a data set
-        that has none. What a metric of whole sets returns (``metrics.frechet``) adds and divides like a number.
-        """
-        dataset, name = dataloader.dataset, dataloader.dataset.opt['name']
-        logger = get_root_logger()
-        sample_keys = set(dataset[0])
-        if self.needs not in sample_keys:
-            logger.info(f"Validation of {name} skipped: {type(self).__name__} needs '{self.needs}' images, and this "
-                        f'data set has {", ".join(sorted(sample_keys & {"gt", "lq"}))}.')
-            return
-        val_opt = self.opt['val']
-        asked = val_opt.get('metrics') or {}
-        metrics = {metric: settings for metric, settings in asked.items()
-                   if 'gt' in sample_keys or not needs_ground_truth(settings)}
-        if len(metrics) < len(asked):
-            logger.info(f'{name} has no ground truth, without which there is no '
-                        f'{", ".join(sorted(asked.keys() - metrics))}.')
-        sums: Dict[str, Any] = {}
-        shares = range(self.opt['rank'], len(dataset), self.opt['world_size'])
-        for index in tqdm(shares, unit='image', disable=not val_opt.get('pbar') or self.opt['rank'] != 0):
-            data = default_collate([dataset[index]])
-            result = self.evaluate(data)
-            if save_img:
-                _write_image(result.image, self._image_path(data, name, current_iter))
-            values = dict(result.values)
-            if result.metric_data is not None:
-                for metric, settings in metrics.items():
-                    values[metric] = calculate_metric(dict(result.metric_data), deepcopy(settings))
-            _add(sums, values)
-        averages = self._average_over_processes(sums, len(dataset))
-        if averages and self.opt['rank'] == 0:
-            self._report(averages, name, current_iter, tb_logger, metrics)
-
-    def _image_path(self, data: Dict[str, Any], dataset_name: str, current_iter: 'int | str') -> str:
-        path = data.get('lq_path', data.get('gt_path'))[0]
-        image_name = osp.splitext(osp.basename(path))[0]
-        root = self.opt['path']['visualization']
-        if self.is_train:
-            return osp.join(root, image_name, f'{image_name}_{current_iter}.png')
-        suffix = self.opt['val'].get('suffix') or self.opt['name']
-        return osp.join(root, dataset_name, f'{image_name}_{suffix}.png')
-
-    def _average_over_processes(self, sums: Dict[str, Any], count: int) -> Dict[str, float]:
-        if self.opt['dist']:
-            gathered: List[Optional[Dict[str, Any]]] = [None] * self.opt['world_size']
-            torch.distributed.all_gather_object(gathered, sums)
-            sums = {}
-            for share in gathered:
-                _add(sums, share)
-        return {key: float(value / count) for key, value in sums.items()}
-
-    def _report(self, averages: Dict[str, float], dataset_name: str, current_iter: 'int | str', tb_logger: Any,
-                metrics: Mapping[str, Any]) -> None:
-        lines = [f'Validation {dataset_name}']
-        if metrics and self.is_train:
-            self._initialize_best_metric_results(dataset_name)
-        for key, value in averages.items():
-            line = f'\t # {key}: {value:.4f}'
-            if key in metrics and self.is_train:
-                self._update_best_metric_result(dataset_name, key, value, current_iter)
-                best = self.best_metric_results[dataset_name][key]
-                line += f'\tBest: {best["val"]:.4f} @ {best["iter"]} iter'
-            lines.append(line)
-            if tb_logger:
-                tb_logger.add_scalar(f'metrics/{dataset_name}/{key}', value, current_iter)
-        get_root_logger().info('\n'.join(lines) + '\n')
-
-
-def _write_image(image: np.ndarray, path: str) -> None:
-    try:
-        imwrite(image, path)
-    except OSError as error:  # BasicSR's own says neither what nor why
-        raise OSError(f'cannot write {path}: {error.strerror or "the disk may be full, or the folder not writable"}.') from error
-
-
-def _add(sums: Dict[str, Any], values: Mapping[str, Any]) -> None:
-    for key, value in values.items():
-        total = sums.get(key, 0.0)
-        total += value
-        sums[key] = total
 
 
 def weights_path(opt: Mapping[str, Any], label: str, current_iter: int) -> str:

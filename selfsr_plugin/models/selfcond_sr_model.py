@@ -11,7 +11,8 @@ from basicsr.utils.registry import MODEL_REGISTRY
 from torch import Tensor, nn
 
 from ..ops import Growth, GrowthSchedule, bicubic_downsample, bicubic_resize, r1_penalty
-from .plugin_model import Evaluation, PluginModel, digest, to_signed
+from .plugin_model import PluginModel, digest, to_signed
+from .validation import Evaluation
 
 
 @MODEL_REGISTRY.register()

@@ -6,7 +6,8 @@ import torch
 from arch_asserts import rand
 from torch.nn import functional as F
 
-from selfsr_plugin.archs.layers import EqualizedConv2d, EqualizedLinear, count_parameters, leaky_relu, lerp
+from selfsr_plugin.archs.layers import (EqualizedConv2d, EqualizedLinear, NormalizedConv2d, count_parameters, leaky_relu,
+                                         lerp)
 
 
 @pytest.mark.parametrize('layer', [EqualizedConv2d(32, 48), EqualizedLinear(100, 150)])
@@ -76,3 +77,19 @@ def test_leaky_relu_lerp_and_count():
     layer = EqualizedConv2d(3, 5)
     layer.weight.requires_grad_(False)
     assert count_parameters(layer) == 5 * 3 * 9 + 5
+
+
+def test_bias_before_normalisation_has_no_gradient_and_no_effect():
+    """Its true gradient is zero; the computed one must be, or Adam makes full steps of rounding noise."""
+    conv, x = NormalizedConv2d(3, 4), torch.randn(2, 3, 8, 8)
+    plain = EqualizedConv2d(3, 4)
+    plain.load_state_dict(conv.state_dict())
+    plain.bias.data += torch.randn(4)
+    torch.testing.assert_close(F.instance_norm(plain(x)), F.instance_norm(conv(x)), rtol=1e-4, atol=1e-5)
+
+    for layer, still in ((conv, True), (plain, False)):
+        before, optimizer = layer.bias.detach().clone(), torch.optim.Adam(layer.parameters(), lr=0.01, betas=(0.0, 0.99))
+        F.instance_norm(layer(x)).pow(3).mean().backward()
+        assert layer.bias.grad is not None  # in the graph, for DistributedDataParallel
+        optimizer.step()
+        assert torch.equal(layer.bias, before) is still

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from selfsr_plugin.data import CorruptImageError, close_environments, image_source, open_image_source
-from selfsr_plugin.data.image_source import _decode
+from selfsr_plugin.data.image_source import decode_image
 
 
 @pytest.fixture
@@ -149,7 +149,7 @@ def test_channels_depth_and_rotation(tmp_path):
 @pytest.mark.parametrize('extension', ['.jpg', '.png', '.bmp', '.webp', '.tif', '.ppm'])
 def test_cut_files_are_refused_by_name(files, tmp_path, extension):
     whole = files.encode(files.make_image(3, 64), extension)
-    _decode(whole, 'whole')
+    decode_image(whole, 'whole')
     for length in (0, 1, 10, len(whole) // 2, len(whole) - 2):
         path = tmp_path / f'cut{extension}'
         path.write_bytes(whole[:length])
@@ -167,7 +167,7 @@ def test_broken_jpegs_never_raise_anything_else(files, data):
         if place < len(broken):
             broken[place] = value
     try:
-        assert _decode(bytes(broken), 'x').shape[2] == 3
+        assert decode_image(bytes(broken), 'x').shape[2] == 3
     except CorruptImageError:
         pass
 
@@ -176,9 +176,9 @@ def test_cut_jpeg_does_not_lean_on_opencv(files, monkeypatch):
     """OpenCV 4 decodes a cut JPEG without a word, OpenCV 5 refuses it; we refuse it before either."""
     whole = files.encode(files.make_image(3, 64), '.jpg')
     monkeypatch.setattr(cv2, 'imdecode', lambda *_: np.zeros((64, 64, 3), np.uint8))
-    _decode(whole + b'trailing bytes of a phone', 'x')
+    decode_image(whole + b'trailing bytes of a phone', 'x')
     with pytest.raises(CorruptImageError, match='cut short'):
-        _decode(whole[:-2], 'x')
+        decode_image(whole[:-2], 'x')
 
 
 def test_other_unreadable_files(files, tmp_path):

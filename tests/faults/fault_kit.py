@@ -11,10 +11,9 @@ import time
 from pathlib import Path
 from typing import Any, Callable, Dict, List, Optional, Sequence
 
-import cv2
-import numpy as np
 import torch
 import yaml
+from common_kit import assert_identical, write_faces  # noqa: F401  for the tests
 
 ROOT = Path(__file__).resolve().parents[2]
 WAIT = 120  # seconds after which a run counts as hanging
@@ -24,14 +23,6 @@ _context.set_forkserver_preload(['selfsr_plugin.train', 'selfsr_plugin.test'])
 
 
 # ----- data and options -----
-
-
-def write_faces(folder: Path, count: int, side: int, seed: int) -> None:
-    folder.mkdir(parents=True)
-    rng = np.random.default_rng(seed)
-    for number in range(count):
-        coarse = rng.integers(0, 256, (4, 4, 3), dtype=np.uint8)
-        cv2.imwrite(str(folder / f'{number:03d}.png'), cv2.resize(coarse, (side, side), interpolation=cv2.INTER_CUBIC))
 
 
 def options(model: str = 'SelfSRModel', **changes: Any) -> Dict[str, Any]:
@@ -52,11 +43,20 @@ def options(model: str = 'SelfSRModel', **changes: Any) -> Dict[str, Any]:
     stage2.update(total_iter=7, grow_at=[2], fade_iter=2, net_d_reg_every=2, ema_decay=0.9,
                   scheduler=dict(type='LinearDecayLR', decay_from=3))
     opt['train']['total_iter'] = 11
+    if model == 'CycleGANDegradationModel':
+        adam, l1 = stage1['optim_deg'], stage1['identity_opt']
+        opt['train'] = dict(total_iter=7, optim_deg=adam, optim_clean=adam, optim_d_lr=adam, optim_d_clean=adam,
+                            gan_opt=dict(type='GANLoss', gan_type='lsgan', loss_weight=1.0), cycle_opt=l1, identity_opt=l1,
+                            pool_size=5, scheduler=stage1['scheduler'])
+        generator = dict(type='CycleGANGenerator', num_feat=2, num_block=1)
+        opt.update(network_deg=generator, network_clean=generator, network_d_clean=opt['network_d_lr'])
     if model == 'FlowDegradationModel':
         opt['train'] = dict(stage1, total_iter=7)
+    if model in ('FlowDegradationModel', 'CycleGANDegradationModel'):
         opt = {key: value for key, value in opt.items() if key not in ('network_g', 'network_d')}
     elif model == 'SelfCondSRModel':
         opt['train'] = dict(stage2, supervision='unpaired')
+        del opt['train']['lq_noise']
         opt = {key: value for key, value in opt.items() if key not in ('network_deg', 'network_d_lr')}
     opt['logger'].update(print_freq=1, save_checkpoint_freq=2, use_tb_logger=False)
     opt['val']['val_freq'] = 3
@@ -96,7 +96,7 @@ def _run(folder: str, arguments: Sequence[str], log: str, sabotage: Optional[Cal
 
 
 class Run:
-    """``python -m selfsr_plugin.train -opt options.yml ...`` in ``folder``, in a process of its own.
+    """``python -m selfsr_plugin.train -opt options0.yml ...`` in ``folder``, in a process of its own.
 
     Args:
         folder: where it runs; the option file is written there.
@@ -108,7 +108,8 @@ class Run:
 
     def __init__(self, folder: Path, opt: Dict[str, Any], *arguments: str, sabotage: Optional[Callable] = None,
                  rank: int = 0, world_size: int = 1, port: int = 0) -> None:
-        (folder / 'options.yml').write_text(yaml.safe_dump(opt))
+        file = f'options{rank}.yml'  # of its own: another process may be reading
+        (folder / file).write_text(yaml.safe_dump(opt))
         environment = {}
         if world_size > 1:
             arguments = (*arguments, '--launcher', 'pytorch')
@@ -116,7 +117,7 @@ class Run:
                                MASTER_ADDR='127.0.0.1', MASTER_PORT=str(port))
         self.log = folder / f'output{rank}.txt'
         self.log.write_text('')
-        self.process = _context.Process(target=_run, args=(str(folder), ['-opt', 'options.yml', *arguments],
+        self.process = _context.Process(target=_run, args=(str(folder), ['-opt', file, *arguments],
                                                            str(self.log), sabotage, environment))
         self.process.start()
 
@@ -176,23 +177,6 @@ def result(folder: Path, name: str = 'run') -> Dict[str, Any]:
     state = torch.load(newest, weights_only=True)
     found['state'] = {key: state[key] for key in ('iter', 'optimizers', 'schedulers', 'best_metric_results', 'extra')}
     return found
-
-
-def assert_identical(a: Any, b: Any, where: str = '') -> None:
-    """Bit for bit, through dictionaries and lists."""
-    assert type(a) is type(b), where
-    if torch.is_tensor(a):
-        assert torch.equal(a, b), where
-    elif isinstance(a, dict):
-        assert a.keys() == b.keys(), where
-        for key in a:
-            assert_identical(a[key], b[key], f'{where}/{key}')
-    elif isinstance(a, (list, tuple)):
-        assert len(a) == len(b), where
-        for i, (x, y) in enumerate(zip(a, b)):
-            assert_identical(x, y, f'{where}/{i}')
-    else:
-        assert a == b, where
 
 
 # ----- sabotage: functions that run in the process before it trains -----

@@ -10,7 +10,7 @@ from fault_kit import (Run, assert_identical, complete, die_at_call, die_half_wa
 
 # How many kills each model must survive; more with SELFSR_FAULT_KILLS=1000.
 KILLS = int(os.environ.get('SELFSR_FAULT_KILLS', '12'))
-MODELS = ['FlowDegradationModel', 'SelfCondSRModel', 'SelfSRModel']
+MODELS = ['FlowDegradationModel', 'CycleGANDegradationModel', 'SelfCondSRModel', 'SelfSRModel']
 
 
 @pytest.fixture(scope='module')
@@ -66,9 +66,9 @@ MODEL = 'selfsr_plugin.models.selfcond_sr_model:SelfCondSRModel'
     pytest.param(partial(die_half_way_through_writing, 6), id='half a state written'),
     pytest.param(partial(die_at_call, 'os:replace', 5), id='written, not renamed'),
     pytest.param(partial(die_at_call, 'os:fsync', 7), id='written, not synced'),
-    pytest.param(partial(die_at_call, 'selfsr_plugin.models.plugin_model:calculate_metric', 3), id='in validation'),
-    pytest.param(partial(die_at_call, MODEL, 2), id='between the stages, before stage 2 is built'),
-    pytest.param(partial(die_at_call, MODEL, 2, after=True), id='between the stages, after stage 2 is built'),
+    pytest.param(partial(die_at_call, 'selfsr_plugin.models.validation:calculate_metric', 3), id='in validation'),
+    pytest.param(partial(die_at_call, MODEL + '.__init__', 2), id='between the stages, before stage 2 is built'),
+    pytest.param(partial(die_at_call, MODEL + '.__init__', 2, after=True), id='between the stages, after stage 2 is built'),
     pytest.param(partial(die_at_call, MODEL + '._enter_phase', 3), id='at the growth step'),
     pytest.param(partial(die_at_call, MODEL + '._enter_phase', 4, after=True), id='right after growing'),
     pytest.param(partial(die_at_call, MODEL + '.model_ema', 5), id='before the moving average'),

@@ -1,12 +1,18 @@
 """Several processes: faults in one of them, kills of all of them, and the run that one process would have made."""
+import importlib.util
+import os
 import re
 import signal
 import socket
+import subprocess
+import sys
 from functools import partial
 from typing import Any, List, Optional, Sequence
 
 import pytest
-from fault_kit import Run, assert_identical, fail_at_iteration, make_workplace, options, result, slow_down
+import torch
+import yaml
+from fault_kit import Run, assert_identical, complete, fail_at_iteration, make_workplace, options, result, slow_down
 
 
 def free_port() -> int:
@@ -85,7 +91,6 @@ def test_processes_that_drift_apart_are_found_at_the_checkpoint(tmp_path):
 
 def drift() -> None:
     """One weight moves by one bit."""
-    import torch
     from selfsr_plugin.models import FlowDegradationModel
     original = FlowDegradationModel.optimize_parameters
 
@@ -102,25 +107,36 @@ def test_folder_in_use_is_refused_in_all_processes(tmp_path):
     folder = make_workplace(tmp_path)
     first = Run(folder, options(), sabotage=partial(slow_down, 0.3))
     first.wait_for('iter:       1')
-    (folder / 'other').mkdir()
     runs = start(folder, two())
     assert [run.wait() for run in runs] == [1, 1]
     assert 'is in use by another run' in runs[1].output()
     first.kill()
 
 
-def test_four_processes_go_on_where_two_stopped(tmp_path, undisturbed):
-    """The batches are the same; sums in another order may differ in the last digits, nothing else."""
-    import shutil
-    import torch
-    folder = make_workplace(tmp_path)
-    opt = options(datasets__train__batch_size_per_gpu=1, datasets__train__type='UnpairedFaceDataset')
-    runs = start(folder, opt, world_size=4)
+def test_four_processes_train_what_one_does(tmp_path):
+    """In single precision, with Adam: within two steps of each other after eleven (exact figures: test_distributed.py)."""
+    folder, single = make_workplace(tmp_path / 'four'), make_workplace(tmp_path / 'one')
+    runs = start(folder, two(), world_size=4)
     assert [run.wait() for run in runs] == [0] * 4, runs[0].output()
-    single = make_workplace(tmp_path / 'single')
-    run = Run(single, options(datasets__train__batch_size_per_gpu=4))
-    assert run.wait() == 0, run.output()
-    mine, theirs = (result(each)['net_g_latest.pth']['params'] for each in (folder, single))
-    for key in mine:
-        torch.testing.assert_close(mine[key], theirs[key], rtol=0, atol=5e-3, msg=key)
-    shutil.rmtree(folder / 'experiments')
+    complete(single, options(datasets__train__batch_size_per_gpu=4))
+    four, one = (result(each)['net_g_latest.pth']['params'] for each in (folder, single))
+    for key in one:
+        torch.testing.assert_close(four[key], one[key], rtol=0, atol=2 * 0.003, msg=key)
+
+
+@pytest.mark.skipif(importlib.util.find_spec('_selfsr_autoload') is None, reason='the start-up hook is not installed')
+def test_torchrun_from_any_folder(tmp_path):
+    """As the README has it; results land in the folder that the user stands in."""
+    folder = make_workplace(tmp_path)
+    opt = two()
+    (folder / 'options.yml').write_text(yaml.safe_dump(opt))
+    command = [sys.executable, '-m', 'torch.distributed.run', '--nproc_per_node=2', f'--master_port={free_port()}', '-m',
+               'basicsr.train', '-opt', 'options.yml', '--launcher', 'pytorch']
+    done = subprocess.run(command, cwd=folder, env=dict(os.environ, OMP_NUM_THREADS='1'), capture_output=True, text=True,
+                          timeout=120)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert (folder / 'experiments/run/models/net_g_latest.pth').exists()
+    (folder / 'data/hr').rename(folder / 'data/gone')
+    done = subprocess.run(command, cwd=folder, env=dict(os.environ, OMP_NUM_THREADS='1'), capture_output=True, text=True,
+                          timeout=120)
+    assert done.returncode != 0 and re.search(r'^error: datasets\.train: .*data/hr', done.stderr, re.MULTILINE)

@@ -122,4 +122,4 @@ def test_an_option_file_that_asks_for_a_set_metric_on_one_image(alexnet_file, wr
         test_entry.main(['-opt', 'options.yml'])
     assert caught.value.code == 1
     assert 'error: datasets.test: calculate_frechet_alex compares sets of images' in capsys.readouterr().err
-    assert not (tmp_path / 'results').exists()
+    assert not (tmp_path / 'results/test_selfsr_demo').exists()

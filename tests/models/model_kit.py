@@ -5,6 +5,7 @@ from typing import Any, Dict, Iterable, List, Optional
 
 import torch
 from basicsr.models import build_model
+from common_kit import assert_identical  # noqa: F401  for the tests
 from torch import Tensor, nn
 
 from selfsr_plugin.archs import FlowDegradationNet
@@ -135,23 +136,6 @@ def everything(model: Any) -> Dict[str, Any]:
     found['schedulers'] = [scheduler.state_dict() for scheduler in model.schedulers]
     found['extra'] = deepcopy(model.extra_state())
     return found
-
-
-def assert_identical(a: Any, b: Any, where: str = '') -> None:
-    """Bit for bit, through dictionaries and lists."""
-    assert type(a) is type(b), where
-    if torch.is_tensor(a):
-        assert torch.equal(a, b), where
-    elif isinstance(a, dict):
-        assert a.keys() == b.keys(), where
-        for key in a:
-            assert_identical(a[key], b[key], f'{where}/{key}')
-    elif isinstance(a, (list, tuple)):
-        assert len(a) == len(b), where
-        for i, (x, y) in enumerate(zip(a, b)):
-            assert_identical(x, y, f'{where}/{i}')
-    else:
-        assert a == b, where
 
 
 class Recorder:

@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parents[2]
 def ranks(tmp_path_factory):
     """What both ranks ended with, for every case; one launch for all."""
     folder = tmp_path_factory.mktemp('gloo')
-    paths = [str(ROOT), *filter(None, [os.environ.get('PYTHONPATH')])]
+    paths = [str(ROOT), str(ROOT / 'tests'), *filter(None, [os.environ.get('PYTHONPATH')])]
     environment = dict(os.environ, PYTHONPATH=os.pathsep.join(paths), OMP_NUM_THREADS='1')
     done = subprocess.run([sys.executable, str(Path(__file__).with_name('gloo_worker.py')), str(folder)],
                           env=environment, capture_output=True, text=True, timeout=240)

@@ -186,3 +186,15 @@ def test_colours_of_a_flow_do_not_depend_on_the_rest_of_the_picture():
     alone, beside = draw_flow(short, 2.0)[0, 0].astype(int), draw_flow(long, 2.0)[0, 0].astype(int)
     assert np.abs(alone - beside).max() <= 1, f'{alone} alone, {beside} beside a long vector'
     assert alone.min() > 150  # a quarter of the bound is pale
+
+
+@pytest.mark.parametrize('name, value', [('max_flow', 1.0), ('center_flow', True)])
+def test_weights_of_another_bound_of_the_flow_are_refused(tmp_path, name, value):
+    """They have the same shapes; loading them would silently change what the option file says."""
+    opt = stage1_options(tmp_path)
+    model = start(opt)
+    torch.save(dict(params=model.net_deg.state_dict()), tmp_path / 'deg.pth')
+    opt['path']['pretrain_network_deg'] = str(tmp_path / 'deg.pth')
+    opt['network_deg'][name] = value
+    with pytest.raises(ValueError, match=rf'deg\.pth was trained with {name}: .* with {name}: {value}'):
+        start(opt, seed_heads=False)

@@ -3,6 +3,7 @@ import logging
 import math
 
 import pytest
+from basicsr.utils import get_root_logger
 
 from selfsr_plugin.collapse_watch import CollapseWatch
 
@@ -11,7 +12,6 @@ def watch(caplog, losses, gan_type='hinge', span=30, both_stages=False, prefix='
     section = dict(gan_opt=dict(gan_type=gan_type))
     train = dict(degradation=section, sr=section) if both_stages else section
     watched = CollapseWatch(dict(logger=dict(collapse_iter=span), train=train))
-    logging.getLogger('basicsr').propagate = True
     with caplog.at_level(logging.WARNING, 'basicsr'):
         for number, (real, fake) in enumerate(losses, start=1):
             watched.update(10 * number, {f'{prefix}_real': real, f'{prefix}_fake': fake})
@@ -20,8 +20,8 @@ def watch(caplog, losses, gan_type='hinge', span=30, both_stages=False, prefix='
 
 @pytest.fixture(autouse=True)
 def propagate():
-    logger = logging.getLogger('basicsr')
-    before = logger.propagate
+    logger = get_root_logger()  # BasicSR sets it up, and keeps its messages to itself, at the first call
+    before, logger.propagate = logger.propagate, True
     yield
     logger.propagate = before
 

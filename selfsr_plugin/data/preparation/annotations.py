@@ -1,0 +1,91 @@
+"""Faces that a data set's own annotation file gives, instead of a detector."""
+from pathlib import Path
+from typing import Dict, Iterator, List, Tuple
+
+import numpy as np
+
+from selfsr_plugin.errors import UserError
+
+from .faces import Face
+
+_CELEBA_HEADER = ('lefteye_x lefteye_y righteye_x righteye_y nose_x nose_y '
+                  'leftmouth_x leftmouth_y rightmouth_x rightmouth_y').split()
+_WIDER_INVALID = 7  # x y w h blur expression illumination invalid occlusion pose
+
+
+def read_annotations(path: Path) -> Dict[str, List[Face]]:
+    """The faces of every photo in CelebA's ``list_landmarks_align_celeba.txt`` or WIDER's ``*_bbx_gt.txt``.
+
+    The file's first lines tell which of the two it is. CelebA gives landmarks, WIDER boxes; WIDER's faces marked
+    invalid get a flaw.
+
+    Returns:
+        by photo as the file names it (WIDER's with a folder and '/').
+
+    Raises:
+        UserError: the file is missing or does not follow either layout, with the line.
+    """
+    try:
+        lines = path.read_text(encoding='utf-8').splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f'--annotations: {path} cannot be read ({error}).') from error
+    read = _read_celeba if len(lines) > 1 and lines[1].split() == _CELEBA_HEADER else _read_wider
+    try:
+        faces = dict(read(lines))
+    except _BadLine as bad:
+        raise UserError(f"--annotations: line {bad.args[0]} of {path} is not as in CelebA's "
+                        "list_landmarks_align_celeba.txt or WIDER FACE's wider_face_*_bbx_gt.txt: "
+                        f'{bad.args[1]}.') from None
+    if not faces:
+        raise UserError(f'--annotations: {path} lists no photos.')
+    return faces
+
+
+class _BadLine(Exception):
+    """Line number (from 1) and what is wrong."""
+
+
+def _read_celeba(lines: List[str]) -> Iterator[Tuple[str, List[Face]]]:
+    for number, line in enumerate(lines[2:], 3):
+        if line.strip():
+            name, *values = line.split()
+            points = np.array(_numbers(values, 10, number), dtype=np.float64).reshape(5, 2)
+            yield name, [Face(box=None, landmarks=points)]
+
+
+def _read_wider(lines: List[str]) -> Iterator[Tuple[str, List[Face]]]:
+    position = 0
+    while position < len(lines):
+        name = lines[position].strip()
+        position += 1
+        if not name:
+            continue
+        if position == len(lines) or not lines[position].strip().isdigit():
+            raise _BadLine(position + 1, f'the number of faces of {name} is missing')
+        count = int(lines[position])
+        rows = range(position + 1, position + 1 + max(count, 1))  # a photo without faces has one line of zeros
+        if rows.stop > len(lines):
+            raise _BadLine(len(lines), f'{name} has {count} faces, and the file ends before')
+        faces = [_wider_face(_numbers(lines[row].split(), 10, row + 1)) for row in rows]
+        yield name, faces if count else []
+        position = rows.stop
+
+
+def _wider_face(values: List[float]) -> Face:
+    left, top, width, height = values[:4]
+    flaw = ''
+    if width <= 0 or height <= 0:
+        flaw = f'the annotated box is {width:g} by {height:g} pixels'
+    elif values[_WIDER_INVALID]:
+        flaw = 'it is annotated as invalid'
+    return Face(box=(left, top, left + width, top + height), landmarks=None, flaw=flaw)
+
+
+def _numbers(values: List[str], count: int, number: int) -> List[float]:
+    try:
+        numbers = [float(value) for value in values]
+    except ValueError:
+        numbers = []
+    if len(numbers) != count or not np.isfinite(numbers).all():
+        raise _BadLine(number, f'{count} numbers expected')
+    return numbers

@@ -1,0 +1,95 @@
+"""facexlib's RetinaFace-MobileNet0.25: boxes and five landmarks of the faces in a photo."""
+import os
+from pathlib import Path
+from typing import List, Optional
+
+import cv2
+import numpy as np
+import torch
+
+from selfsr_plugin.errors import UserError
+
+from .faces import Face
+
+WEIGHTS_FILE = 'detection_mobilenet0.25_Final.pth'
+WEIGHTS_URL = f'https://github.com/xinntao/facexlib/releases/download/v0.1.0/{WEIGHTS_FILE}'
+MAX_DEFAULT_SIDE = 1280  # ours: photos are shrunk to this for the detector, and only for it
+_SMALL_SIDE = 640
+_LARGE_SHARE = 0.3  # of the photo's longer side, height of a face: 192 pixels of 640, 384 of 1280
+
+
+class FaceDetector:
+    """Finds faces in photos.
+
+    Args:
+        weights: folder that holds ``WEIGHTS_FILE``; None lets facexlib download it into its own folder.
+        device: 'cpu' or 'cuda', or a name such as 'cuda:1'.
+        max_side: photos whose longer side has more pixels are shrunk for the detector. Large photos are looked at
+            twice, see :meth:`__call__`.
+
+    Raises:
+        UserError: the weights are missing and cannot be downloaded, or are not what they should be, or there is no
+            such device.
+    """
+
+    def __init__(self, weights: Optional[Path] = None, device: str = 'cpu', max_side: int = MAX_DEFAULT_SIDE) -> None:
+        from facexlib import utils
+        from facexlib.detection import init_detection_model
+        own_folder = Path(utils.__file__).parents[1] / 'weights'
+        path = (own_folder if weights is None else weights) / WEIGHTS_FILE
+        if weights is not None and not path.is_file():
+            raise UserError(f'--weights: {weights} does not hold {WEIGHTS_FILE}; get it from {WEIGHTS_URL}, or leave '
+                            '--weights out to download it.')
+        if device.startswith('cuda') and not torch.cuda.is_available():
+            raise UserError(f'--device {device}: PyTorch sees no CUDA device here; use --device cpu.')
+        try:
+            self.net = init_detection_model('retinaface_mobile0.25', device=device,
+                                            model_rootpath=None if weights is None else str(weights))
+        except OSError as error:  # urllib's errors are OSErrors
+            raise UserError(f"the detector's file is not at {path} and cannot be downloaded ({error}): get it from "
+                            f'{WEIGHTS_URL} elsewhere and name its folder with --weights.') from error
+        except Exception as error:  # the unpickler of a file of rubbish raises anything
+            reason = next(iter(str(error).splitlines()), '') or type(error).__name__
+            raise UserError(f'the detector cannot be loaded from {path} ({reason}): get the file again from '
+                            f'{WEIGHTS_URL}.') from error
+        self.max_side = max_side
+
+    def __call__(self, photo: np.ndarray, threshold: float) -> List[Face]:
+        """The faces of at least this score in a photo (H, W, 3) uint8, BGR, the most certain first.
+
+        The network knows faces of up to about 600 pixels; of larger ones it finds parts, with certainty and in a wrong
+        frame. So large faces are taken from a look at 640 pixels, the others from a look at ``max_side``, where small
+        ones are still seen; what that look finds in a large face is dropped.
+        """
+        side = min(max(photo.shape[:2]), self.max_side)
+        faces = self._detect(photo, threshold, self.max_side)
+        if side <= _SMALL_SIDE:
+            return faces
+        least = _LARGE_SHARE * max(photo.shape[:2])
+        large = [face for face in self._detect(photo, threshold, _SMALL_SIDE) if _height(face) >= least]
+        small = [face for face in faces if _height(face) < least and not any(_holds(one, face) for one in large)]
+        return sorted(large + small, key=lambda face: -face.score)
+
+    @torch.no_grad()
+    def _detect(self, photo: np.ndarray, threshold: float, max_side: int) -> List[Face]:
+        shrink = min(1.0, max_side / max(photo.shape[:2]))
+        small = photo if shrink == 1 else cv2.resize(photo, None, fx=shrink, fy=shrink, interpolation=cv2.INTER_AREA)
+        found = self.net.detect_faces(small, conf_threshold=threshold)  # (faces, 15): box, score, landmarks
+        return [Face(box=tuple(float(edge) / shrink for edge in row[:4]), score=float(row[4]),
+                     landmarks=row[5:].reshape(5, 2).astype(np.float64) / shrink) for row in found]
+
+
+def _height(face: Face) -> float:
+    return face.box[3] - face.box[1]
+
+
+def _holds(large: Face, face: Face) -> bool:
+    x, y = (face.box[0] + face.box[2]) / 2, (face.box[1] + face.box[3]) / 2
+    return large.box[0] < x < large.box[2] and large.box[1] < y < large.box[3]
+
+
+def limit_threads() -> None:
+    """One thread for this process, when several share the processor."""
+    os.environ['OMP_NUM_THREADS'] = '1'
+    torch.set_num_threads(1)
+    cv2.setNumThreads(1)

@@ -1,0 +1,133 @@
+"""manifest.jsonl: what became of every photo, one line of JSON each, written after its crops.
+
+A line is the sign that a photo is done. A run may be killed at any time: a line that was cut off is removed at the next
+start, and its photo is done again.
+"""
+import errno
+import fcntl
+import json
+import os
+from collections import Counter
+from pathlib import Path
+from typing import Any, Dict, List, Mapping, Optional
+
+from selfsr_plugin.errors import UserError
+
+MANIFEST_FILE = 'manifest.jsonl'
+REFUSED_FILE = 'refused.txt'
+
+
+def write_file(path: Path, data: bytes) -> None:
+    """Write a file whole or not at all: a process killed in between leaves at most a hidden file."""
+    part = path.with_name(f'.{path.name}.part')
+    try:
+        part.write_bytes(data)
+        os.replace(part, path)
+    except OSError:
+        part.unlink(missing_ok=True)
+        raise
+
+
+class Manifest:
+    """The manifest of one output folder, open for appending. A context manager.
+
+    The first line holds the settings, so that nobody mixes crops of two kinds; then one line for each photo. If a photo
+    has several, the last one holds.
+
+    Args:
+        folder: the output folder; made if it is not there.
+        settings: everything that decides what the crops look like.
+
+    Raises:
+        UserError: the folder holds crops made with other settings, another run is writing there, or it holds a broken
+            manifest.
+        OSError: the folder cannot be written.
+    """
+
+    def __init__(self, folder: Path, settings: Mapping[str, Any]) -> None:
+        self.folder = folder
+        self.path = folder / MANIFEST_FILE
+        if folder.exists() and not folder.is_dir():
+            raise UserError(f'--output: {folder} is not a folder.')
+        folder.mkdir(parents=True, exist_ok=True)
+        if not self.path.exists() and any(not entry.name.startswith('.') for entry in folder.iterdir()):
+            raise UserError(f'--output: {folder} is not empty and has no {MANIFEST_FILE}, so it is not of this tool: '
+                            'name a new folder.')
+        self._file = open(self.path, 'ab+', buffering=0)
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            self._file.close()
+            raise UserError(f'--output: another run is writing to {folder}; wait for it or name another folder.'
+                            ) from error
+        try:
+            self.photos = self._read(dict(settings))
+        except BaseException:
+            self._file.close()
+            raise
+
+    def _read(self, settings: Dict[str, Any]) -> Dict[str, Dict[str, Any]]:
+        self._file.seek(0)
+        data = self._file.read()
+        whole = data.rfind(b'\n') + 1
+        if whole < len(data):  # killed in the middle of a line
+            self._file.truncate(whole)
+        try:
+            lines = [json.loads(line) for line in data[:whole].splitlines()]
+            photos = {line['photo']: line for line in lines[1:]}
+        except (ValueError, KeyError, TypeError) as error:
+            raise UserError(f'{self.path} is broken ({error}): repair it, or name another --output.') from error
+        if not lines:
+            self._append({'settings': settings})
+        else:
+            self._compare_settings(lines[0].get('settings', {}), json.loads(json.dumps(settings)))
+        return photos
+
+    def _compare_settings(self, old: Mapping[str, Any], new: Mapping[str, Any]) -> None:
+        different = [f'{key} {old.get(key)!r}, now {new.get(key)!r}' for key in {**old, **new}
+                     if old.get(key) != new.get(key)]
+        if different:
+            raise UserError(f'--output: {self.folder} holds crops made with other settings ({"; ".join(different)}): '
+                            'give the same ones to go on, or name another folder.')
+
+    def add(self, line: Dict[str, Any]) -> None:
+        """Append what became of one photo. OSError if the disk is full; then nothing is left of the line."""
+        self._append(line)
+        self.photos[line['photo']] = line
+
+    def _append(self, line: Dict[str, Any]) -> None:
+        end = self._file.seek(0, os.SEEK_END)
+        data = json.dumps(line).encode() + b'\n'
+        try:
+            if self._file.write(data) < len(data):  # unbuffered: a full disk may take a part
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self.path))
+        except OSError:
+            self._file.truncate(end)
+            raise
+
+    def write_refused(self, others: List[str]) -> None:
+        """Write refused.txt: every photo without a crop, with the reason, and the files that are no photos."""
+        lines = [f'{_one_line(name)}: {line["refused"]}.' for name, line in self.photos.items() if 'refused' in line]
+        lines += [f'{_one_line(name)}: not a photo by its name.' for name in others]
+        write_file(self.folder / REFUSED_FILE, ''.join(f'{line}\n' for line in sorted(lines)).encode())
+
+    def counts(self) -> Counter:
+        """'photos', 'refused' photos, 'faces' cut out and faces 'left out' of photos that are not refused."""
+        count: Counter = Counter()
+        for line in self.photos.values():
+            count.update(photos=1, refused='refused' in line, faces=len(line['faces']), left_out=len(line['left_out']))
+        return count
+
+    def close(self) -> None:
+        self._file.close()
+
+    def __enter__(self) -> 'Manifest':
+        return self
+
+    def __exit__(self, *_: Any) -> Optional[bool]:
+        self.close()
+        return None
+
+
+def _one_line(name: str) -> str:
+    return name.encode('utf-8', 'surrogateescape').decode('utf-8', 'backslashreplace').replace('\n', '\\n')

@@ -1,0 +1,263 @@
+"""From a folder of photos to face crops and a manifest, in one process or several, from where the last run stopped."""
+import errno
+import hashlib
+import multiprocessing
+import os
+import threading
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from multiprocessing.connection import wait as wait_for_sentinel
+from pathlib import Path
+from typing import Any, Callable, Dict, Iterator, List, Optional, Tuple
+
+import numpy as np
+from tqdm import tqdm
+
+from selfsr_plugin.errors import UserError
+
+from .annotations import read_annotations
+from .crops import encode_png, shrink_to, to_uint8
+from .detection import FaceDetector, limit_threads
+from .faces import Face, Refused
+from .framing import Box, frame_face
+from .manifest import Manifest, write_file
+from .photos import crop_stems, find_photos, read_photo
+
+FRAMINGS = ('square', 'similarity')
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Everything that decides what the crops look like.
+
+    Attributes:
+        framing: 'square' or 'similarity', see framing.py.
+        margin: more around the face on each side, as a share of the square.
+        size: side of the crops in pixels; None keeps the pixels of the photo. Faces are never enlarged: the square
+            must have at least this side.
+        min_face, max_face: the square must have a side within these, in pixels of the photo.
+        threshold: faces that the detector is less certain of do not count.
+        max_faces: the largest faces of a photo, at most so many; None takes all.
+    """
+    framing: str = 'square'
+    margin: float = 0.0
+    size: Optional[int] = None
+    min_face: int = 16
+    max_face: Optional[int] = None
+    threshold: float = 0.8
+    max_faces: Optional[int] = None
+
+    def check(self) -> None:
+        """Raises: UserError: a value out of range, by the option's name."""
+        if self.framing not in FRAMINGS:
+            raise UserError(f"--framing: '{self.framing}' is not one of {', '.join(FRAMINGS)}.")
+        if not 0 <= self.margin <= 2:
+            raise UserError(f'--margin: {self.margin} is not a share from 0 to 2.')
+        if not 0 < self.threshold < 1:
+            raise UserError(f'--threshold: {self.threshold} is not between 0 and 1.')
+        for name in ('size', 'min_face', 'max_face', 'max_faces'):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise UserError(f'--{name.replace("_", "-")}: {value} is less than 1.')
+        if self.max_face is not None and self.max_face < self.smallest:
+            raise UserError(f'--max-face: {self.max_face} is less than the smallest face wanted, {self.smallest} '
+                            '(--min-face and --size).')
+
+    @property
+    def smallest(self) -> int:
+        return max(self.min_face, self.size or 1)
+
+
+Detector = Callable[[np.ndarray, float], List[Face]]
+
+
+class PhotoCutter:
+    """Cuts the faces out of one photo after the other.
+
+    Args:
+        root: the folder of photos.
+        output: the folder that gets the crops.
+        settings: see :class:`Settings`.
+        detect: gives the faces of a photo (H, W, 3) uint8, BGR, for a threshold; None if all faces are annotated.
+    """
+
+    def __init__(self, root: Path, output: Path, settings: Settings, detect: Optional[Detector]) -> None:
+        self.root, self.output, self.settings, self.detect = root, output, settings, detect
+
+    def __call__(self, name: str, stem: str, annotated: Optional[List[Face]]) -> Dict[str, Any]:
+        """Write the crops ``stem``_000.png, ... of a photo and return its line of the manifest.
+
+        Raises:
+            OSError: the crops cannot be written.
+        """
+        line: Dict[str, Any] = {'photo': name, 'faces': [], 'left_out': []}
+        try:
+            photo = read_photo(self.root / name)
+            line['height'], line['width'] = photo.shape[:2]
+            faces = self.detect(photo, self.settings.threshold) if annotated is None else annotated
+            if not faces:
+                raise Refused('no face found' if annotated is None else 'no face is annotated')
+            framed = self._frame(faces, photo, line['left_out'])
+            if not framed:
+                first = line['left_out'][0]['reason']
+                raise Refused(first if len(faces) == 1 else f'none of its {len(faces)} faces can be used; of the first '
+                              f'one, {first}')
+        except Refused as why:
+            line['refused'] = str(why)
+            return line
+        for number, (face, box) in enumerate(framed):
+            file = f'{stem}_{number:03d}.png'
+            image = box.cut(photo)
+            size = self.settings.size or box.side
+            if box.side != size:
+                image = to_uint8(shrink_to(image, size))
+            data = encode_png(image, 3)
+            write_file(self.output / file, data)
+            line['faces'].append({'file': file, **_describe(face), 'crop': asdict(box), 'size': size,
+                                  'sha256': hashlib.sha256(data).hexdigest()})
+        return line
+
+    def _frame(self, faces: List[Face], photo: np.ndarray, left_out: List[Dict[str, Any]]
+               ) -> 'List[Tuple[Face, Box]]':
+        """The usable faces, the largest ``max_faces`` of them, in the order they came; the others go to left_out."""
+        settings, framed = self.settings, []
+        for face in faces:
+            try:
+                box = frame_face(face, settings.framing, *photo.shape[:2], settings.smallest, settings.margin)
+                if settings.max_face is not None and box.side > settings.max_face:
+                    raise Refused(f'the face fills {box.side} pixels, at most {settings.max_face} wanted')
+                framed.append((face, box))
+            except Refused as why:
+                left_out.append({**_describe(face), 'reason': str(why)})
+        if settings.max_faces is not None and len(framed) > settings.max_faces:
+            kept = sorted(range(len(framed)), key=lambda index: -framed[index][1].side)[:settings.max_faces]
+            left_out += [{**_describe(face), 'reason': f'the photo has {settings.max_faces} larger faces'}
+                         for index, (face, _) in enumerate(framed) if index not in kept]
+            framed = [framed[index] for index in sorted(kept)]
+        return framed
+
+
+def _describe(face: Face) -> Dict[str, Any]:
+    return {
+        'box': None if face.box is None else [round(edge, 2) for edge in face.box],
+        'landmarks': None if face.landmarks is None else face.landmarks.round(2).tolist(),
+        'score': None if face.score is None else round(face.score, 4)
+    }
+
+
+def prepare(root: Path, output: Path, settings: Settings, weights: Optional[Path] = None,
+            annotations: Optional[Path] = None, workers: int = 1, device: str = 'cpu', retry: bool = False,
+            detect: Optional[Detector] = None) -> Manifest:
+    """Cut the faces out of all photos below ``root``, except those that the manifest in ``output`` has already.
+
+    Args:
+        root: folder of photos, searched with its subfolders.
+        output: folder for crops and manifest.
+        settings: see :class:`Settings`.
+        weights: folder with the detector's file; None lets facexlib download it.
+        annotations: a file of annotated faces, see annotations.py: nothing is detected then.
+        workers: processes that read, detect and cut; 1 does it in this one.
+        device: where the detector runs.
+        retry: do refused photos again.
+        detect: a detector to use instead of facexlib's, with one worker.
+
+    Returns:
+        the manifest, closed.
+
+    Raises:
+        UserError: bad settings or input, a full disk, or a worker that died. What was done until then is kept.
+    """
+    settings.check()
+    if workers < 1:
+        raise UserError(f'--workers: {workers} is less than 1.')
+    photos, others = find_photos(root)
+    if output.resolve() == root.resolve() or root.resolve() in output.resolve().parents:
+        raise UserError(f'--output: {output} lies in --input, where its crops would be taken for photos: name a folder '
+                        'elsewhere.')
+    annotated = None if annotations is None else read_annotations(annotations)
+    if annotated is not None and settings.framing == 'similarity' and not any(
+            face.landmarks is not None for faces in annotated.values() for face in faces):
+        raise UserError(f'--framing similarity needs landmarks, and {annotations} gives boxes only: use square, or '
+                        'leave --annotations out to detect the faces.')
+    cutter = PhotoCutter(root, output, settings, detect)
+    if annotated is None and detect is None:
+        cutter.detect = FaceDetector(weights, device)  # with workers too: it downloads and checks the file once
+    stems = crop_stems(photos)
+    manifest_settings = {**asdict(settings), 'annotations': None if annotations is None else annotations.name}
+    with _full_disk_is_one_sentence(output), Manifest(output, manifest_settings) as manifest:
+        done = {name for name, line in manifest.photos.items() if not (retry and 'refused' in line)}
+        waiting = [name for name in photos if name not in done]
+        tasks = ((name, stems[name], None if annotated is None else annotated.get(name, [])) for name in waiting)
+        try:
+            with tqdm(total=len(photos), initial=len(photos) - len(waiting), desc='photos', unit='photo') as bar:
+                lines = (cutter(*task) for task in tasks) if workers == 1 else _in_processes(
+                    cutter, tasks, min(workers, max(len(waiting), 1)), weights, device)
+                for line in lines:
+                    manifest.add(line)
+                    bar.update()
+        except KeyboardInterrupt:
+            raise UserError(f'stopped; {len(manifest.photos)} of {len(photos)} photos are done, and the same command '
+                            'goes on from there.') from None
+        finally:
+            if manifest.photos:
+                manifest.write_refused(others)
+    return manifest
+
+
+@contextmanager
+def _full_disk_is_one_sentence(output: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        remedy = 'make room' if error.errno in (errno.ENOSPC, errno.EDQUOT) else 'mend this'
+        raise UserError(f'{error.filename or output} cannot be written ({error.strerror}): {remedy} and give the same '
+                        'command again, it goes on from there.') from error
+
+
+# ---- Several processes
+
+_worker_cutter: Optional[PhotoCutter] = None
+
+
+def _start_worker(cutter: PhotoCutter, weights: Optional[Path], device: str, detects: bool) -> None:
+    global _worker_cutter
+    limit_threads()
+    # A worker whose parent was killed would wait for work for ever.
+    parent = multiprocessing.parent_process().sentinel
+    threading.Thread(target=lambda: (wait_for_sentinel([parent]), os._exit(1)), daemon=True).start()
+    cutter.detect = FaceDetector(weights, device) if detects else None
+    _worker_cutter = cutter
+
+
+def _work(*task: Any) -> Dict[str, Any]:
+    return _worker_cutter(*task)
+
+
+def _in_processes(cutter: PhotoCutter, tasks: Iterator[Tuple], workers: int, weights: Optional[Path], device: str
+                  ) -> Iterator[Dict[str, Any]]:
+    """The lines as they are finished; at most a few tasks are under way, so memory does not grow with their number."""
+    detects, cutter.detect = cutter.detect is not None, None
+    running: Dict[Future, str] = {}
+    pool = ProcessPoolExecutor(workers, multiprocessing.get_context('spawn'), _start_worker,
+                               (cutter, weights, device, detects))
+    try:
+        exhausted = False
+        while running or not exhausted:
+            while not exhausted and len(running) < 4 * workers:
+                task = next(tasks, None)
+                if task is None:
+                    exhausted = True
+                else:
+                    running[pool.submit(_work, *task)] = task[0]
+            for future in wait(running, return_when=FIRST_COMPLETED).done:
+                line = future.result()
+                del running[future]
+                yield line
+    except BrokenProcessPool as error:
+        raise UserError('a worker process died, perhaps for want of memory, while these photos were under way: '
+                        f'{", ".join(running.values())}. The same command goes on from there; fewer --workers need '
+                        'less memory.') from error
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
