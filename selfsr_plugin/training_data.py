@@ -58,8 +58,8 @@ class TrainingData:
                 return batch
             except ValueError as error:  # from a worker it comes with the worker's traceback before the message
                 raise UserError(str(error).strip().splitlines()[-1].removeprefix('ValueError: ')) from error
-            except RuntimeError as error:
-                if not str(error).startswith('DataLoader worker (pid'):
+            except (RuntimeError, OSError, EOFError) as error:
+                if not self._settings.get('num_worker_per_gpu') or not _is_death_of_a_worker(error):
                     raise
                 if self._died_at == iteration:
                     raise UserError(f'datasets.train: worker processes die before they give the batch of iteration '
@@ -68,3 +68,11 @@ class TrainingData:
                 self._died_at = iteration
                 get_root_logger().warning(f'A worker process died before iteration {iteration}; workers are started anew.')
                 self._load(iteration - 1)
+
+
+def _is_death_of_a_worker(error: Exception) -> bool:
+    """Whether torch found a worker gone, or the socket on which it hands out the tensors of a finished batch."""
+    if 'in DataLoader worker process' in str(error):  # an error of the data set, passed on
+        return False
+    return (str(error).startswith('DataLoader worker (pid')
+            or isinstance(error, (ConnectionError, FileNotFoundError, EOFError)))
