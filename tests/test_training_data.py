@@ -41,6 +41,7 @@ def test_batches_go_on_as_if_nothing_had_happened(error):
         if number == 3:
             hit._batches = broken(error)
         found.append(hit.next_batch(number)['number'].tolist())
+    hit._batches = None  # ends the workers
     assert found == expected
 
 
