@@ -27,13 +27,13 @@ from basicsr.utils.lmdb_util import make_lmdb_from_imgs
 from tqdm import tqdm
 
 from selfsr_plugin.data import open_image_source
-from selfsr_plugin.data.image_recode import Recipe
-from selfsr_plugin.data.lmdb_writer import create_lmdb
+from selfsr_plugin.preparation.image_recode import Recipe
+from selfsr_plugin.preparation.lmdb_writer import create_lmdb
 from selfsr_plugin.errors import UserError
 
 
 def make_ours(folder: str, output: str, encode: str, workers: int) -> None:
-    cv2.setNumThreads(1)  # as scripts/create_lmdb.py does
+    cv2.setNumThreads(1)  # as selfsr_plugin/create_lmdb.py does
     create_lmdb(open_image_source(folder), output, Recipe(encode=encode), workers)
 
 

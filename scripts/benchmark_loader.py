@@ -20,8 +20,8 @@ import selfsr_plugin  # noqa: F401  before basicsr: applies the alias that its i
 from basicsr.data import build_dataloader, build_dataset
 from basicsr.data.data_sampler import EnlargedSampler
 from selfsr_plugin.data import build_train_loader, close_environments, open_image_source
-from selfsr_plugin.data.image_recode import Recipe
-from selfsr_plugin.data.lmdb_writer import create_lmdb
+from selfsr_plugin.preparation.image_recode import Recipe
+from selfsr_plugin.preparation.lmdb_writer import create_lmdb
 from selfsr_plugin.errors import UserError
 from tqdm import tqdm
 

@@ -16,12 +16,11 @@ from basicsr.metrics import calculate_psnr, calculate_ssim
 from basicsr.utils import img2tensor, tensor2img
 from selfsr_plugin.archs import FlowDegradationNet
 from selfsr_plugin.errors import UserError
-from selfsr_plugin.figures import resize
 from selfsr_plugin.loading import load
 from selfsr_plugin.metrics import calculate_lpips
-from selfsr_plugin.models.flow_degradation_model import draw_flow
+from selfsr_plugin.stages.flow_degradation_model import draw_flow
 from selfsr_plugin.ops import bicubic_downsample
-from selfsr_plugin.sheets import draw_sheet
+from selfsr_plugin.pictures import draw_sheet, resize
 
 SHEET_ROWS = 12  # people on a sheet
 
@@ -54,12 +53,12 @@ def report(args: argparse.Namespace) -> None:
     bicubic = [resize(lq, gt.shape[0]) for lq, gt in zip(wild, truth)]
 
     rows = list(zip(wild, bicubic, restored, truth))[:SHEET_ROWS]
-    sheet = draw_sheet(rows, ['simulated wild LR', 'bicubic x4', 'SelfSR', 'HR'], blocks=2)
+    sheet = draw_sheet(rows, ['simulated wild LR', 'bicubic x4', 'SelFSR', 'HR'], blocks=2)
     _write(args.results / 'sheet_super_resolution.png', sheet)
     stage1 = draw_stage1(args.models, truth[:SHEET_ROWS], wild[:SHEET_ROWS])
     _write(args.results / 'sheet_degradation.png', stage1)
 
-    table = format_table({'bicubic': bicubic, 'SelfSR': restored}, truth, args.lpips_weights)
+    table = format_table({'bicubic': bicubic, 'SelFSR': restored}, truth, args.lpips_weights)
     (args.results / 'scores.md').write_text(table, encoding='utf-8')
     print(f'\n{len(people)} test people, simulated wild LR 16x16 -> 64x64\n\n{table}')
     print(f'Pictures: {args.results}/sheet_super_resolution.png\n          {args.results}/sheet_degradation.png\n'

@@ -1,7 +1,7 @@
 """Fig. 5: faces restored by several methods, side by side: LR, bicubic, any number of methods, HR.
 
     python scripts/figure_comparison.py --hr datasets/demo/test_hr --lq datasets/demo/test_wild_lr \\
-        SelfSR=results/test_selfsr_demo/visualization/demo_test --output results/comparison.png
+        SelFSR=results/test_selfsr_demo/visualization/demo_test --output results/comparison.png
 
 Every method is NAME=FOLDER, a folder or LMDB with one image for each face. Images have the face's name, or all of them
 the name and the same ending, as those of a test run (face_test_selfsr_demo.png).
@@ -11,9 +11,8 @@ from typing import Dict, List, Sequence
 
 import numpy as np
 import selfsr_plugin  # noqa: F401  before basicsr: applies the alias that its import needs
-from selfsr_plugin.errors import UserError
-from selfsr_plugin.figures import Images, one_sentence_errors, positive, resize, write_image
-from selfsr_plugin.sheets import draw_sheet
+from selfsr_plugin.errors import UserError, one_sentence_errors
+from selfsr_plugin.pictures import Images, draw_sheet, positive, resize, write_image
 
 
 def main() -> None:

@@ -16,10 +16,9 @@ import selfsr_plugin  # noqa: F401  before basicsr: applies the alias that its i
 import torch
 from basicsr.utils import tensor2img
 from selfsr_plugin.archs import SelfCondSRNet
-from selfsr_plugin.errors import UserError
-from selfsr_plugin.figures import one_sentence_errors, positive, read_faces, write_image
+from selfsr_plugin.errors import UserError, one_sentence_errors
 from selfsr_plugin.loading import load
-from selfsr_plugin.sheets import draw_sheet
+from selfsr_plugin.pictures import draw_sheet, positive, read_faces, write_image
 from torch import Tensor
 
 

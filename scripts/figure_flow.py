@@ -16,11 +16,11 @@ import selfsr_plugin  # noqa: F401  before basicsr: applies the alias that its i
 import torch
 from basicsr.utils import tensor2img
 from selfsr_plugin.archs import FlowDegradationNet
-from selfsr_plugin.figures import one_sentence_errors, positive, read_faces, write_image
 from selfsr_plugin.loading import load
-from selfsr_plugin.models.flow_degradation_model import draw_flow
+from selfsr_plugin.stages.flow_degradation_model import draw_flow
 from selfsr_plugin.ops import bicubic_resize, flow_warp
-from selfsr_plugin.sheets import draw_sheet
+from selfsr_plugin.errors import one_sentence_errors
+from selfsr_plugin.pictures import draw_sheet, positive, read_faces, write_image
 from torch import Tensor
 
 SMOOTH = 4  # noise is drawn on this many points each way and interpolated

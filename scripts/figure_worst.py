@@ -15,9 +15,9 @@ from basicsr.metrics import calculate_metric
 from basicsr.utils import tensor2img
 from selfsr_plugin.archs import SelfCondSRNet
 from selfsr_plugin.data import PairedFaceDataset
-from selfsr_plugin.figures import one_sentence_errors, positive, resize, write_image
 from selfsr_plugin.loading import load
-from selfsr_plugin.sheets import draw_sheet
+from selfsr_plugin.errors import one_sentence_errors
+from selfsr_plugin.pictures import draw_sheet, positive, resize, write_image
 from tqdm import tqdm
 
 LOWER_IS_BETTER = {'psnr': False, 'ssim': False, 'lpips': True}

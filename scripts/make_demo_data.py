@@ -29,11 +29,11 @@ import numpy as np
 from tqdm import tqdm
 
 import selfsr_plugin  # noqa: F401  facexlib may import basicsr, which needs the plugin's alias first
-from selfsr_plugin.data.preparation import LANDMARKS, Refused
-from selfsr_plugin.data.preparation.crops import encode_png, shrink_to, to_uint8
-from selfsr_plugin.data.preparation.detection import WEIGHTS_FILE, FaceDetector
-from selfsr_plugin.data.preparation.framing import Box, frame, inside
-from selfsr_plugin.data.preparation.photos import read_photo
+from selfsr_plugin.preparation import LANDMARKS, Refused
+from selfsr_plugin.preparation.crops import encode_png, shrink_to, to_uint8
+from selfsr_plugin.preparation.detection import WEIGHTS_FILE, FaceDetector
+from selfsr_plugin.preparation.framing import Box, frame, inside
+from selfsr_plugin.preparation.photos import read_photo
 
 HR_SIZE = 64
 LR_SIZE = 16

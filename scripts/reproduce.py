@@ -26,12 +26,11 @@ from PIL import Image
 from selfsr_plugin import evaluate, restore, train
 from selfsr_plugin.data import open_image_source
 from selfsr_plugin.data.face_images import FaceImages
-from selfsr_plugin.errors import UserError
-from selfsr_plugin.figures import Images, one_sentence_errors, positive, resize, write_image
+from selfsr_plugin.errors import UserError, one_sentence_errors
 from selfsr_plugin.metrics.weights import ALEXNET, FID_INCEPTION, find_weights
 from selfsr_plugin.ops import bicubic_downsample
-from selfsr_plugin.options import results_root
-from selfsr_plugin.sheets import draw_sheet
+from selfsr_plugin.basicsr_compat.root import results_root
+from selfsr_plugin.pictures import Images, draw_sheet, positive, resize, write_image
 
 from reproduce_rows import ROWS, TABLE3, TABLE4, run_options
 from results_page import write_page

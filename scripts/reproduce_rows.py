@@ -71,7 +71,7 @@ def divide(section: Dict[str, Any], divisor: int) -> None:
 
 def make_small(opt: Dict[str, Any], demo: Dict[str, Any]) -> None:
     """Take sizes and rates from the demo's options."""
-    sources = {**demo, 'network_clean': demo['network_deg'], 'network_d_clean': demo['network_d_lr']}
+    sources = {**demo, 'network_clean': demo['network_deg'], 'network_d_clean': demo['network_d_lq']}
     for label, net in opt.items():
         if label.startswith('network_'):
             sizes = ('num_feat', 'num_block', 'feat_base', 'feat_max', 'center_flow')

@@ -5,5 +5,5 @@ alias_functional_tensor()  # before anything below imports basicsr
 
 __version__ = '0.1.0'
 
-from . import archs, data, losses, metrics, models  # noqa: E402, F401  registers their classes
+from . import archs, data, losses, metrics, stages  # noqa: E402, F401  registers their classes
 from .loading import load  # noqa: E402, F401

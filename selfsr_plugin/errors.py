@@ -1,5 +1,57 @@
-"""The error that ends a run with one sentence instead of a traceback."""
+"""The error that ends a run with one sentence instead of a traceback, and the place where it does.
+
+Imports nothing that takes time: commands answer usage errors before torch is loaded.
+"""
+import contextlib
+import os
+import sys
+from collections.abc import Iterator
+from typing import Any
 
 
 class UserError(ValueError):
     """Something the user gave cannot be used; the message names the file or key and the remedy."""
+
+
+@contextlib.contextmanager
+def one_sentence_errors(debug: bool = False) -> Iterator[None]:
+    """End the process with status 1 and the message of what was wrong; with ``debug``, show where it came from.
+
+    That is every UserError, every error of the file system, Ctrl-C (status 130), and what is raised here
+    because another process of the run has ended.
+    """
+    status, message = 1, ''
+    try:
+        yield
+    except (UserError, OSError) as error:
+        if debug:
+            raise
+        message = str(error)
+    except KeyboardInterrupt:
+        status, message = 130, 'interrupted; what was saved before is unharmed.'
+    except RuntimeError as error:
+        if debug or not lost_a_process(error):
+            raise
+        message = 'another process of this run has ended; its own message says why.'
+    finally:
+        if message:
+            rank = os.environ.get('RANK', '0')
+            print(f'error: {message}' if rank == '0' else f'error (process {rank}): {message}', file=sys.stderr, flush=True)
+        distributed = _torch_distributed()
+        if distributed is not None and distributed.is_initialized():
+            distributed.destroy_process_group()
+    if message:
+        sys.exit(status)
+
+
+def lost_a_process(error: RuntimeError) -> bool:
+    """Whether a collective operation failed because a peer is gone."""
+    distributed = _torch_distributed()
+    return distributed is not None and (isinstance(error, distributed.DistError)
+                                        or distributed.is_initialized() and 'gloo' in str(error).lower())
+
+
+def _torch_distributed() -> Any:
+    """torch.distributed, if this process has loaded it and it can be used."""
+    torch = sys.modules.get('torch')
+    return torch.distributed if torch is not None and torch.distributed.is_available() else None

@@ -18,8 +18,7 @@ from basicsr.metrics import calculate_metric
 from basicsr.utils import get_time_str
 
 from .data.image_source import ImageSource, open_image_source
-from .entry import one_sentence_errors
-from .errors import UserError
+from .errors import UserError, one_sentence_errors
 from .metrics.feature_statistics import FeatureStatistics
 from .metrics.frechet import (FeatureNetwork, is_statistics_file, reference_statistics, score, small_sample_warning,
                               source_statistics)

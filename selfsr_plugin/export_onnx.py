@@ -16,8 +16,7 @@ from torch import nn
 import selfsr_plugin  # before basicsr: applies the alias that its import needs
 
 from .archs import SelfCondSRNet
-from .entry import one_sentence_errors
-from .errors import UserError
+from .errors import UserError, one_sentence_errors
 
 SHAPES = ((1, 16, 16), (3, 16, 16), (2, 20, 13))  # batch, height, width, of the comparison
 TOLERANCE = 1e-3  # of the range [0, 1]; a quarter of a step of 8 bit

@@ -9,7 +9,7 @@ from basicsr.utils.registry import ARCH_REGISTRY
 from torch import Tensor, nn
 
 from .errors import UserError
-from .models.checkpoint import load_checkpoint
+from .engine.checkpoint import load_checkpoint
 
 
 def load(path: Union[str, Path], key: Optional[str] = None, expected: Type[nn.Module] = nn.Module) -> nn.Module:

@@ -16,7 +16,7 @@ from basicsr.utils.registry import ARCH_REGISTRY, DATASET_REGISTRY, LOSS_REGISTR
 
 from .errors import UserError
 from .metrics import check_metric
-from .models.selfsr_model import DEFAULT_STAGE1, STAGE1_MODELS
+from .stages.selfsr_model import DEFAULT_STAGE1, STAGE1_MODELS
 from .ops import GrowthSchedule
 
 TOP_KEYS = {'name', 'model_type', 'scale', 'num_gpu', 'manual_seed', 'datasets', 'path', 'train', 'val', 'logger',
@@ -70,14 +70,14 @@ def check_options(opt: Dict[str, Any], is_train: bool) -> None:
 
 def _network_labels(opt: Mapping[str, Any], model: Any, is_train: bool) -> Iterable[str]:
     """The networks that the option file may describe; both stages in one run: those of the stage 1 that is chosen."""
-    if opt['model_type'] != 'SelfSRModel' or not is_train:
+    if opt['model_type'] != 'SelFSRModel' or not is_train:
         return model.network_labels
     registry = dict(iter(MODEL_REGISTRY))
     return registry[_stage1_model(opt)].network_labels | registry['SelfCondSRModel'].network_labels
 
 
 def _stage1_model(opt: Mapping[str, Any]) -> str:
-    """``train.degradation.model_type`` of a SelfSRModel."""
+    """``train.degradation.model_type`` of a SelFSRModel."""
     _require(opt, ('train', ), '')
     _is_section(opt['train'], 'train')
     _require(opt['train'], ('degradation', ), 'train')
@@ -292,7 +292,7 @@ def _check_train_stage2(opt: Mapping[str, Any]) -> None:
 def _check_train_both(opt: Mapping[str, Any]) -> None:
     train = opt['train']
     _is_section(train, 'train')
-    _known(train, dict(iter(MODEL_REGISTRY))['SelfSRModel'].train_keys, 'train')
+    _known(train, dict(iter(MODEL_REGISTRY))['SelFSRModel'].train_keys, 'train')
     _require(train, ('total_iter', 'degradation', 'sr'), 'train')
     stage1 = {name: value for name, value in train['degradation'].items() if name != 'model_type'}
     _check_stage1(opt, stage1, 'train.degradation', _stage1_model(opt))
@@ -305,7 +305,7 @@ def _check_train_both(opt: Mapping[str, Any]) -> None:
 _TRAIN_CHECKS: Dict[str, Callable[[Mapping[str, Any]], None]] = {
     **{name: lambda opt: _check_stage1(opt, opt['train'], 'train', opt['model_type']) for name in STAGE1_MODELS},
     'SelfCondSRModel': _check_train_stage2,
-    'SelfSRModel': _check_train_both,
+    'SelFSRModel': _check_train_both,
 }
 
 

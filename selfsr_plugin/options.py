@@ -140,15 +140,3 @@ def complete_options(opt: Dict[str, Any], args: argparse.Namespace, root: str, i
         results = osp.join(root, 'results', opt['name'])
         path.update(results_root=results, log=results, visualization=osp.join(results, 'visualization'))
     return opt
-
-
-def results_root() -> str:
-    """Where ``experiments``, ``results`` and ``tb_logger`` go: BasicSR's folder if it is a checkout, else here.
-
-    BasicSR takes the folder above its package, which for an installed BasicSR is site-packages.
-    """
-    import basicsr
-    above = osp.dirname(osp.dirname(osp.abspath(basicsr.__file__)))
-    installed = {'site-packages', 'dist-packages'} & set(above.split(os.sep))
-    return os.getcwd() if installed else above
-

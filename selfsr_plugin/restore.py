@@ -15,8 +15,7 @@ from basicsr.utils import imwrite, tensor2img
 
 from .archs import SelfCondSRNet
 from .data.face_images import FaceImages
-from .entry import one_sentence_errors
-from .errors import UserError
+from .errors import UserError, one_sentence_errors
 
 
 def parse(argv: Optional[Sequence[str]]) -> argparse.Namespace:

@@ -12,11 +12,12 @@ import selfsr_plugin  # noqa: F401  before basicsr: applies the alias that its i
 from basicsr.models import build_model
 from basicsr.test import test_pipeline
 
-from .entry import (all_processes_agree_on, basicsr_root, build_datasets, is_plugin_model, load_options,
-                    one_sentence_errors, seed_generators, set_up, start_log)
-from .errors import UserError
+from .run.setup import (basicsr_root, build_datasets, is_plugin_model, load_options, seed_generators, set_up,
+                        start_log)
+from .errors import UserError, one_sentence_errors
 from .options import parse_arguments
-from .run_folder import locked, make_folders
+from .run.processes import barrier
+from .run.folder import locked, make_folders
 
 
 def main(argv: Optional[Sequence[str]] = None) -> None:
@@ -44,7 +45,7 @@ def test(opt: Dict[str, Any]) -> None:
     test_sets = build_datasets(opt, 'test') + build_datasets(opt, 'val')
     if opt['rank'] == 0:
         make_folders(opt, keep=False)  # earlier results of this name are renamed, not overwritten
-    all_processes_agree_on(0, opt, '')  # nobody goes on before the folders are there
+    barrier(opt)  # nobody goes on before the folders are there
     logger = start_log(opt, 'test')
     try:
         model = build_model(opt)

@@ -17,17 +17,18 @@ from basicsr.utils import AvgTimer, MessageLogger, get_root_logger
 from basicsr.train import init_tb_loggers, train_pipeline
 from basicsr.utils.options import copy_opt_file
 
-from .basicsr_compat.resume import find_resume_state
-from .collapse_watch import CollapseWatch
-from .entry import (all_processes_agree_on, basicsr_root, build_datasets, is_plugin_model, load_options,
-                    lost_a_process, one_sentence_errors, seed_generators, set_up, start_log)
-from .errors import UserError
-from .models.plugin_model import NonFiniteError
-from .models.run_options import differences, run_options
+from .run.resume import find_resume_state
+from .run.collapse_watch import CollapseWatch
+from .run.setup import (basicsr_root, build_datasets, is_plugin_model, load_options, seed_generators, set_up,
+                        start_log)
+from .errors import UserError, lost_a_process, one_sentence_errors
+from .engine.plugin_model import NonFiniteError
+from .run.fingerprint import differences, run_options
 from .options import parse_arguments
-from .run_folder import archive, checkpoint_iterations, locked, make_folders, remove_old_checkpoints
-from .stop_signals import StopSignals
-from .training_data import TrainingData
+from .run.processes import all_processes_agree_on, barrier
+from .run.folder import archive, checkpoint_iterations, locked, make_folders, remove_old_checkpoints
+from .run.stop_signals import StopSignals
+from .run.training_data import TrainingData
 
 
 def main(argv: Optional[Sequence[str]] = None) -> None:
@@ -69,7 +70,7 @@ def train(opt: Dict[str, Any], option_file: str) -> Optional[signal.Signals]:
     if opt['rank'] == 0:
         make_folders(opt, keep=resume_state is not None)
         copy_opt_file(option_file, opt['path']['experiments_root'])
-    all_processes_agree_on(0, opt, '')  # nobody goes on before the folders are there
+    barrier(opt)  # nobody goes on before the folders are there
     logger = start_log(opt, 'train')
     tb_logger = _tb_logger(opt, resume_state is not None)
 

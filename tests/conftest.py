@@ -1,2 +1,63 @@
-"""selfsr_plugin comes before BasicSR in every test: it applies the alias that ``import basicsr`` needs."""
-import selfsr_plugin  # noqa: F401
+"""Fixtures of several folders: image folders and LMDBs, double precision."""
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Dict, Iterable
+
+import cv2
+import lmdb
+import numpy as np
+import pytest
+import torch
+
+import selfsr_plugin  # noqa: F401  before any test imports basicsr: applies the alias that its import needs
+
+SHARED_DATA = Path(__file__).resolve().parents[2] / 'shared' / 'data'
+
+
+def make_image(seed: int, height: int = 16, width: int = 0) -> np.ndarray:
+    """Smooth random colours, uint8 RGB: no image equals its mirror image or another seed's."""
+    coarse = np.random.default_rng(seed).integers(0, 256, (4, 4, 3), dtype=np.uint8)
+    return cv2.resize(coarse, (width or height, height), interpolation=cv2.INTER_LINEAR)
+
+
+def encode(image: np.ndarray, extension: str = '.png') -> bytes:
+    return cv2.imencode(extension, cv2.cvtColor(image, cv2.COLOR_RGB2BGR))[1].tobytes()
+
+
+def write_folder(folder: Path, images: Dict[str, np.ndarray], extension: str = '.png') -> str:
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, image in images.items():
+        (folder / f'{name}{extension}').write_bytes(encode(image, extension))
+    return str(folder)
+
+
+def write_lmdb(root: Path, images: Dict[str, np.ndarray], lines: Iterable[str] = ()) -> str:
+    """BasicSR's layout with plain lmdb; ``lines`` replaces what meta_info.txt would hold."""
+    environment = lmdb.open(str(root), map_size=1 << 24)
+    with environment.begin(write=True) as transaction:
+        for name, image in images.items():
+            transaction.put(name.encode(), encode(image))
+    environment.close()
+    lines = list(lines) or [f'{name}.png ({i.shape[0]},{i.shape[1]},3) 1' for name, i in images.items()]
+    (root / 'meta_info.txt').write_text(''.join(f'{line}\n' for line in lines), encoding='utf-8')
+    return str(root)
+
+
+@pytest.fixture(scope='session')
+def files() -> SimpleNamespace:
+    return SimpleNamespace(make_image=make_image, encode=encode, write_folder=write_folder, write_lmdb=write_lmdb)
+
+
+@pytest.fixture(scope='session')
+def shared_data() -> Path:
+    if not SHARED_DATA.is_dir():
+        pytest.skip('the real faces of ../shared/data are not on this machine')
+    return SHARED_DATA
+
+
+@pytest.fixture
+def float64():
+    """Networks, batches and losses of the test in double precision."""
+    torch.set_default_dtype(torch.float64)
+    yield
+    torch.set_default_dtype(torch.float32)

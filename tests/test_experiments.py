@@ -245,8 +245,8 @@ def test_training_does_what_the_file_says(runs, name):
     for line in lines[:first]:
         settings = opt['train'].get('degradation', opt['train'])
         assert ('l_deg_tv:' in line) == ('tv_opt' in settings)
-        assert ('l_cyc_lr:' in line) == ('cycle_opt' in settings)
-        assert ('l_deg_idt:' in line or 'l_idt_lr:' in line) == (settings['identity_opt'] is not None)
+        assert ('l_cyc_lq:' in line) == ('cycle_opt' in settings)
+        assert ('l_deg_idt:' in line or 'l_idt_lq:' in line) == (settings['identity_opt'] is not None)
     levels = []
     for line in lines[first:]:
         assert ('l_g_cyc:' in line) == (stage2['supervision'] == 'unpaired') != ('l_g_rec:' in line)

@@ -12,9 +12,8 @@ from basicsr.utils import tensor2img
 
 from selfsr_plugin.archs import CycleGANGenerator, FlowDegradationNet, SelfCondSRNet
 from selfsr_plugin.errors import UserError
-from selfsr_plugin.figures import Images, read_faces
 from selfsr_plugin.loading import load
-from selfsr_plugin.sheets import draw_sheet
+from selfsr_plugin.pictures import Images, draw_sheet, read_faces
 
 ROOT = Path(__file__).resolve().parents[1]
 DEMO = ROOT / 'datasets/demo'

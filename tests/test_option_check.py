@@ -143,7 +143,7 @@ def test_launchers_may_pass_the_local_rank_in_either_spelling():
 
 def test_what_counts_as_using_the_plugin():
     assert uses_plugin({'network_g': {'type': 'SelfCondSRNet'}})
-    assert uses_plugin({'model_type': 'SelfSRModel'})
+    assert uses_plugin({'model_type': 'SelFSRModel'})
     assert uses_plugin({'val': {'metrics': {'a': {'type': 'calculate_lpips'}}}})
     assert not uses_plugin({'model_type': 'SRModel', 'network_g': {'type': 'RRDBNet'}, 'name': 'SelfCondSRNet'})
 
@@ -172,7 +172,7 @@ def test_mutated_files_are_accepted_or_refused_but_never_crash_the_check(where, 
         del node[where[-1]]
     else:
         node[where[-1]] = value
-    if not isinstance(opt.get('model_type'), str) or opt['model_type'] != 'SelfSRModel':
+    if not isinstance(opt.get('model_type'), str) or opt['model_type'] != 'SelFSRModel':
         return  # decided by load_options, which sends it to BasicSR or names the models
     try:
         check_options(opt, is_train=True)

@@ -25,7 +25,7 @@ _context.set_forkserver_preload(['selfsr_plugin.train', 'selfsr_plugin.test'])
 # ----- data and options -----
 
 
-def options(model: str = 'SelfSRModel', **changes: Any) -> Dict[str, Any]:
+def options(model: str = 'SelFSRModel', **changes: Any) -> Dict[str, Any]:
     """A run of a second that passes through everything: both stages, a growth step with fading, R1, EMA, validation.
 
     11 HR faces and batches of 2: checkpoints lie within epochs, and epochs end within batches.
@@ -35,7 +35,7 @@ def options(model: str = 'SelfSRModel', **changes: Any) -> Dict[str, Any]:
     opt['datasets']['train'].update(dataroot_gt='data/hr', dataroot_lq='data/lr', batch_size_per_gpu=2)
     opt['datasets']['val'] = dict(name='people', type='PairedFaceDataset', dataroot_gt='data/test_hr')
     opt['network_deg'].update(num_feat=2, num_block=1)
-    opt['network_d_lr'].update(num_feat=2)
+    opt['network_d_lq'].update(num_feat=2)
     opt['network_g'].update(widths=[6, 4], num_block=1, cond_ratio=2)
     opt['network_d'].update(feat_base=64, feat_max=4)
     stage1, stage2 = opt['train']['degradation'], opt['train']['sr']
@@ -45,11 +45,11 @@ def options(model: str = 'SelfSRModel', **changes: Any) -> Dict[str, Any]:
     opt['train']['total_iter'] = 11
     if model == 'CycleGANDegradationModel':
         adam, l1 = stage1['optim_deg'], stage1['identity_opt']
-        opt['train'] = dict(total_iter=7, optim_deg=adam, optim_clean=adam, optim_d_lr=adam, optim_d_clean=adam,
+        opt['train'] = dict(total_iter=7, optim_deg=adam, optim_clean=adam, optim_d_lq=adam, optim_d_clean=adam,
                             gan_opt=dict(type='GANLoss', gan_type='lsgan', loss_weight=1.0), cycle_opt=l1, identity_opt=l1,
                             pool_size=5, scheduler=stage1['scheduler'])
         generator = dict(type='CycleGANGenerator', num_feat=2, num_block=1)
-        opt.update(network_deg=generator, network_clean=generator, network_d_clean=opt['network_d_lr'])
+        opt.update(network_deg=generator, network_clean=generator, network_d_clean=opt['network_d_lq'])
     if model == 'FlowDegradationModel':
         opt['train'] = dict(stage1, total_iter=7)
     if model in ('FlowDegradationModel', 'CycleGANDegradationModel'):
@@ -57,7 +57,7 @@ def options(model: str = 'SelfSRModel', **changes: Any) -> Dict[str, Any]:
     elif model == 'SelfCondSRModel':
         opt['train'] = dict(stage2, supervision='unpaired')
         del opt['train']['lq_noise']
-        opt = {key: value for key, value in opt.items() if key not in ('network_deg', 'network_d_lr')}
+        opt = {key: value for key, value in opt.items() if key not in ('network_deg', 'network_d_lq')}
     opt['logger'].update(print_freq=1, save_checkpoint_freq=2, use_tb_logger=False)
     opt['val']['val_freq'] = 3
     for path, value in changes.items():
@@ -236,8 +236,8 @@ def clock_goes_backwards() -> None:
 
 def kill_a_worker_at_iteration(iteration: int) -> None:
     """SIGKILL to one of the processes that load images, in the middle of a training step."""
-    from selfsr_plugin.models import SelfSRModel
-    original = SelfSRModel.optimize_parameters
+    from selfsr_plugin.stages import SelFSRModel
+    original = SelFSRModel.optimize_parameters
 
     def step(self: Any, current_iter: int) -> None:
         if current_iter == iteration:
@@ -246,7 +246,7 @@ def kill_a_worker_at_iteration(iteration: int) -> None:
             time.sleep(0.2)
         original(self, current_iter)
 
-    SelfSRModel.optimize_parameters = step
+    SelFSRModel.optimize_parameters = step
 
 
 def data_set_raises(number: int) -> None:
@@ -265,22 +265,22 @@ def data_set_raises(number: int) -> None:
 
 def slow_down(seconds: float) -> None:
     """Every training step takes longer, so that there is time to do something meanwhile."""
-    from selfsr_plugin.models import SelfSRModel
-    original = SelfSRModel.optimize_parameters
+    from selfsr_plugin.stages import SelFSRModel
+    original = SelFSRModel.optimize_parameters
 
     def step(self: Any, current_iter: int) -> None:
         print('slow step', flush=True)
         time.sleep(seconds)
         original(self, current_iter)
 
-    SelfSRModel.optimize_parameters = step
+    SelFSRModel.optimize_parameters = step
 
 
 def fail_at_iteration(iteration: int, kind: str) -> None:
     """This process raises, dies or meets a NaN at an iteration; with several processes the others know nothing."""
     from selfsr_plugin.errors import UserError
-    from selfsr_plugin.models import SelfSRModel
-    original = SelfSRModel.feed_data
+    from selfsr_plugin.stages import SelFSRModel
+    original = SelFSRModel.feed_data
 
     def feed(self: Any, data: Dict[str, Any]) -> None:
         feed.count += 1
@@ -293,7 +293,7 @@ def fail_at_iteration(iteration: int, kind: str) -> None:
         original(self, data)
 
     feed.count = 0
-    SelfSRModel.feed_data = feed
+    SelFSRModel.feed_data = feed
 
 
 def file_size_limit(size: int) -> None:

@@ -10,7 +10,7 @@ import pytest
 from fault_kit import write_faces
 
 from selfsr_plugin.data import open_image_source
-from selfsr_plugin.data.lmdb_writer import Recipe, create_lmdb
+from selfsr_plugin.preparation.lmdb_writer import Recipe, create_lmdb
 
 _context = multiprocessing.get_context('forkserver')
 FLIPS = 60

@@ -10,7 +10,7 @@ from fault_kit import (Run, assert_identical, complete, die_at_call, die_half_wa
 
 # How many kills each model must survive; more with SELFSR_FAULT_KILLS=1000.
 KILLS = int(os.environ.get('SELFSR_FAULT_KILLS', '12'))
-MODELS = ['FlowDegradationModel', 'CycleGANDegradationModel', 'SelfCondSRModel', 'SelfSRModel']
+MODELS = ['FlowDegradationModel', 'CycleGANDegradationModel', 'SelfCondSRModel', 'SelFSRModel']
 
 
 @pytest.fixture(scope='module')
@@ -51,8 +51,8 @@ def test_kills_at_random_times(never_killed, tmp_path, model, record_property, c
 
 
 STEP = 'torch.optim:Adam.step'
-SAVE = 'selfsr_plugin.models.plugin_model:save_checkpoint'
-MODEL = 'selfsr_plugin.models.selfcond_sr_model:SelfCondSRModel'
+SAVE = 'selfsr_plugin.engine.plugin_model:save_checkpoint'
+MODEL = 'selfsr_plugin.stages.selfcond_sr_model:SelfCondSRModel'
 
 
 @pytest.mark.parametrize('sabotage', [
@@ -66,17 +66,17 @@ MODEL = 'selfsr_plugin.models.selfcond_sr_model:SelfCondSRModel'
     pytest.param(partial(die_half_way_through_writing, 6), id='half a state written'),
     pytest.param(partial(die_at_call, 'os:replace', 5), id='written, not renamed'),
     pytest.param(partial(die_at_call, 'os:fsync', 7), id='written, not synced'),
-    pytest.param(partial(die_at_call, 'selfsr_plugin.models.validation:calculate_metric', 3), id='in validation'),
+    pytest.param(partial(die_at_call, 'selfsr_plugin.engine.validation:calculate_metric', 3), id='in validation'),
     pytest.param(partial(die_at_call, MODEL + '.__init__', 2), id='between the stages, before stage 2 is built'),
     pytest.param(partial(die_at_call, MODEL + '.__init__', 2, after=True), id='between the stages, after stage 2 is built'),
     pytest.param(partial(die_at_call, MODEL + '._enter_phase', 3), id='at the growth step'),
     pytest.param(partial(die_at_call, MODEL + '._enter_phase', 4, after=True), id='right after growing'),
     pytest.param(partial(die_at_call, MODEL + '.model_ema', 5), id='before the moving average'),
-    pytest.param(partial(die_at_call, 'selfsr_plugin.run_folder:Path.unlink', 3), id='while old checkpoints are removed'),
+    pytest.param(partial(die_at_call, 'selfsr_plugin.run.folder:Path.unlink', 3), id='while old checkpoints are removed'),
     pytest.param(partial(die_at_call, 'selfsr_plugin.train:copy_opt_file', 1), id='before the first iteration'),
 ])
 def test_kill_at_a_chosen_moment(never_killed, tmp_path, sabotage):
-    opt, expected, _ = never_killed['SelfSRModel']
+    opt, expected, _ = never_killed['SelFSRModel']
     opt = dict(opt, logger=dict(opt['logger'], keep_checkpoints=2))
     folder = make_workplace(tmp_path)
     run = Run(folder, opt, '--auto_resume', sabotage=sabotage)
@@ -89,7 +89,7 @@ def test_kill_at_a_chosen_moment(never_killed, tmp_path, sabotage):
 
 def test_kill_after_the_last_checkpoint_before_the_end(never_killed, tmp_path):
     """What is written at the end of a run is written by the resumed one too."""
-    opt, expected, _ = never_killed['SelfSRModel']
+    opt, expected, _ = never_killed['SelFSRModel']
     opt = dict(opt, logger=dict(opt['logger'], save_checkpoint_freq=11))
     folder = make_workplace(tmp_path)
     run = Run(folder, opt, sabotage=partial(die_at_call, SAVE, 4))  # net_deg of stage 1, net_g, net_d, then the state

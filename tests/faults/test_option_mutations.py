@@ -62,9 +62,9 @@ def workplace(tmp_path, monkeypatch):
 
 def mutated(number: int) -> Dict[str, Any]:
     rng = random.Random(number)
-    base = options(rng.choice(['SelfSRModel', 'SelfSRModel', 'FlowDegradationModel', 'SelfCondSRModel']),
+    base = options(rng.choice(['SelFSRModel', 'SelFSRModel', 'FlowDegradationModel', 'SelfCondSRModel']),
                    val__val_freq=5)
-    if base['model_type'] == 'SelfSRModel':
+    if base['model_type'] == 'SelFSRModel':
         base['train']['degradation'].update(total_iter=2, scheduler=dict(type='LinearDecayLR', decay_from=1))
         base['train']['sr'].update(total_iter=3, grow_at=[1], fade_iter=1)
         base['train']['total_iter'] = 5
@@ -78,7 +78,7 @@ def test_every_mutation_is_refused_in_one_sentence_or_trains(workplace, capsys):
         (workplace / 'options.yml').write_text(yaml.safe_dump(opt))
         try:
             read = read_option_file('options.yml')
-            if read.get('model_type') in ('SelfSRModel', 'FlowDegradationModel', 'SelfCondSRModel'):
+            if read.get('model_type') in ('SelFSRModel', 'FlowDegradationModel', 'SelfCondSRModel'):
                 check_options(read, is_train=True)
             accepted.append(number)
         except UserError as error:

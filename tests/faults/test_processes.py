@@ -91,7 +91,7 @@ def test_processes_that_drift_apart_are_found_at_the_checkpoint(tmp_path):
 
 def drift() -> None:
     """One weight moves by one bit."""
-    from selfsr_plugin.models import FlowDegradationModel
+    from selfsr_plugin.stages import FlowDegradationModel
     original = FlowDegradationModel.optimize_parameters
 
     def step(self: Any, current_iter: int) -> None:

@@ -157,7 +157,7 @@ def test_no_checkpoint_can_be_read(undisturbed, workplace):
 
 def test_every_flipped_bit_is_found(undisturbed, capsys):
     """Bits all over a state: each is refused, or leaves the values as they were."""
-    from selfsr_plugin.models.checkpoint import load_checkpoint
+    from selfsr_plugin.engine.checkpoint import load_checkpoint
     original = undisturbed / 'experiments/run/models/net_g_10.pth'
     data, good = original.read_bytes(), torch.load(original, weights_only=True)
     copy = undisturbed / 'flipped.pth'

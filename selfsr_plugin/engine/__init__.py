@@ -1,0 +1,1 @@
+"""What every update does: precision, processes, flags, optimizers, averages, checkpoints."""

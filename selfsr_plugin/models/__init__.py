@@ -1,7 +1,0 @@
-"""Training: stage 1, stage 2, and both in one run. Importing this package registers them in MODEL_REGISTRY."""
-from .cyclegan_degradation_model import CycleGANDegradationModel
-from .flow_degradation_model import FlowDegradationModel
-from .selfcond_sr_model import SelfCondSRModel
-from .selfsr_model import SelfSRModel
-
-__all__ = ['CycleGANDegradationModel', 'FlowDegradationModel', 'SelfCondSRModel', 'SelfSRModel']

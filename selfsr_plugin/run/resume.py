@@ -1,0 +1,56 @@
+"""Finding the checkpoint to go on from."""
+import os
+from os import path as osp
+from typing import Any, Dict, Optional
+
+from ..errors import UserError
+from ..engine.checkpoint import load_checkpoint
+from .folder import checkpoint_iterations
+
+
+def find_resume_state(opt: Dict[str, Any]) -> Optional[Dict[str, Any]]:
+    """The training state named by ``path.resume_state``, or with --auto_resume the newest whole one of this run.
+
+    Whole means that the state and every network that belongs to it can be read; one that cannot is passed over with a
+    warning. BasicSR looks in ./experiments whatever folder the run wrote to, and needs CUDA to load.
+
+    Returns:
+        The state, on the CPU; None to start from the beginning.
+
+    Raises:
+        UserError: the state named in the option file cannot be read, or there are states and none is whole.
+    """
+    named = opt['path'].get('resume_state')
+    if named:
+        try:
+            return _read_whole(named, opt)
+        except (OSError, ValueError) as error:
+            raise UserError(f'path.resume_state: {error}') from None
+    if not opt['auto_resume']:
+        return None
+    folder = opt['path']['training_states']
+    iterations = checkpoint_iterations(folder)
+    for iteration in iterations:
+        path = osp.join(folder, f'{iteration}.state')
+        try:
+            state = _read_whole(path, opt)
+        except (OSError, ValueError) as error:
+            if opt['rank'] == 0:
+                print(f'Skipped the state of iteration {iteration}: {error}', flush=True)
+            continue
+        if opt['rank'] == 0:
+            print(f'Resuming from {path}', flush=True)
+        return state
+    if iterations:
+        raise UserError(f'--auto_resume: none of the {len(iterations)} states in {folder} can be used (reasons above); to '
+                        'start anew, leave --auto_resume out, and the folder of this run is renamed and kept.')
+    return None
+
+
+def _read_whole(path: str, opt: Dict[str, Any]) -> Dict[str, Any]:
+    state = load_checkpoint(path)
+    if not isinstance(state, dict) or not isinstance(state.get('iter'), int) or 'optimizers' not in state:
+        raise ValueError(f'{path} is not a training state.')
+    for name in state.get('weights', ()):
+        load_checkpoint(osp.join(opt['path']['models'], osp.basename(os.fspath(name))))
+    return state

@@ -1,0 +1,78 @@
+"""The batches of a training run, whatever happens to images and worker processes."""
+import signal
+from typing import Any, Dict, Optional
+
+from basicsr.utils import get_root_logger
+
+from ..data import BadImageLog, build_train_loader
+from ..errors import UserError
+
+
+class TrainingData:
+    """Endless batches of a data set, starting with that of iteration ``start_iter + 1``.
+
+    A batch is a function of the seed and the iteration (``data/sampling.py``). So when a worker process dies, killed for
+    its memory perhaps, the loader is made anew and gives the very batch that was due.
+
+    Args:
+        dataset: any map-style data set; one with ``image_counts`` reports its bad images, which are counted.
+        opt: completed options.
+        start_iter: iterations already done.
+    """
+
+    def __init__(self, dataset: Any, opt: Dict[str, Any], start_iter: int) -> None:
+        self.start_iter = start_iter
+        self._dataset, self._opt = dataset, opt
+        self._settings = opt['datasets']['train']
+        self.batch_size = self._settings['batch_size_per_gpu'] * opt['world_size']  # over all processes
+        counts = getattr(dataset, 'image_counts', None)
+        self._bad_images: Optional[BadImageLog] = (
+            None if counts is None else BadImageLog(counts, self._settings.get('max_bad_share', 0.01)))
+        self._died_at: Optional[int] = None
+        self._load(start_iter)
+
+    def _load(self, done: int) -> None:
+        opt = self._opt
+        handler = signal.getsignal(signal.SIGCHLD)
+        self._batches = iter(build_train_loader(self._dataset, self._settings, opt['manual_seed'], opt['rank'],
+                                                opt['world_size'], done))
+        # torch's handler raises wherever the program happens to be when a worker dies, in the middle of an optimizer's
+        # step perhaps. Without it the death is found when the next batch is asked for.
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL if handler is None else handler)
+
+    def epoch(self, iteration: int) -> int:
+        """Number of whole passes over the data set after an iteration."""
+        return iteration * self.batch_size // len(self._dataset)
+
+    def next_batch(self, iteration: int) -> Dict[str, Any]:
+        """The batch of ``iteration``; iterations must be asked for in order.
+
+        Raises:
+            UserError: too many bad images, or workers die again and again.
+        """
+        while True:
+            try:
+                batch = next(self._batches)
+                if self._bad_images is not None:
+                    self._bad_images.update(batch['bad_images'])
+                return batch
+            except ValueError as error:  # from a worker it comes with the worker's traceback before the message
+                raise UserError(str(error).strip().splitlines()[-1].removeprefix('ValueError: ')) from error
+            except (RuntimeError, OSError, EOFError) as error:
+                if not self._settings.get('num_worker_per_gpu') or not _is_death_of_a_worker(error):
+                    raise
+                if self._died_at == iteration:
+                    raise UserError(f'datasets.train: worker processes die before they give the batch of iteration '
+                                    f'{iteration}: the machine may lack memory (/dev/shm included); lower '
+                                    'num_worker_per_gpu or batch_size_per_gpu.') from error
+                self._died_at = iteration
+                get_root_logger().warning(f'A worker process died before iteration {iteration}; workers are started anew.')
+                self._load(iteration - 1)
+
+
+def _is_death_of_a_worker(error: Exception) -> bool:
+    """Whether torch found a worker gone, or the socket on which it hands out the tensors of a finished batch."""
+    if 'in DataLoader worker process' in str(error):  # an error of the data set, passed on
+        return False
+    return (str(error).startswith('DataLoader worker (pid')
+            or isinstance(error, (ConnectionError, FileNotFoundError, EOFError)))

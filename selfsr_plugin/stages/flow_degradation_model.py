@@ -1,0 +1,118 @@
+"""Stage 1: learn, unpaired, how real LR faces are degraded (section III-A)."""
+from collections import OrderedDict
+from typing import Any, Dict
+
+import cv2
+import numpy as np
+import torch
+from basicsr.losses import build_loss
+from basicsr.utils import tensor2img
+from basicsr.utils.registry import MODEL_REGISTRY
+from mmcv import flow2rgb
+
+from ..ops import r1_penalty
+from .degradation_model import DegradationModel
+from ..engine.plugin_model import to_signed
+from ..engine.validation import Evaluation
+
+
+@MODEL_REGISTRY.register()
+class FlowDegradationModel(DegradationModel):
+    """Trains ``network_deg`` (FlowDegradationNet) against ``network_d_lq`` on HR faces and unrelated real LR faces.
+
+    The HR faces are shrunk by ``scale`` with the bicubic kernel; the network turns these clean LR faces into ones
+    that the discriminator cannot tell from the real LR faces. Objective (Eq. 5)::
+
+        l_deg_adv  Eq. 2, generator side   train.gan_opt
+        l_deg_idt  Eq. 3                   train.identity_opt   |intermediate - clean|, in [-1, 1], if there is one
+        l_deg_tv   Eq. 4                   train.tv_opt         flow in pixels
+
+    and ``l_d_lq_real + l_d_lq_fake`` for the discriminator; with ``train.r1_reg_weight`` (ours, 0 by default) also
+    ``l_d_lq_r1``, Eq. 9, which damps the oscillation of short trainings. Batches have 'gt' (N, 3, H, W) and 'lq'
+    (N, 3, H / scale, W / scale) in [0, 1].
+    """
+    trained = ('deg', 'd_lq')
+    train_keys = DegradationModel.train_keys | {'optim_deg', 'optim_d_lq', 'gan_opt', 'identity_opt', 'tv_opt', 'r1_reg_weight'}
+    network_labels = frozenset({'deg', 'd_lq'})
+
+    def __init__(self, opt: Dict[str, Any]) -> None:
+        super().__init__(opt)
+        self.net_deg = self.build_net('deg')
+        if self.is_train:
+            self._init_training()
+
+    def _init_training(self) -> None:
+        self.net_d_lq = self.build_net('d_lq')
+        train_opt = self.opt['train']
+        self.cri_gan = build_loss(train_opt['gan_opt']).to(self.device)
+        identity_opt = train_opt.get('identity_opt')  # none in options/table3/train_ff.yml
+        self.cri_idt = build_loss(identity_opt).to(self.device) if identity_opt else None
+        self.cri_tv = build_loss(train_opt['tv_opt']).to(self.device)
+        self.r1_reg_weight = train_opt.get('r1_reg_weight', 0)
+        self.setup_optimizers()
+        self.setup_schedulers()
+        self.train_deg, self.train_d_lq = self.distribute(self.net_deg), self.distribute(self.net_d_lq)
+
+    def optimize_parameters(self, current_iter: int) -> None:
+        log = OrderedDict()
+        # Degradation network, through the bare and frozen discriminator.
+        self.net_d_lq.requires_grad_(False)
+        self.optimizer_deg.zero_grad(set_to_none=True)
+        parts = self.train_deg(self.clean, return_parts=True)
+        log['l_deg_adv'] = self.cri_gan(self.net_d_lq(parts.degraded), True, is_disc=False)
+        if self.cri_idt is not None:
+            log['l_deg_idt'] = self.cri_idt(to_signed(parts.intermediate), to_signed(self.clean))
+        log['l_deg_tv'] = self.cri_tv(parts.flow)
+        self.step(['deg'], log, sum(log.values()))
+
+        # Discriminator.
+        self.net_d_lq.requires_grad_(True)
+        self.optimizer_d_lq.zero_grad(set_to_none=True)
+        real = to_signed(self.lq).requires_grad_(self.r1_reg_weight > 0)
+        prediction = self.train_d_lq((real + 1) / 2)
+        d_log = OrderedDict()
+        d_log['l_d_lq_real'] = self.cri_gan(prediction, True, is_disc=True)
+        d_log['l_d_lq_fake'] = self.cri_gan(self.train_d_lq(parts.degraded.detach()), False, is_disc=True)
+        if self.r1_reg_weight > 0:
+            d_log['l_d_lq_r1'] = self.r1_reg_weight / 2 * r1_penalty(prediction, real)
+        self.step(['d_lq'], d_log, sum(d_log.values()))
+
+        log.update(d_log)
+        log['flow_px'] = parts.flow.detach().abs().mean()
+        self.log_dict = log
+
+    @torch.no_grad()
+    def evaluate(self, data: Dict[str, Any]) -> Evaluation:
+        """Draw clean LR | intermediate image | flow as colours | degraded; log how far image and flow moved."""
+        self.feed_data(data)
+        self.net_deg.eval()
+        parts = self.net_deg(self.clean, return_parts=True)
+        self.net_deg.train(self.is_train)
+        flow = draw_flow(parts.flow[0].cpu().numpy(), self.net_deg.max_flow.item())
+        strip = [tensor2img(self.clean), tensor2img(parts.intermediate), flow, tensor2img(parts.degraded)]
+        values = {
+            'intermediate_l1': (parts.intermediate - self.clean).abs().mean().item(),
+            'degraded_l1': (parts.degraded - self.clean).abs().mean().item(),
+            'flow_px': parts.flow.abs().mean().item(),
+        }
+        return Evaluation(np.concatenate(strip, axis=1), None, values)
+
+
+def draw_flow(flow: np.ndarray, max_flow: float) -> np.ndarray:
+    """A flow field as colours: direction is hue, length is saturation, white is no motion (mmcv's ``flow2rgb``).
+
+    Args:
+        flow: (2, H, W) in pixels.
+        max_flow: length drawn at full saturation, so that pictures can be compared.
+
+    Returns:
+        (H, W, 3) uint8, BGR.
+    """
+    flow = flow.transpose(1, 2, 0) / max_flow
+    flow = 0.999 * flow / np.maximum(np.linalg.norm(flow, axis=2, keepdims=True), 1)
+    # flow2rgb divides by the longest vector that it sees: a row of unit vectors keeps the scale, and is cut off again.
+    # 0.999, because it darkens what rounding makes longer than that.
+    unit = np.zeros_like(flow[:1])
+    unit[..., 0] = 1
+    rgb = flow2rgb(np.concatenate((flow, unit)))[:-1]
+    return cv2.cvtColor((rgb * 255).round().clip(0, 255).astype(np.uint8), cv2.COLOR_RGB2BGR)

@@ -1,0 +1,108 @@
+"""Both stages in one run."""
+from copy import deepcopy
+from os import path as osp
+from typing import Any, Dict, List, Optional, Set, Type
+
+from basicsr.models.base_model import BaseModel
+from basicsr.utils import get_root_logger
+from basicsr.utils.registry import MODEL_REGISTRY
+from torch import nn
+
+from .cyclegan_degradation_model import CycleGANDegradationModel
+from .flow_degradation_model import FlowDegradationModel
+from ..engine.plugin_model import PluginModel, weights_path
+from .selfcond_sr_model import SelfCondSRModel
+
+STAGE1_MODELS: Dict[str, Type[PluginModel]] = {
+    model.__name__: model for model in (FlowDegradationModel, CycleGANDegradationModel)
+}
+DEFAULT_STAGE1 = FlowDegradationModel.__name__  # the method of the paper
+
+
+@MODEL_REGISTRY.register()
+class SelFSRModel(BaseModel):
+    """Runs a model of stage 1 and then SelfCondSRModel, as two option files one after the other would.
+
+    ``train.degradation`` and ``train.sr`` hold what ``train`` holds in the option files of the single stages;
+    ``train.total_iter`` is the sum of theirs. ``train.degradation.model_type`` names the model of stage 1,
+    FlowDegradationModel by default. Iterations count through: stage 2 begins at ``train.degradation.total_iter + 1``.
+    When stage 1 ends, its network is written to ``net_deg_<iter>.pth`` and frozen; its other networks are dropped.
+    """
+    train_keys = frozenset({'total_iter', 'degradation', 'sr'})
+    network_labels = SelfCondSRModel.network_labels.union(*(model.network_labels for model in STAGE1_MODELS.values()))
+
+    def __init__(self, opt: Dict[str, Any]) -> None:
+        super().__init__(opt)
+        self.stage: Optional[PluginModel] = None
+        self.stage1_iter = opt['train']['degradation']['total_iter'] if self.is_train else 0
+        if not self.is_train:
+            self.stage = SelfCondSRModel(opt)
+        else:
+            # Built and dropped: what is wrong with stage 2 must show now, not after days of stage 1.
+            SelfCondSRModel(self._stage_options('sr'), net_deg=nn.Identity())
+            self._enter_stage(1)
+
+    def _enter_stage(self, current_iter: int) -> None:
+        """Build the stage that iteration ``current_iter`` belongs to, unless it is the running one."""
+        if current_iter <= self.stage1_iter:
+            if self.stage is None:
+                get_root_logger().info('Stage 1: domain adaptive degradation.')
+                opt = self._stage_options('degradation')
+                self.stage = STAGE1_MODELS[opt['train'].get('model_type', DEFAULT_STAGE1)](opt)
+            return
+        if isinstance(self.stage, SelfCondSRModel):
+            return
+        opt = self._stage_options('sr')
+        if self.stage is None:  # resumed in stage 2
+            opt['path']['pretrain_network_deg'] = weights_path(opt, 'deg', self.stage1_iter)
+            net_deg = None
+        else:
+            net_deg = self.stage.net_deg
+            if self.opt['rank'] == 0:
+                self.stage.save_weights('deg', self.stage.weights_to_save('deg'), self.stage1_iter)
+        get_root_logger().info(f'Stage 2: self-conditioned super-resolution, from iteration {self.stage1_iter + 1}.')
+        self.stage = SelfCondSRModel(opt, net_deg)
+        self.stage.needed_weights = {osp.basename(weights_path(opt, 'deg', self.stage1_iter))}
+
+    def _stage_options(self, name: str) -> Dict[str, Any]:
+        opt = deepcopy(self.opt)
+        opt['train'] = opt['train'][name]
+        return opt
+
+    def _stage_iter(self, current_iter: int) -> int:
+        return current_iter if current_iter <= self.stage1_iter else current_iter - self.stage1_iter
+
+    def update_learning_rate(self, current_iter: int, warmup_iter: int = -1) -> None:
+        """First call of every iteration; the stage changes here."""
+        self._enter_stage(current_iter)
+        self.stage.update_learning_rate(self._stage_iter(current_iter), warmup_iter)
+
+    def feed_data(self, data: Dict[str, Any]) -> None:
+        self.stage.feed_data(data)
+
+    def optimize_parameters(self, current_iter: int) -> None:
+        self.stage.optimize_parameters(self._stage_iter(current_iter))
+
+    def get_current_learning_rate(self) -> List[float]:
+        return self.stage.get_current_learning_rate()
+
+    def get_current_log(self) -> Dict[str, float]:
+        return self.stage.get_current_log()
+
+    def save(self, epoch: int, current_iter: int) -> None:
+        self.stage.save(epoch, current_iter)
+
+    @property
+    def needed_weights(self) -> Set[str]:
+        return self.stage.needed_weights
+
+    def check_processes_agree(self) -> None:
+        self.stage.check_processes_agree()
+
+    def resume_training(self, resume_state: Dict[str, Any]) -> None:
+        self.stage = None
+        self._enter_stage(resume_state['iter'])
+        self.stage.resume_training(resume_state)
+
+    def validation(self, dataloader: Any, current_iter: 'int | str', tb_logger: Any, save_img: bool = False) -> None:
+        self.stage.validation(dataloader, current_iter, tb_logger, save_img)

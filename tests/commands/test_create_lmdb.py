@@ -1,0 +1,80 @@
+"""selfsr_plugin/create_lmdb.py as a user types it; what it writes is tested in test_lmdb_writer.py."""
+import os
+from pathlib import Path
+
+import pytest
+
+from selfsr_plugin import create_lmdb as script
+from selfsr_plugin.data import image_source, open_image_source
+
+
+@pytest.fixture
+def folder(files, tmp_path):
+    return files.write_folder(tmp_path / 'in', {f'{i:03d}': files.make_image(i) for i in range(30)})
+
+
+def test_what_it_says(files, folder, tmp_path, capsys):
+    for i in range(3, 28):
+        Path(folder, f'{i:03d}.png').write_bytes(b'')
+    for name in ('notes.txt', 'face.heic', 'noextension'):
+        Path(folder, name).write_bytes(b'x')
+    files.write_folder(Path(folder), {'a.b': files.make_image(1)})
+    output = str(tmp_path / 'x.lmdb')
+    script.main(['--input', folder, '--output', output, '--workers', '1', '--size', '8', '--encode', 'jpeg'])
+    captured = capsys.readouterr()
+    lines = captured.out.splitlines()
+    assert lines[0].endswith('not that of an image: none 1, .heic 1, .txt 1.')
+    assert lines[1] == f'refused {folder}/003.png: it is empty (0 bytes)' and len(lines) == 1 + 20 + 3
+    assert lines[21] == f'5 more are in {output}.refused.txt.'
+    assert lines[22].startswith("1 names hold a dot or letters beyond ASCII, for example 'a.b'")
+    assert lines[23] == f'{output}: 6 images, 25 refused.'
+    assert '31/31' in captured.err and 'image/s' in captured.err
+    assert open_image_source(output).read(0).shape == (8, 8, 3)
+
+
+@pytest.mark.parametrize('wrong, sentence', [
+    (['--workers', '0'], '--workers must be 1 or more'),
+    (['--enlarge'], '--enlarge does nothing without --size'),
+    (['--quality', '90'], '--quality is that of JPEG: give --encode jpeg'),
+    (['--encode', 'jpeg', '--png-level', '3'], '--png-level does nothing with --encode jpeg'),
+    (['--size', '0'], '--size must be a whole number of pixels above 0, got 0'),
+    (['--png-level', '11'], '--png-level must be from 0'),
+    (['--input', 'nowhere'], '--input: the folder nowhere does not exist'),
+    (['--output', 'x'], "must end with '.lmdb'"),
+])
+def test_wrong_options(folder, tmp_path, wrong, sentence):
+    with pytest.raises(SystemExit) as caught:
+        script.main(['--input', folder, '--output', str(tmp_path / 'x.lmdb'), *wrong])
+    assert str(caught.value).startswith('error: ') and sentence in str(caught.value)
+    assert os.listdir(tmp_path) == ['in']
+
+
+def test_empty_folders_and_names_that_meet(files, folder, tmp_path):
+    (tmp_path / 'empty').mkdir()
+    with pytest.raises(SystemExit, match='error: --input: there are no images in the folder .*empty'):
+        script.main(['--input', str(tmp_path / 'empty'), '--output', str(tmp_path / 'x.lmdb')])
+    files.write_folder(Path(folder), {'003': files.make_image(0)}, '.jpg')
+    with pytest.raises(SystemExit, match='error: --input: .*holds both 003.jpg and 003.png, and a name'):
+        script.main(['--input', folder, '--output', str(tmp_path / 'x.lmdb')])
+
+
+def test_ctrl_c(folder, tmp_path, monkeypatch):
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    arguments = ['--input', folder, '--output', str(tmp_path / 'x.lmdb')]
+    with monkeypatch.context() as patch:
+        patch.setattr(script.create_lmdb.__globals__['_Unfinished'], 'add', interrupt)
+        with pytest.raises(SystemExit, match='error: stopped; .*run the same command again to go on.*partial'):
+            script.main(arguments)
+    script.main(arguments)
+    assert len(open_image_source(str(tmp_path / 'x.lmdb'))) == 30
+
+
+def test_a_folder_that_may_not_be_read(folder, tmp_path, monkeypatch):
+    def refuse(path):
+        raise PermissionError(13, 'Permission denied', path)
+
+    monkeypatch.setattr(image_source.os, 'scandir', refuse)  # tests may run as root, whom no mode stops
+    with pytest.raises(SystemExit, match='error: --input: .*may not be read by this user'):
+        script.main(['--input', folder, '--output', str(tmp_path / 'x.lmdb')])

@@ -1,0 +1,124 @@
+"""Checkpoints are whole or absent, and loading runs no code."""
+import os
+import pickle
+import stat
+
+import pytest
+import torch
+
+from selfsr_plugin.engine.checkpoint import load_checkpoint, save_checkpoint
+
+
+class Bomb:
+    """Creates a file when unpickled."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+
+    def __reduce__(self):
+        return open, (self.path, 'w')
+
+
+def test_round_trip(tmp_path):
+    content = dict(params=dict(weight=torch.arange(6.0)), iter=7, rates=[0.1, 0.2])
+    save_checkpoint(content, tmp_path / 'net.pth')
+    found = load_checkpoint(tmp_path / 'net.pth')
+    assert torch.equal(found['params']['weight'], content['params']['weight'])
+    assert found['iter'] == 7 and found['rates'] == [0.1, 0.2]
+    assert os.listdir(tmp_path) == ['net.pth']
+
+
+def test_file_has_the_usual_permissions(tmp_path):
+    old = os.umask(0o027)
+    try:
+        save_checkpoint({}, tmp_path / 'net.pth')
+        assert os.umask(0o027) == 0o027
+    finally:
+        os.umask(old)
+    assert stat.S_IMODE((tmp_path / 'net.pth').stat().st_mode) == 0o640
+
+
+@pytest.mark.parametrize('error', [RuntimeError('PytorchStreamWriter failed writing file'),
+                                   OSError(28, 'No space left on device')])
+@pytest.mark.parametrize('existing', [True, False])
+def test_failed_write_leaves_what_was_there(tmp_path, monkeypatch, error, existing):
+    path = tmp_path / 'net.pth'
+    if existing:
+        save_checkpoint(dict(iter=1), path)
+
+    def half_a_file(_, file):
+        file.write(b'half')
+        raise error
+
+    monkeypatch.setattr(torch, 'save', half_a_file)
+    with pytest.raises(OSError, match='net.pth') as caught:
+        save_checkpoint(dict(iter=2), path)
+    assert '--auto_resume' in str(caught.value)
+    assert os.listdir(tmp_path) == (['net.pth'] if existing else [])
+    if existing:
+        assert load_checkpoint(path) == dict(iter=1)
+
+
+@pytest.mark.parametrize('error', [KeyboardInterrupt, pickle.PicklingError])
+def test_interrupted_write_leaves_no_litter(tmp_path, monkeypatch, error):
+    # Ctrl-C while a large file is written: the half-written copy must not stay and fill the disk.
+    path = tmp_path / 'net.pth'
+    save_checkpoint(dict(iter=1), path)
+
+    def interrupted(_, file):
+        file.write(b'half')
+        raise error
+
+    monkeypatch.setattr(torch, 'save', interrupted)
+    with pytest.raises(error):
+        save_checkpoint(dict(iter=2), path)
+    assert load_checkpoint(path) == dict(iter=1)
+    assert os.listdir(tmp_path) == ['net.pth']
+
+
+def test_failed_rename_leaves_what_was_there(tmp_path, monkeypatch):
+    path = tmp_path / 'net.pth'
+    save_checkpoint(dict(iter=1), path)
+    monkeypatch.setattr(os, 'replace', lambda *_: (_ for _ in ()).throw(PermissionError(13, 'Permission denied')))
+    with pytest.raises(OSError, match='net.pth'):
+        save_checkpoint(dict(iter=2), path)
+    assert os.listdir(tmp_path) == ['net.pth'] and load_checkpoint(path) == dict(iter=1)
+
+
+def test_new_content_is_on_the_disk_before_it_takes_the_name(tmp_path, monkeypatch):
+    events = []
+    sync, replace = os.fsync, os.replace
+    monkeypatch.setattr(os, 'fsync', lambda number: (events.append('sync'), sync(number)))
+    monkeypatch.setattr(os, 'replace', lambda *names: (events.append('rename'), replace(*names)))
+    save_checkpoint(dict(iter=1), tmp_path / 'net.pth')
+    assert events == ['sync', 'rename', 'sync']
+
+
+def test_folder_that_does_not_exist(tmp_path):
+    with pytest.raises(OSError, match='cannot write the checkpoint .*missing/net.pth'):
+        save_checkpoint({}, tmp_path / 'missing' / 'net.pth')
+
+
+def test_loading_runs_no_code(tmp_path):
+    mark = tmp_path / 'mark'
+    torch.save(dict(params=Bomb(str(mark))), tmp_path / 'evil.pth')
+    with pytest.raises(ValueError, match='evil.pth'):
+        load_checkpoint(tmp_path / 'evil.pth')
+    assert not mark.exists()
+    torch.load(tmp_path / 'evil.pth', weights_only=False)  # the bomb is live
+    assert mark.exists()
+
+
+@pytest.mark.parametrize('damage', [lambda data: data[:len(data) // 2], lambda data: b'', lambda data: b'not a file',
+                                    lambda data: data[:100] + b'\0' * 50 + data[-10:]])
+def test_broken_file_is_named(tmp_path, damage):
+    path = tmp_path / 'net.pth'
+    save_checkpoint(dict(params=torch.rand(1000)), path)
+    path.write_bytes(damage(path.read_bytes()))
+    with pytest.raises(ValueError, match='net.pth cannot be read as a checkpoint'):
+        load_checkpoint(path)
+
+
+def test_missing_file_is_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match='there is no checkpoint .*net.pth'):
+        load_checkpoint(tmp_path / 'net.pth')

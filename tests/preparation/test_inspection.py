@@ -1,0 +1,121 @@
+from types import SimpleNamespace
+
+import cv2
+import numpy as np
+import pytest
+
+from selfsr_plugin import inspect_faces
+from selfsr_plugin.data import open_image_source
+from selfsr_plugin.preparation.inspection import (Framing, compare, compare_framing, difference_hash, laplacian_energy,
+                                           measure, measure_framing, near_groups, to_size, warnings_of)
+
+
+def test_figures_of_flat_images_are_known(files, tmp_path):
+    flat = {'a': np.full((32, 32, 3), (10, 20, 30), np.uint8), 'b': np.full((24, 24, 3), (30, 40, 50), np.uint8)}
+    figures = measure(open_image_source(files.write_folder(tmp_path / 'flat', flat)), 16)
+    np.testing.assert_allclose(figures.mean, (20, 30, 40), atol=1e-3)
+    np.testing.assert_allclose(figures.std, 10, atol=1e-3)
+    np.testing.assert_allclose(figures.mean_face, np.broadcast_to((20, 30, 40), (16, 16, 3)), atol=1e-3)
+    assert figures.sharpness < 1e-3 and figures.sides.tolist() == [[32, 32], [24, 24]]
+
+
+def test_laplacian_energy_of_a_chessboard():
+    board = np.indices((8, 8)).sum(0) % 2 * 2.0 - 1  # +-1: each pixel differs by 2 from each of its 4 neighbours
+    assert laplacian_energy(np.repeat(board[..., None], 3, 2)) == pytest.approx(64)
+
+
+def test_copies_and_look_alikes_are_told_apart(files, tmp_path):
+    face = files.make_image(1, 64)
+    images = {'a': face, 'copy': face, 'brighter': np.clip(face * 0.5 + 60, 0, 255).astype(np.uint8),
+              'other': files.make_image(2, 64)}
+    figures = measure(open_image_source(files.write_lmdb(tmp_path / 'x.lmdb', images)), 16)
+    assert figures.identical == [['a', 'copy']]
+    assert len(figures.similar) == 1 and set(figures.similar[0]) == {'a', 'brighter'}
+    assert any('1 images' in line and 'copies' in line for line in warnings_of(figures, 64))
+
+
+def test_near_groups_equal_those_of_all_pairs():
+    rng = np.random.default_rng(0)
+    hashes = rng.integers(0, 2**16, (60, 16), dtype=np.uint16)
+    for index, bits in ((1, 1), (2, 12), (3, 13)):  # copies of the first hashes with a bit turned in some rows
+        hashes[50 + index] = hashes[index]
+        hashes[50 + index, :bits] ^= 1 << 5
+    assert near_groups(hashes) == [[1, 51], [2, 52]]
+
+
+def test_difference_hash_survives_resizing_and_coding_and_not_mirroring(files):
+    image = files.make_image(3, 64)
+
+    def apart(other):
+        return np.unpackbits((difference_hash(image) ^ difference_hash(other)).view(np.uint8)).sum()
+
+    assert apart(cv2.resize(image, (32, 32), interpolation=cv2.INTER_AREA)) <= 12
+    assert apart(cv2.imdecode(cv2.imencode('.jpg', image, [cv2.IMWRITE_JPEG_QUALITY, 98])[1], cv2.IMREAD_COLOR)) <= 12
+    assert apart(image[:, ::-1]) > 80
+
+
+def test_bad_images_are_listed_and_sizes_are_judged(files, tmp_path):
+    folder = tmp_path / 'mixed'
+    files.write_folder(folder, {'small': files.make_image(1, 20), 'wide': files.make_image(2, 70, 100),
+                                'good': files.make_image(3, 70)})
+    (folder / 'zero.png').write_bytes(b'')
+    figures = measure(open_image_source(str(folder)), 16)
+    text = ' '.join(warnings_of(figures, 64))
+    assert '1 of 3 images' in text and 'smaller than 64' in text and 'not square' in text
+    assert '1 images' in text and 'cannot be read' in text and 'zero.png: it is empty' in figures.bad[0]
+
+
+def figures(files, tmp_path, name, change):
+    images = {str(i): change(files.make_image(i, 32).astype(float)).clip(0, 255).astype(np.uint8) for i in range(8)}
+    return measure(open_image_source(files.write_folder(tmp_path / name, images)), 16)
+
+
+def test_colours_that_differ_are_named(files, tmp_path):
+    hr = figures(files, tmp_path, 'hr', lambda x: x * 0.6 + 40)
+    assert compare(hr, hr) == []
+    dark = compare(hr, figures(files, tmp_path, 'dark', lambda x: x * 0.6 + 15))
+    assert len(dark) == 1 and 'darker than HR by 25 grey levels' in dark[0]
+    cast = compare(hr, figures(files, tmp_path, 'cast', lambda x: x * 0.6 + np.array([20, 40, 60.])))
+    assert len(cast) == 1 and 'red -20, green +0, blue +20' in cast[0]
+    noise = np.random.default_rng(0).normal(0, 60, (32, 32, 3))
+    noisy = figures(files, tmp_path, 'noisy', lambda x: x * 0.6 + 40 + noise)
+    assert any('Laplacian' in line for line in compare(hr, noisy))
+
+
+def test_framing_is_read_from_detections_in_shares_of_the_crop(files, tmp_path):
+    """A detector sees the crop enlarged to 128 pixels with 64 around it."""
+    source = open_image_source(files.write_folder(tmp_path / 'f', {'a': files.make_image(1, 40)}))
+    points = np.array([[0.4, 0.4], [0.6, 0.4], [0.5, 0.5], [0.42, 0.7], [0.58, 0.7]]) * 128 + 64
+    there = SimpleNamespace(box=tuple(np.array([0.3, 0.2, 0.7, 0.9]) * 128 + 64), landmarks=points)
+    away = SimpleNamespace(box=(0, 0, 40, 40), landmarks=points * 0)
+    framing = measure_framing(source, lambda image, threshold: [away, there], 5)
+    assert (framing.tried, framing.found) == (1, 1)
+    assert [framing.width, framing.height, framing.distance, framing.x, framing.y] == pytest.approx(
+        [0.4, 0.7, 0.2 + 0.3, 0.5, 0.55])
+    seen = []
+    measure_framing(source, lambda image, _: seen.append(image) or [], 5, sides=[10])
+    expected = cv2.resize(np.rint(to_size(source.read(0), 10)).astype(np.uint8), (128, 128),
+                          interpolation=cv2.INTER_CUBIC)[..., ::-1]
+    np.testing.assert_array_equal(seen[0][64:-64, 64:-64], expected)
+
+
+def test_framing_that_differs_is_warned_of():
+    hr = Framing(100, 100, 0.63, 0.81, 0.56, 0.5, 0.6, 0.02)
+    assert compare_framing(hr, Framing(100, 95, 0.62, 0.8, 0.55, 0.51, 0.59, 0.03), 16) == []
+    text = ' '.join(compare_framing(hr, Framing(100, 76, 0.48, 0.59, 0.42, 0.5, 0.53, 0.07), 16))
+    assert '0.75 times the size' in text and '1.1 of 16 pixels further up' in text
+    assert '76%' in text and '3.5 times' in text
+    assert 'no face in the LR' in compare_framing(hr, Framing(100, 0), 16)[0]
+
+
+def test_script_writes_page_and_text(files, tmp_path, capsys):
+    hr = files.write_folder(tmp_path / 'hr', {f'h{i}': files.make_image(i, 64) for i in range(5)})
+    lr = files.write_lmdb(tmp_path / 'lr.lmdb', {f'l{i}': files.make_image(i, 20) // 2 for i in range(70)})
+    inspect_faces.main(['--hr', hr, '--lr', lr, '--output', str(tmp_path / 'out'), '--sample', '0'])
+    text = (tmp_path / 'out' / 'report.md').read_text()
+    assert 'darker than HR' in text and '| images | 5 | 70 |' in text and text in capsys.readouterr().out
+    page = cv2.imread(str(tmp_path / 'out' / 'report.png'))
+    assert page.shape[1] == 1080 and page[24 + 128, 128].max() < 255  # the mean face is there
+    with pytest.raises(SystemExit) as stop:
+        inspect_faces.main(['--hr', str(tmp_path / 'none'), '--output', str(tmp_path / 'out')])
+    assert stop.value.code == 1 and 'none does not exist' in capsys.readouterr().err

@@ -1,0 +1,194 @@
+"""Training and testing as a user starts them: option file in, pictures, checkpoints and figures out."""
+import logging
+import re
+import shutil
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+import yaml
+from basicsr.utils.logger import initialized_logger
+from common_kit import write_faces
+
+from selfsr_plugin import test as test_entry
+from selfsr_plugin import train as train_entry
+
+ROOT = Path(__file__).resolve().parents[2]
+SIZES = {'HR': 32, 'LR': 8}
+
+
+@pytest.fixture
+def workplace(tmp_path, monkeypatch):
+    """An empty working folder with data, and an option file for a run of seconds; also the folder stood in."""
+    write_faces(tmp_path / 'data/hr', 12, 64, 0)
+    write_faces(tmp_path / 'data/lr', 9, 16, 1)
+    write_faces(tmp_path / 'data/test_hr', 3, 64, 2)
+    monkeypatch.chdir(tmp_path)
+    torch.set_num_threads(1)
+    yield tmp_path
+    # BasicSR keeps one logger for the process: the next test, as the next process, starts without
+    initialized_logger.clear()
+    logging.getLogger('basicsr').handlers.clear()
+
+
+def options(**changes):
+    """The demo's option file, cut down."""
+    opt = yaml.safe_load((ROOT / 'options/train_selfsr_demo.yml').read_text())
+    opt['name'] = 'tiny'
+    opt['num_gpu'] = 0
+    opt['datasets']['train'].update(dataroot_gt='data/hr', dataroot_lq='data/lr', batch_size_per_gpu=2,
+                                    num_worker_per_gpu=0)
+    opt['datasets']['val'] = dict(name='people', type='PairedFaceDataset', dataroot_gt='data/test_hr')
+    opt['network_deg'].update(num_feat=4, num_block=1)
+    opt['network_d_lq'].update(num_feat=4)
+    opt['network_g'].update(widths=[8, 8], num_block=1)
+    opt['network_d'].update(feat_base=128, feat_max=8)
+    train = opt['train']
+    train['degradation'].update(total_iter=2, scheduler=dict(type='LinearDecayLR', decay_from=1))
+    train['sr'].update(total_iter=4, grow_at=[2], scheduler=None, net_d_reg_every=1)
+    train['total_iter'] = 6
+    opt['logger'].update(print_freq=1, save_checkpoint_freq=2, use_tb_logger=False)
+    opt['val']['val_freq'] = 3
+    for path, value in changes.items():
+        *sections, last = path.split('__')
+        node = opt
+        for section in sections:
+            node = node[section]
+        node[last] = value
+    return opt
+
+
+def start(opt, *arguments, entry=train_entry):
+    Path('options.yml').write_text(yaml.safe_dump(opt))
+    entry.main(['-opt', 'options.yml', *arguments])
+
+
+def refused(capsys, opt, *arguments, entry=train_entry):
+    """The sentence with which a run ends; it must be one, with exit status 1."""
+    with pytest.raises(SystemExit) as caught:
+        start(opt, *arguments, entry=entry)
+    assert caught.value.code == 1
+    lines = capsys.readouterr().err.splitlines()  # BasicSR logs there too
+    assert 'Traceback (most recent call last):' not in lines
+    assert lines[-1].startswith('error: ') and sum(line.startswith('error') for line in lines) == 1
+    return lines[-1]
+
+
+def weights(name):
+    return torch.load(f'experiments/tiny/models/{name}.pth', weights_only=True)['params']
+
+
+def log_text():
+    return ''.join(path.read_text() for path in Path('experiments/tiny').glob('*.log'))
+
+
+def test_both_stages_train_and_the_result_is_tested(workplace):
+    start(options())
+    models = {path.name for path in Path('experiments/tiny/models').iterdir()}
+    assert {'net_deg_2.pth', 'net_d_lq_2.pth', 'net_g_4.pth', 'net_g_latest.pth', 'net_d_latest.pth'} <= models
+    pictures = Path('experiments/tiny/visualization/000')
+    assert cv2.imread(str(pictures / '000_6.png')).shape == (64, 64, 3)
+    log = log_text()
+    for term in ('l_deg_adv', 'l_deg_idt', 'l_deg_tv', 'l_d_lq_real', 'l_g_rec', 'l_g_adv', 'l_d_real', 'l_d_r1',
+                 '# psnr', '# ssim'):
+        assert term in log
+    assert re.search(r'iter: +4.*level: 1\.0', log) and re.search(r'iter: +5.*level: 2\.0', log)
+
+    opt = yaml.safe_load((ROOT / 'options/test_selfsr_demo.yml').read_text())
+    opt['network_g'].update(widths=[8, 8], num_block=1)
+    opt['datasets']['test'].update(dataroot_gt='data/test_hr', dataroot_lq=None)
+    opt['path']['pretrain_network_g'] = 'experiments/tiny/models/net_g_latest.pth'
+    start(opt, entry=test_entry)
+    restored = cv2.imread('results/test_selfsr_demo/visualization/demo_test/000_test_selfsr_demo.png')
+    assert np.array_equal(restored, cv2.imread(str(pictures / '000_6.png')))  # the same network, the same image
+
+
+def test_resuming_finds_the_newest_state_and_ends_with_the_same_weights(workplace):
+    start(options(train__total_iter=6))
+    expected = weights('net_g_latest'), weights('net_d_latest')
+    models, states = Path('experiments/tiny/models'), Path('experiments/tiny/training_states')
+    for path in [*models.glob('*_6.pth'), *models.glob('*_latest.pth'), states / '6.state']:
+        path.unlink()
+    (states / '5.state').write_bytes(b'broken')  # is skipped for 4.state
+    start(options(), '--auto_resume')
+    assert 'Resumed after iteration 4' in log_text()
+    for before, now in zip(expected, (weights('net_g_latest'), weights('net_d_latest'))):
+        assert all(torch.equal(before[key], now[key]) for key in before)
+    assert not list(Path('experiments').glob('*archived*'))
+
+
+def test_an_earlier_run_is_renamed_but_not_by_a_refused_one(workplace, capsys):
+    start(options(train__sr__total_iter=2, train__sr__grow_at=[], train__total_iter=4))
+    refused(capsys, options(datasets__train__dataroot_gt='data/nowhere'))
+    assert not list(Path('experiments').glob('*archived*'))
+    start(options(train__sr__total_iter=2, train__sr__grow_at=[], train__total_iter=4))
+    assert len(list(Path('experiments').glob('tiny_archived_*'))) == 1
+
+
+@pytest.mark.parametrize('changes, message', [
+    (dict(datasets__train__dataroot_gt='data/nowhere'), r'datasets\.train: .*data/nowhere'),
+    (dict(datasets__train__dataroot_lq='data/empty'), r'datasets\.train: .*data/empty'),
+    (dict(datasets__train__lq_size=128), r'lq_size'),
+    (dict(datasets__train__gt_size=48), r'gt_size'),
+    (dict(datasets__train__gt_size=128, datasets__train__lq_size=32, network_d__size=128), r'data/hr'),  # larger than the faces are
+    (dict(network_d__size=32), r'network_d\.size: 32 must be the side of the HR images'),
+    (dict(name='a/b'), r'name: '),
+    (dict(model_type='SelfSRMode'), r"there is no model 'SelfSRMode'"),
+    (dict(path__pretrain_network_g='bad.pth'), r'bad\.pth cannot be read as a checkpoint'),
+])
+def test_bad_input_ends_with_one_sentence(workplace, capsys, changes, message):
+    Path('data/empty').mkdir()
+    Path('bad.pth').write_bytes(b'PK no checkpoint')
+    assert re.search(message, refused(capsys, options(**changes)))
+
+
+def test_weights_of_another_architecture_are_refused(workplace, capsys):
+    start(options(train__sr__total_iter=2, train__sr__grow_at=[], train__total_iter=4))
+    shutil.copy('experiments/tiny/models/net_d_latest.pth', 'other.pth')
+    opt = yaml.safe_load((ROOT / 'options/test_selfsr_demo.yml').read_text())
+    opt['datasets']['test'].update(dataroot_gt='data/test_hr', dataroot_lq=None)
+    opt['path']['pretrain_network_g'] = 'other.pth'
+    assert 'other.pth does not fit SelfCondSRNet' in refused(capsys, opt, entry=test_entry)
+
+
+def test_a_corrupt_image_is_named_and_training_goes_on(workplace):
+    Path('data/hr/004.png').write_bytes(Path('data/hr/004.png').read_bytes()[:40])
+    start(options())
+    assert log_text().count('data/hr/004.png') == 1
+    assert Path('experiments/tiny/models/net_g_latest.pth').exists()
+
+
+@pytest.mark.parametrize('workers', [0, 1])
+def test_too_many_corrupt_images_end_the_run(workplace, capsys, workers):
+    for number in range(1, 12):
+        Path(f'data/hr/{number:03d}.png').write_bytes(b'no image')
+    message = refused(capsys, options(datasets__train__num_worker_per_gpu=workers))
+    assert 'data/hr' in message and 'bad' in message
+
+
+def test_lr_files_that_do_not_fit_the_hr_files_are_named(workplace, capsys):
+    start(options(train__sr__total_iter=2, train__sr__grow_at=[], train__total_iter=4))
+    write_faces(workplace / 'data/test_lr', 3, 20, 3)
+    opt = yaml.safe_load((ROOT / 'options/test_selfsr_demo.yml').read_text())
+    opt['network_g'].update(widths=[8, 8])
+    opt['datasets']['test'].update(dataroot_gt='data/test_hr', dataroot_lq='data/test_lr')
+    opt['path']['pretrain_network_g'] = 'experiments/tiny/models/net_g_latest.pth'
+    assert '000.png' in refused(capsys, opt, entry=test_entry)
+
+
+@pytest.mark.parametrize('name', ['train_selfcondsrnet_in_srmodel', 'train_rrdbnet_in_selfcondsrmodel'])
+def test_parts_are_exchanged_with_basicsr(workplace, name):
+    opt = yaml.safe_load((ROOT / f'options/examples/{name}.yml').read_text())
+    opt.update(name='tiny', num_gpu=0)
+    opt['datasets']['train'].update(dataroot_gt='data/hr', batch_size_per_gpu=2, num_worker_per_gpu=0,
+                                    persistent_workers=False)
+    opt['datasets']['val']['dataroot_gt'] = 'data/test_hr'
+    opt['train']['total_iter'] = 3
+    opt['val']['val_freq'] = opt['logger']['print_freq'] = opt['logger']['save_checkpoint_freq'] = 3
+    start(opt)
+    before, after = (torch.load(f'experiments/tiny/models/net_g_{when}.pth', weights_only=True)['params']
+                     for when in (3, 'latest'))
+    assert all(torch.equal(before[key], after[key]) for key in before)
+    assert '# psnr' in log_text()

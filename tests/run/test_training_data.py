@@ -1,0 +1,62 @@
+"""The batch that is due comes, whatever way the death of a worker process shows."""
+import pytest
+import torch
+from torch.utils.data import Dataset
+
+from selfsr_plugin.errors import UserError
+from selfsr_plugin.run.training_data import TrainingData
+
+
+class Numbers(Dataset):
+    def __len__(self):
+        return 7
+
+    def __getitem__(self, index):
+        return {'number': torch.tensor(index)}
+
+
+def data(workers):
+    train = dict(batch_size_per_gpu=2, num_worker_per_gpu=workers)
+    return TrainingData(Numbers(), dict(datasets=dict(train=train), manual_seed=3, rank=0, world_size=1), 0)
+
+
+def broken(error):
+    """An iterator over batches whose worker is gone."""
+    raise error
+    yield
+
+
+# A worker that is killed between handing over a batch and its tensors shows as a failed connection.
+DEATHS = [ConnectionRefusedError(111, 'Connection refused'), ConnectionResetError(104, 'reset'), EOFError(),
+          FileNotFoundError(2, 'No such file or directory'),
+          RuntimeError('DataLoader worker (pid(s) 7) exited unexpectedly')]
+
+
+@pytest.mark.parametrize('error', DEATHS, ids=lambda error: type(error).__name__)
+def test_batches_go_on_as_if_nothing_had_happened(error):
+    whole, hit = data(0), data(1)
+    expected = [whole.next_batch(number)['number'].tolist() for number in range(1, 6)]
+    found = []
+    for number in range(1, 6):
+        if number == 3:
+            hit._batches = broken(error)
+        found.append(hit.next_batch(number)['number'].tolist())
+    hit._batches = None  # ends the workers
+    assert found == expected
+
+
+def test_workers_that_die_again_and_again_end_the_run(monkeypatch):
+    hit = data(1)
+    hit._batches = broken(EOFError())
+    monkeypatch.setattr(hit, '_load', lambda done: setattr(hit, '_batches', broken(EOFError())))
+    with pytest.raises(UserError, match='worker processes die before they give the batch of iteration 1'):
+        hit.next_batch(1)
+
+
+@pytest.mark.parametrize('workers, error', [(0, FileNotFoundError(2, 'gone')), (1, KeyError('bug')), (1, RuntimeError('x')),
+                                            (1, FileNotFoundError('Caught it in DataLoader worker process 0.'))])
+def test_errors_of_the_data_set_are_passed_on(workers, error):
+    hit = data(workers)
+    hit._batches = broken(error)
+    with pytest.raises(type(error)):
+        hit.next_batch(1)

@@ -1,0 +1,107 @@
+"""A run that is stopped and resumed ends with the same bits as one that was not."""
+from pathlib import Path
+
+import pytest
+import torch
+from model_kit import (assert_identical, both_stages_options, cyclegan_options, cyclegan_train, everything, snapshot,
+                       stage1_options, stage1_train, stage2_options, stage2_train, start, train)
+
+from selfsr_plugin.stages import FlowDegradationModel, SelfCondSRModel
+from selfsr_plugin.engine.checkpoint import load_checkpoint
+
+TOTAL = 8
+GROWTH = dict(grow_at=[3], fade_iter=2, ema_decay=0.9, net_d_reg_every=2,
+              scheduler=dict(type='LinearDecayLR', decay_from=4))
+
+
+def stage1(folder: Path):
+    return stage1_options(folder)
+
+
+def stage2(supervision: str, **changes):
+    def make(folder: Path):
+        opt = stage2_options(folder, supervision=supervision, **GROWTH, **changes)
+        if supervision == 'pseudo':
+            file = folder / 'deg.pth'
+            if not file.exists():
+                torch.save(dict(params=start(opt).net_deg.state_dict()), file)
+            opt['path']['pretrain_network_deg'] = str(file)
+        return opt
+    return make
+
+
+def both(folder: Path):
+    return both_stages_options(folder, stage1_train(total_iter=2, scheduler=dict(type='LinearDecayLR', decay_from=1)),
+                               stage2_train(supervision='pseudo', **dict(GROWTH, grow_at=[2])))
+
+
+def cyclegan_and_stage2(folder: Path):
+    first = cyclegan_train(total_iter=3, scheduler=None, model_type='CycleGANDegradationModel')
+    return both_stages_options(folder, first, stage2_train(supervision='pseudo', **dict(GROWTH, grow_at=[2])))
+
+
+def final(model):
+    return everything(getattr(model, 'stage', model))
+
+
+@pytest.mark.parametrize('make, stops', [
+    (stage1, (1, 4, 6)),
+    (cyclegan_options, (1, 2, 5)),  # while the pool of 6 fills by 4, and after
+    (cyclegan_and_stage2, (2, 3, 4)),
+    (stage2('paired'), (2, 3, 4, 5, 7)),  # before, at and within the growth step and its fade, and after
+    (stage2('unpaired'), (3, )),
+    (stage2('pseudo', lq_noise=3.0), (4, )),
+    (both, (1, 2, 3, 4, 5, 7)),  # in stage 1, at its end, and in stage 2
+], ids=['stage1', 'cyclegan', 'cyclegan+stage2', 'paired', 'unpaired', 'pseudo', 'both'])
+def test_resumed_run_is_bit_identical(tmp_path, make, stops):
+    expected = final(train(start(make(tmp_path), seed_heads=False), range(1, TOTAL + 1), save_at=stops))
+    for stop in stops:
+        torch.manual_seed(stop)  # the random state of the process must not matter
+        state = load_checkpoint(tmp_path / 'training_states' / f'{stop}.state')
+        assert state['iter'] == stop
+        model = start(make(tmp_path), seed_heads=False)
+        model.resume_training(state)
+        assert_identical(final(train(model, range(stop + 1, TOTAL + 1))), expected, f'stopped after {stop}')
+
+
+def test_resumed_twice(tmp_path):
+    expected = final(train(start(both(tmp_path), seed_heads=False), range(1, TOTAL + 1), save_at=[1]))
+    first = start(both(tmp_path), seed_heads=False)
+    first.resume_training(load_checkpoint(tmp_path / 'training_states/1.state'))
+    train(first, range(2, 6), save_at=[5])
+    second = start(both(tmp_path), seed_heads=False)
+    second.resume_training(load_checkpoint(tmp_path / 'training_states/5.state'))
+    assert_identical(final(train(second, range(6, TOTAL + 1))), expected)
+
+
+def test_stage_of_the_state_decides(tmp_path):
+    model = train(start(both(tmp_path), seed_heads=False), range(1, 4), save_at=[2, 3])
+    for stop, stage in ((2, FlowDegradationModel), (3, SelfCondSRModel)):
+        resumed = start(both(tmp_path), seed_heads=False)
+        resumed.resume_training(load_checkpoint(tmp_path / 'training_states' / f'{stop}.state'))
+        assert type(resumed.stage) is stage
+    assert_identical(snapshot(resumed.stage.net_deg), snapshot(model.stage.net_deg))
+
+
+def test_networks_are_written_before_the_state(tmp_path, monkeypatch):
+    # A state on the disk always has its networks.
+    from selfsr_plugin.stages import plugin_model
+    names = []
+    monkeypatch.setattr(plugin_model, 'save_checkpoint', lambda _, path: names.append(Path(path).name))
+    train(start(stage1(tmp_path)), [1], save_at=[1])
+    assert names == ['net_deg_1.pth', 'net_d_lq_1.pth', '1.state']
+
+
+def test_missing_network_of_a_state_is_named(tmp_path):
+    train(start(stage1(tmp_path)), [1], save_at=[1])
+    (tmp_path / 'models' / 'net_d_lq_1.pth').unlink()
+    with pytest.raises(FileNotFoundError, match='net_d_lq_1.pth'):
+        start(stage1(tmp_path)).resume_training(load_checkpoint(tmp_path / 'training_states/1.state'))
+
+
+def test_failed_save_raises(tmp_path, monkeypatch):
+    model = train(start(stage1(tmp_path)), [1])
+    monkeypatch.setattr(torch, 'save', lambda *_: (_ for _ in ()).throw(RuntimeError('disk full')))
+    with pytest.raises(OSError, match='net_deg_1.pth.*disk full'):
+        model.save(0, 1)
+    assert not list((tmp_path / 'training_states').iterdir())

@@ -1,0 +1,53 @@
+"""Imports point down: a room may import the rooms below it, and nothing imports a command (docs/architecture.md)."""
+import ast
+from pathlib import Path
+
+PACKAGE = Path(__file__).resolve().parents[1] / 'selfsr_plugin'
+COMMANDS = ('train', 'test', 'restore', 'evaluate', 'export_onnx', 'prepare_faces', 'create_lmdb', 'inspect_faces',
+            '__main__')
+# From the top to the bottom; the rooms of one line do not import each other.
+ROOMS = [COMMANDS, ('run', ), ('option_check', 'pictures', 'preparation'), ('stages', 'loading'), ('engine', ),
+         ('metrics', ), ('data', 'losses', 'archs'), ('ops', 'options'), ('basicsr_compat', 'errors', '__init__')]
+LEVEL = {room: len(ROOMS) - number for number, rooms in enumerate(ROOMS) for room in rooms}
+
+
+def imports(path: Path) -> set[str]:
+    """The modules of this package that a file imports, as dotted names below the package ('' is the package)."""
+    package = ['selfsr_plugin', *path.relative_to(PACKAGE).parent.parts]
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text('utf-8'))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            above = package[:len(package) - node.level + 1] if node.level else []
+            module = '.'.join([*above, *filter(None, [node.module])])
+            found |= {module, *(f'{module}.{alias.name}' for alias in node.names)} if module == 'selfsr_plugin' else {module}
+    return {name.removeprefix('selfsr_plugin').removeprefix('.') for name in found if name.split('.')[0] == 'selfsr_plugin'}
+
+
+def room_of(name: str) -> str:
+    return name.split('.')[0]
+
+
+def test_every_file_has_a_room():
+    assert {room_of('.'.join(path.relative_to(PACKAGE).with_suffix('').parts)) for path in PACKAGE.rglob('*.py')} <= LEVEL.keys()
+
+
+def test_imports_point_down():
+    wrong = []
+    for path in sorted(PACKAGE.rglob('*.py')):
+        own = room_of('.'.join(path.relative_to(PACKAGE).with_suffix('').parts))
+        if own == '__init__':
+            continue  # the package itself offers names of the rooms
+        for name in imports(path):
+            other = room_of(name)
+            if other in LEVEL and other != own and LEVEL[other] >= LEVEL[own]:
+                wrong.append(f'{path.relative_to(PACKAGE)} imports {name}')
+    assert not wrong
+
+
+def test_basicsr_compat_imports_nothing_of_ours():
+    """It can be deleted the day BasicSR is fixed."""
+    for path in (PACKAGE / 'basicsr_compat').glob('*.py'):
+        assert not imports(path) - {'basicsr_compat'} - {f'basicsr_compat.{each.stem}' for each in path.parent.glob('*.py')} \
+            or path.name == 'autoload.py', path
