@@ -15,7 +15,7 @@ from basicsr.models import lr_scheduler
 from basicsr.utils.registry import ARCH_REGISTRY, DATASET_REGISTRY, LOSS_REGISTRY, METRIC_REGISTRY, MODEL_REGISTRY
 
 from .errors import UserError
-from .metrics import check_metric
+from .metrics import check_metric, direction
 from .stages.selfsr_model import DEFAULT_STAGE1, STAGE1_MODELS
 from .ops import GrowthSchedule
 
@@ -155,6 +155,9 @@ def _check_val(val: Any, datasets: Mapping[str, Any], is_train: bool) -> None:
         _check_component(settings, METRIC_REGISTRY, f'val.metrics.{name}', extra={'better'})
         try:
             check_metric(settings)
+            if is_train and direction(settings) is None:
+                raise UserError(f"better is missing: write 'better: higher' or 'better: lower', since {settings['type']} "
+                                'does not say which of its values are.')
         except (OSError, ValueError) as error:
             raise UserError(f'val.metrics.{name}: {error}') from error
 

@@ -1,4 +1,5 @@
 """Metrics that BasicSR lacks. Importing this package registers them in METRIC_REGISTRY."""
+from .direction import direction
 from .fid_metric import calculate_fid
 from .frechet_alex_metric import calculate_frechet_alex
 from .identity_metric import calculate_identity
@@ -7,5 +8,5 @@ from .requirements import check_metric, check_set_size, needs_ground_truth
 
 __all__ = [
     'calculate_fid', 'calculate_frechet_alex', 'calculate_identity', 'calculate_lpips', 'check_metric',
-    'check_set_size', 'needs_ground_truth'
+    'check_set_size', 'direction', 'needs_ground_truth'
 ]

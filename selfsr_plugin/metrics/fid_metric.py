@@ -67,7 +67,7 @@ def calculate_fid(img: np.ndarray, img2: Optional[np.ndarray] = None, reference:
         img2: its ground truth, if there is one.
         reference: folder, LMDB or .npz statistics file to compare with; the ground-truth images by default.
         weights: the FID weights file; torch.hub's cache by default.
-        better: read by BasicSR, which takes higher values for better without it: write ``better: lower``.
+        better: which values are, for :func:`.direction.direction`.
 
     Raises:
         ValueError: neither ground truth nor a reference, or a file of another network.

@@ -48,7 +48,7 @@ def calculate_identity(img: np.ndarray, img2: np.ndarray, weights: Optional[str]
     Args:
         img, img2: restored face and ground truth, (H, W, 3) uint8, BGR, of one size.
         weights: facexlib's weights file; facexlib's own folder by default.
-        better: read by BasicSR.
+        better: which values are, for :func:`.direction.direction`.
 
     Raises:
         ValueError: images of different sizes, or a weights file of another network.

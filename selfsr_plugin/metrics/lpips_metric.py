@@ -34,13 +34,14 @@ def _load_lpips(path: Path, device: str) -> nn.Module:
 
 @METRIC_REGISTRY.register()
 def calculate_lpips(img: np.ndarray, img2: np.ndarray, crop_border: int = 0, weights: Optional[str] = None,
-                    **kwargs: Any) -> float:
-    """LPIPS distance of two images; 0 for equal ones, lower is better (write ``better: lower`` in the option file).
+                    better: str = 'lower', **kwargs: Any) -> float:
+    """LPIPS distance of two images; 0 for equal ones, lower is better.
 
     Args:
         img, img2: (H, W, 3) uint8, BGR, of one size.
         crop_border: pixels left out at each edge.
         weights: file with torchvision's AlexNet weights; torch.hub's cache by default.
+        better: which values are, for :func:`.direction.direction`.
         kwargs: BasicSR passes further options, which are not used.
 
     Raises:

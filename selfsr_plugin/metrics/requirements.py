@@ -4,6 +4,7 @@ from typing import Any, Mapping
 
 from basicsr.utils.registry import METRIC_REGISTRY
 
+from .direction import direction
 from .fid_metric import FID
 from .frechet import check_reference
 from .frechet_alex_metric import FRECHET_ALEX
@@ -15,11 +16,13 @@ WEIGHTS = {'calculate_lpips': ALEXNET, 'calculate_identity': ARCFACE,
 
 
 def check_metric(settings: Mapping[str, Any]) -> None:
-    """Check the files that a section of ``val.metrics`` needs.
+    """Check a section of ``val.metrics``, and the files that it needs.
 
     Raises:
-        FileNotFoundError, PermissionError, ValueError: missing weights, or a reference that cannot be used.
+        FileNotFoundError, PermissionError, ValueError: missing weights, a reference that cannot be used, or a ``better``
+            that is wrong.
     """
+    direction(settings)
     metric = settings['type']
     if metric in WEIGHTS:
         find_weights(WEIGHTS[metric], settings.get('weights'))
