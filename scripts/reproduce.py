@@ -108,7 +108,7 @@ def prepare(args: argparse.Namespace) -> None:
             source = open_image_source(getattr(args, kind))
             (made / kind).mkdir(parents=True)
             for index, name in enumerate(source.names):
-                face = Image.fromarray(source.read(index))
+                face = Image.fromarray(source.read(index)[..., ::-1])
                 box = [share * length for share, length in zip((left, top, left + side, top + side), face.size * 2)]
                 face.resize((LR_SIDE, LR_SIDE), Image.BICUBIC, box=box).save(made / kind / f'{name}.png')
         for scale in (4, 8):

@@ -190,7 +190,7 @@ def score_pairs(restored: ImageSource, reference: ImageSource, pairs: Sequence[T
     """
     rows = {}
     for name, i, j in tqdm(pairs, unit='image', leave=False, disable=None):  # None: no bar in a log file
-        image, truth = (source.read(k)[..., ::-1].copy() for source, k in ((restored, i), (reference, j)))  # BGR
+        image, truth = (source.read(k) for source, k in ((restored, i), (reference, j)))
         if image.shape != truth.shape:
             raise UserError(f'{restored.path(i)} is {image.shape[1]}x{image.shape[0]} and {reference.path(j)} is '
                             f'{truth.shape[1]}x{truth.shape[0]}: restored and reference images must be of one size.')

@@ -89,8 +89,8 @@ def describe(domains: Sequence[DomainFigures], framings: Sequence[Framing], warn
     row('images', [str(len(domain.sides)) for domain in domains])
     row('shorter side: least, median, most', [
         '{:.0f}, {:.0f}, {:.0f}'.format(*np.percentile(domain.sides.min(1), (0, 50, 100))) for domain in domains])
-    row(f'mean R, G, B at {lr_size}x{lr_size}', ['{:.1f}, {:.1f}, {:.1f}'.format(*domain.mean) for domain in domains])
-    row('standard deviation R, G, B', ['{:.1f}, {:.1f}, {:.1f}'.format(*domain.std) for domain in domains])
+    row(f'mean R, G, B at {lr_size}x{lr_size}', ['{:.1f}, {:.1f}, {:.1f}'.format(*domain.mean[::-1]) for domain in domains])
+    row('standard deviation R, G, B', ['{:.1f}, {:.1f}, {:.1f}'.format(*domain.std[::-1]) for domain in domains])
     row('Laplacian energy, median', [f'{domain.sharpness:.0f}' for domain in domains])
     row('copies (same pixels)', [str(sum(len(g) - 1 for g in domain.identical)) for domain in domains])
     row('look-alikes (difference hash)', [str(sum(len(g) - 1 for g in domain.similar)) for domain in domains])
@@ -117,7 +117,7 @@ def draw_page(sources: Sequence[ImageSource], domains: Sequence[DomainFigures]) 
     """Mean faces, size histograms and contact sheets, HR to the left of LR; BGR."""
     columns = []
     for title, source, domain in zip(('HR', 'LR'), sources, domains):
-        top = draw_sheet([[to_uint8(domain.mean_face[..., ::-1]), draw_histogram(domain.sides.min(1), 256)]],
+        top = draw_sheet([[to_uint8(domain.mean_face), draw_histogram(domain.sides.min(1), 256)]],
                          [f'{title}: mean of {len(domain.sides)}', 'shorter side in pixels'], tile=256)
         faces = sample_faces(source)
         faces += [np.full((8, 8, 3), 255, np.uint8)] * (-len(faces) % 6)
@@ -138,7 +138,7 @@ def sample_faces(source: ImageSource) -> List[np.ndarray]:
     faces = []
     for index in np.linspace(0, len(source) - 1, min(SHOWN, len(source))).astype(int):
         try:
-            faces.append(cv2.cvtColor(source.read(int(index)), cv2.COLOR_RGB2BGR))
+            faces.append(source.read(int(index)))
         except CorruptImageError:
             continue
     return faces

@@ -37,7 +37,7 @@ class Images(Mapping[str, np.ndarray]):
         self.index = {name: number for number, name in enumerate(self.source.names)}
 
     def __getitem__(self, name: str) -> np.ndarray:
-        return cv2.cvtColor(self.source.read(self.index[name]), cv2.COLOR_RGB2BGR)
+        return self.source.read(self.index[name])
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.index)

@@ -15,13 +15,13 @@ SHARED_DATA = Path(__file__).resolve().parents[2] / 'shared' / 'data'
 
 
 def make_image(seed: int, height: int = 16, width: int = 0) -> np.ndarray:
-    """Smooth random colours, uint8 RGB: no image equals its mirror image or another seed's."""
+    """Smooth random colours, uint8 BGR: no image equals its mirror image or another seed's."""
     coarse = np.random.default_rng(seed).integers(0, 256, (4, 4, 3), dtype=np.uint8)
     return cv2.resize(coarse, (width or height, height), interpolation=cv2.INTER_LINEAR)
 
 
 def encode(image: np.ndarray, extension: str = '.png') -> bytes:
-    return cv2.imencode(extension, cv2.cvtColor(image, cv2.COLOR_RGB2BGR))[1].tobytes()
+    return cv2.imencode(extension, image)[1].tobytes()
 
 
 def write_folder(folder: Path, images: Dict[str, np.ndarray], extension: str = '.png') -> str:

@@ -60,11 +60,11 @@ class FaceImages:
         return self.fit(self.read_stored(index), index)
 
     def read_stored(self, index: int) -> np.ndarray:
-        """The image as stored: uint8 (H, W, 3), RGB. CorruptImageError if it is bad."""
+        """The image as stored: uint8 (H, W, 3), BGR. CorruptImageError if it is bad."""
         return self._source.read(index)
 
     def fit(self, image: np.ndarray, index: int) -> Tensor:
-        """uint8 (H, W, 3) -> float32 (3, size, size) in [0, 1]; ``index`` names the image in a CorruptImageError."""
+        """uint8 (H, W, 3), BGR -> float32 (3, size, size), RGB in [0, 1]; ``index`` names the image in a CorruptImageError."""
         height, width = image.shape[:2]
         size = self.size
         if size is not None:
@@ -95,9 +95,9 @@ def is_square(height: int, width: int) -> bool:
 
 
 def to_face(image: np.ndarray, size: Optional[int]) -> Tensor:
-    """uint8 (H, W, 3) -> float32 (3, size, size) in [0, 1]: antialiased bicubic kernel, clamped. None keeps H, W."""
+    """uint8 (H, W, 3), BGR -> float32 (3, size, size), RGB in [0, 1]: antialiased bicubic kernel, clamped. None keeps H, W."""
     # OpenCV takes the colours apart in a tenth of torch's time for the same
-    tensor = torch.from_numpy(np.stack(cv2.split(image))).float().div_(255)
+    tensor = torch.from_numpy(np.stack(cv2.split(image)[::-1])).float().div_(255)
     if size is not None and image.shape[:2] != (size, size):
         tensor = bicubic_resize(tensor, size).clamp_(0, 1)
     return tensor

@@ -39,7 +39,7 @@ class ImageSource(ABC):
         return len(self.names)
 
     def read(self, index: int) -> np.ndarray:
-        """Image number ``index``, uint8 (H, W, 3), RGB.
+        """Image number ``index``, uint8 (H, W, 3), BGR.
 
         OpenCV's colour reading: grey becomes three channels, alpha is dropped, 16 bits become 8, EXIF rotation is
         applied.
@@ -279,7 +279,7 @@ def decode_image(data: bytes, path: str) -> np.ndarray:
         raise CorruptImageError(path, f'OpenCV refuses it ({" ".join(str(error.err).split())})') from error
     if image is None:
         raise CorruptImageError(path, 'it is cut short or not an image that OpenCV can read')
-    return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
+    return image
 
 
 def _jpeg_is_cut(data: bytes) -> bool:

@@ -85,7 +85,7 @@ def source_statistics(network: FeatureNetwork, source: ImageSource, weights: Opt
     batch: List[np.ndarray] = []
     for index in tqdm(range(len(source)), unit='image', desc=f'{network.metric} of {source.root}', leave=False,
                       disable=None):
-        image = source.read(index)[..., ::-1]
+        image = source.read(index)
         if batch and (len(batch) == _BATCH or image.shape != batch[0].shape):
             statistics.update(extract_features(network, batch, weights))
             batch = []

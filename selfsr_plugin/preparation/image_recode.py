@@ -83,7 +83,7 @@ def recode(data: bytes, path: str, recipe: Recipe) -> StoredImage:
                                     'unless asked for')
         if (height, width) != (recipe.size, recipe.size):
             face = to_face(image, recipe.size).mul_(255).round_().byte()
-            image, plain = face.permute(1, 2, 0).contiguous().numpy(), False
+            image, plain = face.flip(0).permute(1, 2, 0).contiguous().numpy(), False
     if recipe.encode == 'keep' and plain:
         return StoredImage(data, height, width, 1)
     if recipe.encode == 'jpeg':
@@ -95,7 +95,7 @@ def recode(data: bytes, path: str, recipe: Recipe) -> StoredImage:
 
 def _encode(image: np.ndarray, path: str, extension: str, parameters: List[int]) -> bytes:
     try:
-        done, encoded = cv2.imencode(extension, cv2.cvtColor(image, cv2.COLOR_RGB2BGR), parameters)
+        done, encoded = cv2.imencode(extension, image, parameters)
     except cv2.error:
         done = False
     if not done:  # a JPEG has at most 65,535 pixels a side

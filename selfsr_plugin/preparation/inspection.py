@@ -26,12 +26,12 @@ MAX_CAST = 6  # the same, between the channels after equal brightness
 
 @dataclass
 class DomainFigures:
-    """What :func:`measure` finds. Images are RGB; colours are in grey levels of 255 at the LR size.
+    """What :func:`measure` finds. Arrays are BGR; colours are in grey levels of 255 at the LR size.
 
     Attributes:
         root: the folder or LMDB.
         sides: (N, 2) height and width as stored.
-        mean, std: (3,) of all pixels.
+        mean, std: (3,) of all pixels, B, G, R.
         sharpness: median over the images of the mean squared 4-neighbour Laplacian of the grey image at the LR size.
         mean_face: (size, size, 3) float64.
         identical: groups of names whose pixels are the same.
@@ -56,12 +56,12 @@ def difference_hash(image: np.ndarray) -> np.ndarray:
     usual 64 bits are too few for faces in one frame: people with a dark background on one side came out alike.
 
     Args:
-        image: (H, W, 3) uint8, RGB.
+        image: (H, W, 3) uint8, BGR.
 
     Returns:
         (16,) uint16, the bits of each row.
     """
-    grey = torch.from_numpy(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)).float()
+    grey = torch.from_numpy(cv2.cvtColor(image, cv2.COLOR_BGR2GRAY)).float()
     small = bicubic_resize(grey, (16, 17))
     return np.packbits((small[:, 1:] > small[:, :-1]).numpy(), axis=1).view(np.uint16)[:, 0]
 
@@ -209,7 +209,7 @@ def measure_framing(source: ImageSource, detect: Callable, count: int, sides: Op
 def _detect_in_crop(image: np.ndarray, detect: Callable) -> Optional[Tuple[float, ...]]:
     """width, height, distance, x, y of the face nearest to the middle, or None."""
     side, edge = _DETECT_SIDE, _DETECT_SIDE // 2
-    large = cv2.resize(cv2.cvtColor(image, cv2.COLOR_RGB2BGR), (side, side), interpolation=cv2.INTER_CUBIC)
+    large = cv2.resize(image, (side, side), interpolation=cv2.INTER_CUBIC)
     large = cv2.copyMakeBorder(large, edge, edge, edge, edge, cv2.BORDER_CONSTANT, value=(104, 117, 123))
     faces = detect(large, 0.5)
     if not faces:
@@ -254,7 +254,7 @@ def compare(hr: DomainFigures, lr: DomainFigures) -> List[str]:
                      'of 255: stage 1 learns that as a degradation.')
     if np.abs(cast).max() > MAX_CAST:
         found.append('LR has another colour cast than HR (red {:+.0f}, green {:+.0f}, blue {:+.0f} grey levels after '
-                     'equal brightness): stage 1 learns that too.'.format(*cast))
+                     'equal brightness): stage 1 learns that too.'.format(*cast[::-1]))
     if lr.sharpness > 1.5 * hr.sharpness:
         found.append(f'LR has {lr.sharpness / hr.sharpness:.1f} times the Laplacian energy of HR: noise, or HR faces '
                      'that were enlarged.')

@@ -8,7 +8,6 @@ from collections import Counter
 from pathlib import Path
 from typing import Dict, List, Tuple
 
-import cv2
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
@@ -78,7 +77,7 @@ def read_photo(path: Path) -> np.ndarray:
         raise Refused(f'it cannot be read ({error.strerror})') from error
     _check_header(data)
     try:
-        return cv2.cvtColor(decode_image(data, ''), cv2.COLOR_RGB2BGR)
+        return decode_image(data, '')
     except CorruptImageError as error:
         raise Refused(error.args[1]) from error
 

@@ -29,7 +29,7 @@ def pairs(files, tmp_path):
 
 
 def as_tensor(image):
-    return torch.from_numpy(image.astype(np.float32) / 255).permute(2, 0, 1)
+    return torch.from_numpy(image[..., ::-1].astype(np.float32) / 255).permute(2, 0, 1)
 
 
 def assert_image(image, side):
@@ -77,7 +77,7 @@ def test_values_are_rgb_in_0_1_and_kept_at_their_own_size(files, roots):
 def test_resizing_is_basicsrs_bicubic_clamped(files, roots):
     gt = HRFaceDataset({'dataroot_gt': roots['dataroot_gt'], 'gt_size': 8, 'phase': 'val'})[2]['gt']
     expected = np.clip(imresize(files.make_image(2).astype(np.float32) / 255, 0.5), 0, 1)
-    np.testing.assert_allclose(gt.permute(1, 2, 0).numpy(), expected, atol=1e-5)
+    np.testing.assert_allclose(gt.flip(0).permute(1, 2, 0).numpy(), expected, atol=1e-5)
     small, large = (LRFaceDataset({'dataroot_lq': roots['dataroot_lq'], 'lq_size': 6, 'phase': 'test'})[i]['lq']
                     for i in (0, 4))
     assert_image(small, 6)
@@ -128,7 +128,7 @@ def test_lr_made_from_hr_equals_a_stored_file(files, tmp_path, pairs):
     stored = np.round(np.clip(small, 0, 1) * 255).astype(np.uint8)
     levels = made['lq'] * 255
     torch.testing.assert_close(levels, levels.round(), atol=1e-4, rtol=0)
-    assert np.abs(levels.round().permute(1, 2, 0).numpy() - stored).max() <= 1
+    assert np.abs(levels.round().flip(0).permute(1, 2, 0).numpy() - stored).max() <= 1
     assert made['lq_path'] == made['gt_path']
 
 

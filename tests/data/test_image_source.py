@@ -140,7 +140,7 @@ def test_channels_depth_and_rotation(tmp_path):
     (tmp_path / 'turned.jpg').write_bytes(turned)
     source = open_image_source(str(tmp_path))
     got = dict(zip(source.names, map(source.read, range(len(source)))))
-    np.testing.assert_array_equal(got['alpha'], np.broadcast_to(np.array([200, 0, 0], np.uint8), (4, 6, 3)))
+    np.testing.assert_array_equal(got['alpha'], np.broadcast_to(np.array([0, 0, 200], np.uint8), (4, 6, 3)))
     np.testing.assert_array_equal(got['grey'], np.full((4, 6, 3), 7, np.uint8))
     np.testing.assert_array_equal(got['deep'], np.full((4, 6, 3), 0x12, np.uint8))
     assert got['turned'].shape == (16, 8, 3)

@@ -75,7 +75,7 @@ def test_colours_that_differ_are_named(files, tmp_path):
     assert compare(hr, hr) == []
     dark = compare(hr, figures(files, tmp_path, 'dark', lambda x: x * 0.6 + 15))
     assert len(dark) == 1 and 'darker than HR by 25 grey levels' in dark[0]
-    cast = compare(hr, figures(files, tmp_path, 'cast', lambda x: x * 0.6 + np.array([20, 40, 60.])))
+    cast = compare(hr, figures(files, tmp_path, 'cast', lambda x: x * 0.6 + np.array([60, 40, 20.])))
     assert len(cast) == 1 and 'red -20, green +0, blue +20' in cast[0]
     noise = np.random.default_rng(0).normal(0, 60, (32, 32, 3))
     noisy = figures(files, tmp_path, 'noisy', lambda x: x * 0.6 + 40 + noise)
@@ -95,7 +95,7 @@ def test_framing_is_read_from_detections_in_shares_of_the_crop(files, tmp_path):
     seen = []
     measure_framing(source, lambda image, _: seen.append(image) or [], 5, sides=[10])
     expected = cv2.resize(np.rint(to_size(source.read(0), 10)).astype(np.uint8), (128, 128),
-                          interpolation=cv2.INTER_CUBIC)[..., ::-1]
+                          interpolation=cv2.INTER_CUBIC)
     np.testing.assert_array_equal(seen[0][64:-64, 64:-64], expected)
 
 

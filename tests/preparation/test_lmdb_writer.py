@@ -85,7 +85,7 @@ def test_basicsrs_data_set_reads_pairs(files, tmp_path):
     got = [theirs[index] for index in range(len(theirs))]
     assert [item['gt_path'] for item in got] == sorted(images)
     for index, item in enumerate(got):
-        np.testing.assert_array_equal((item['gt'] * 255).round().permute(1, 2, 0).numpy(), gt_source.read(index))
+        np.testing.assert_array_equal((item['gt'] * 255).round().flip(0).permute(1, 2, 0).numpy(), gt_source.read(index))
         assert item['lq'].shape == (3, 8, 8)
 
 
