@@ -5,7 +5,7 @@ import zlib
 from collections import OrderedDict
 from os import path as osp
 from pathlib import Path
-from typing import Any, ClassVar, Dict, FrozenSet, Mapping, Sequence, Set, Tuple
+from typing import Any, ClassVar, Dict, FrozenSet, Mapping, Sequence, Set, Tuple, Type
 
 import torch
 from basicsr.archs import build_network
@@ -16,6 +16,7 @@ from torch.nn.parallel import DistributedDataParallel
 from ..errors import UserError
 from .checkpoint import load_checkpoint, save_checkpoint
 from .lr_scheduler import LinearDecayLR
+from .stage_options import StageOptions
 from .validation import ValidatedModel
 
 # Our buffers never change. torch has renamed the option and warns about the old name.
@@ -36,6 +37,7 @@ class PluginModel(ValidatedModel):
     averaged, the subclass runs them through :meth:`distribute`.
     """
     trained: ClassVar[Tuple[str, ...]] = ()  # labels: 'g' is network_g, optim_g and net_g_*.pth
+    options_class: ClassVar[Type[StageOptions]] = StageOptions  # what the section 'train' of an option file may hold
     # For the check of option files: what the section 'train' may hold, and which network_* there may be.
     train_keys: ClassVar[FrozenSet[str]] = frozenset({'total_iter', 'warmup_iter', 'scheduler', 'nonfinite'})
     network_labels: ClassVar[FrozenSet[str]] = frozenset()

@@ -1,6 +1,7 @@
 """Stage 1 by CycleGAN: the baseline that the paper's flow field degradation is compared with (Table III, "Cyc")."""
 from collections import OrderedDict
-from typing import Any, Dict, Tuple
+from dataclasses import dataclass
+from typing import Any, Dict, Mapping, Tuple
 
 import numpy as np
 import torch
@@ -12,7 +13,29 @@ from torch import Tensor
 from .degradation_model import DegradationModel
 from .image_pool import ImagePool
 from ..engine.plugin_model import to_signed
+from ..engine.stage_options import StageOptions, needs_lq_images, needs_networks
 from ..engine.validation import Evaluation
+from ..schema import Loss, Optimizer, option
+
+
+@dataclass(kw_only=True)
+class CycleGANDegradationOptions(StageOptions):
+    """The section ``train`` of CycleGANDegradationModel, or ``train.degradation``."""
+    optim_deg: Optimizer = option('optimizer of network_deg')
+    optim_clean: Optimizer = option('optimizer of network_clean')
+    optim_d_lq: Optimizer = option('optimizer of network_d_lq')
+    optim_d_clean: Optimizer = option('optimizer of network_d_clean')
+    gan_opt: Loss = option('adversarial loss of both directions')
+    cycle_opt: Loss = option('cycle consistency loss of both directions, images in [-1, 1]')
+    identity_opt: Loss | None = option('identity loss of CycleGAN, images in [-1, 1]; ~ for none',
+                                       missing='write identity_opt: ~ to train without it.')
+    pool_size: int = option('earlier generated images that each discriminator is shown', least=0,
+                            expects='a whole number of images, 50 in CycleGAN, 0 for no pool')
+
+    def check_run(self, opt: Mapping[str, Any], key: str) -> None:
+        super().check_run(opt, key)
+        needs_networks(opt, CycleGANDegradationModel.trained, 'CycleGANDegradationModel trains it')
+        needs_lq_images(opt, 'stage 1 compares with real LR faces')
 
 
 @MODEL_REGISTRY.register()
@@ -33,6 +56,7 @@ class CycleGANDegradationModel(DegradationModel):
     ``train.pool_size`` earlier ones (:class:`ImagePool`). Batches are those of FlowDegradationModel: 'gt'
     (N, 3, H, W) and 'lq' (N, 3, H / scale, W / scale) in [0, 1].
     """
+    options_class = CycleGANDegradationOptions
     trained = ('deg', 'clean', 'd_lq', 'd_clean')
     train_keys = DegradationModel.train_keys | {
         'optim_deg', 'optim_clean', 'optim_d_lq', 'optim_d_clean', 'gan_opt', 'cycle_opt', 'identity_opt', 'pool_size'

@@ -1,6 +1,7 @@
 """Stage 1: learn, unpaired, how real LR faces are degraded (section III-A)."""
 from collections import OrderedDict
-from typing import Any, Dict
+from dataclasses import dataclass
+from typing import Any, Dict, Mapping
 
 import cv2
 import numpy as np
@@ -13,7 +14,26 @@ from mmcv import flow2rgb
 from ..ops import r1_penalty
 from .degradation_model import DegradationModel
 from ..engine.plugin_model import to_signed
+from ..engine.stage_options import StageOptions, needs_lq_images, needs_networks
 from ..engine.validation import Evaluation
+from ..schema import Loss, Optimizer, option
+
+
+@dataclass(kw_only=True)
+class FlowDegradationOptions(StageOptions):
+    """The section ``train`` of FlowDegradationModel, or ``train.degradation``."""
+    optim_deg: Optimizer = option('optimizer of network_deg', source='paper')
+    optim_d_lq: Optimizer = option('optimizer of network_d_lq', source='paper')
+    gan_opt: Loss = option('adversarial loss, Eq. 2', source='paper')
+    identity_opt: Loss | None = option('identity loss, Eq. 3, between intermediate image and input in [-1, 1]; ~ for none',
+                                       source='paper', missing='write identity_opt: ~ to train without it.')
+    tv_opt: Loss = option('total variation of the flow in pixels, Eq. 4', source='paper')
+    r1_reg_weight: float = option('gamma of Eq. 9 for network_d_lq; the paper has none in this stage', default=0, least=0)
+
+    def check_run(self, opt: Mapping[str, Any], key: str) -> None:
+        super().check_run(opt, key)
+        needs_networks(opt, FlowDegradationModel.trained, 'FlowDegradationModel trains it')
+        needs_lq_images(opt, 'stage 1 compares with real LR faces')
 
 
 @MODEL_REGISTRY.register()
@@ -31,6 +51,7 @@ class FlowDegradationModel(DegradationModel):
     ``l_d_lq_r1``, Eq. 9, which damps the oscillation of short trainings. Batches have 'gt' (N, 3, H, W) and 'lq'
     (N, 3, H / scale, W / scale) in [0, 1].
     """
+    options_class = FlowDegradationOptions
     trained = ('deg', 'd_lq')
     train_keys = DegradationModel.train_keys | {'optim_deg', 'optim_d_lq', 'gan_opt', 'identity_opt', 'tv_opt', 'r1_reg_weight'}
     network_labels = frozenset({'deg', 'd_lq'})

@@ -1,7 +1,8 @@
 """Stage 2: the progressive, self-conditioned GAN (section III-B)."""
 import zlib
 from collections import OrderedDict
-from typing import Any, Dict, List, Mapping, Optional
+from dataclasses import dataclass
+from typing import Any, Dict, List, Literal, Mapping, Optional
 
 import torch
 from basicsr.archs import build_network
@@ -12,7 +13,82 @@ from torch import Tensor, nn
 
 from ..ops import Growth, GrowthSchedule, bicubic_downsample, bicubic_resize, r1_penalty
 from ..engine.plugin_model import PluginModel, digest, to_signed
+from ..engine.stage_options import StageOptions, needs_lq_images, needs_networks
 from ..engine.validation import Evaluation
+from ..errors import UserError
+from ..schema import Loss, Optimizer, option, require
+
+
+@dataclass(kw_only=True)
+class SelfCondSROptions(StageOptions):
+    """The section ``train`` of SelfCondSRModel, or ``train.sr``."""
+    supervision: Literal['paired', 'unpaired', 'pseudo'] = option(
+        'where LR images come from and what the output is held against', source='paper')
+    lq_from_gt: bool = option('supervision: paired makes the LR images from the HR images with the bicubic kernel, whatever '
+                              'else the data set gives', default=False, source='paper')
+    lq_noise: float = option('white noise on the LR images of stage 1, its standard deviation in grey levels of 255',
+                             default=0, least=0, below=256)
+    grow_at: list[int] = option('iterations after which the next level comes in, one for each after x2; [] for the full '
+                                'scale from the start', default=[], least=1, source='paper',
+                                expects='a list of iterations, e.g. [60000], or []')
+    fade_iter: int = option('iterations over which a new level is faded in, 0 for at once', default=0, least=0)
+    optim_g: Optimizer = option('optimizer of network_g', source='paper')
+    optim_d: Optimizer | None = option('optimizer of network_d', default=None, source='paper')
+    pixel_opt: Loss = option('loss of Eq. 8, or Eq. 11 when unpaired, images in [-1, 1]', source='paper')
+    gan_opt: Loss | None = option('adversarial loss, Eq. 7', default=None, source='paper')
+    perceptual_opt: Loss | None = option("BasicSR's PerceptualLoss between output and HR image in [0, 1]", default=None,
+                                         source='basicsr')
+    r1_reg_weight: float = option('gamma of Eq. 9 for network_d, images in [-1, 1]', default=0, least=0, source='paper')
+    net_d_reg_every: int = option('iterations from one R1 penalty to the next, which is as many times as strong', default=1,
+                                  least=1)
+    net_d_iters: int = option('steps of network_d for one of network_g', default=1, least=1, source='basicsr')
+    net_d_init_iters: int = option('iterations before the first step of network_g', default=0, least=0, source='basicsr')
+    ema_decay: float = option('decay of a moving average of network_g, which is validated and saved too; 0 for none',
+                              default=0, least=0, below=1, source='basicsr')
+
+    def check(self, key: str) -> None:
+        super().check(key)
+        if self.lq_noise and self.supervision != 'pseudo':
+            raise UserError(f'{key}.lq_noise: it is added to the LR images of stage 1, and supervision: {self.supervision} '
+                            'uses none; leave it out.')
+        if self.lq_from_gt and self.supervision != 'paired':
+            raise UserError(f'{key}.lq_from_gt: only supervision: paired asks where its LR images come from; leave it out.')
+        if self.perceptual_opt is not None and self.supervision == 'unpaired':
+            raise UserError(f'{key}.perceptual_opt: it compares with the HR image of the same face, and supervision: '
+                            'unpaired has none; leave it out.')
+        if self.grow_at and self.grow_at[-1] >= self.total_iter:
+            raise UserError(f'{key}.grow_at: the step at {self.grow_at[-1]} is never reached, {key}.total_iter is '
+                            f'{self.total_iter}.')
+        if self.net_d_init_iters >= self.total_iter:
+            raise UserError(f'{key}.net_d_init_iters: {self.net_d_init_iters} must be below {key}.total_iter '
+                            f'({self.total_iter}), or network_g never learns.')
+
+    def check_run(self, opt: Mapping[str, Any], key: str) -> None:
+        super().check_run(opt, key)
+        needs_networks(opt, ('g', ), 'SelfCondSRModel trains it')
+        section = opt['train']['sr'] if key == 'train.sr' else opt['train']
+        if 'network_d' in opt:
+            require(section, ('optim_d', 'gan_opt'), key, 'network_d needs it')
+        else:
+            surplus = sorted({'optim_d', 'gan_opt', 'r1_reg_weight', 'net_d_reg_every', 'net_d_iters', 'net_d_init_iters'}
+                             & set(section))
+            if surplus:
+                raise UserError(f'{key}.{surplus[0]}: there is no network_d to use it; add network_d or leave it out.')
+        data = opt['datasets']['train']
+        size, gt_size = (opt.get('network_d') or {}).get('size'), data.get('gt_size')
+        if size is not None and gt_size is not None and size != gt_size:
+            raise UserError(f'network_d.size: {size!r} must be the side of the HR images, datasets.train.gt_size: {gt_size}.')
+        if self.supervision == 'unpaired':
+            needs_lq_images(opt, 'supervision: unpaired trains on LR faces')
+        if self.supervision == 'pseudo':
+            needs_networks(opt, ('deg', ), 'supervision: pseudo makes the LR images with it')
+        if self.supervision == 'paired' and not self.lq_from_gt and data['type'] == 'HRFaceDataset':
+            raise UserError(f'{key}.supervision: paired needs LR images, and HRFaceDataset gives none; write {key}.lq_from_gt: '
+                            'true to have them made from the HR images with the bicubic kernel.')
+        try:
+            GrowthSchedule(opt['scale'].bit_length() - 1, tuple(self.grow_at), self.fade_iter)
+        except ValueError as error:
+            raise UserError(f'{key}.{error}') from None
 
 
 @MODEL_REGISTRY.register()
@@ -45,6 +121,7 @@ class SelfCondSRModel(PluginModel):
     Raises:
         ValueError: ``grow_at`` does not fit the networks, or a network that cannot grow is asked to.
     """
+    options_class = SelfCondSROptions
     needs = 'lq'
     train_keys = PluginModel.train_keys | {
         'supervision', 'grow_at', 'fade_iter', 'optim_g', 'optim_d', 'pixel_opt', 'gan_opt', 'r1_reg_weight',

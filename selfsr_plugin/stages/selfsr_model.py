@@ -1,7 +1,8 @@
 """Both stages in one run."""
 from copy import deepcopy
+from dataclasses import dataclass
 from os import path as osp
-from typing import Any, Dict, List, Optional, Set, Type
+from typing import Any, Dict, List, Mapping, Optional, Set, Type
 
 from basicsr.models.base_model import BaseModel
 from basicsr.utils import get_root_logger
@@ -11,12 +12,35 @@ from torch import nn
 from .cyclegan_degradation_model import CycleGANDegradationModel
 from .flow_degradation_model import FlowDegradationModel
 from ..engine.plugin_model import PluginModel, weights_path
-from .selfcond_sr_model import SelfCondSRModel
+from ..engine.stage_options import StageOptions
+from ..errors import UserError
+from ..schema import Section, option
+from .selfcond_sr_model import SelfCondSRModel, SelfCondSROptions
 
 STAGE1_MODELS: Dict[str, Type[PluginModel]] = {
     model.__name__: model for model in (FlowDegradationModel, CycleGANDegradationModel)
 }
 DEFAULT_STAGE1 = FlowDegradationModel.__name__  # the method of the paper
+
+
+@dataclass(kw_only=True)
+class SelFSROptions(Section):
+    """The section ``train`` of SelFSRModel."""
+    total_iter: int = option('number of iterations of both stages', least=1, source='paper')
+    degradation: StageOptions = option(
+        'options of stage 1, and model_type', selector='model_type',
+        variants=lambda: {name: model.options_class for name, model in STAGE1_MODELS.items()})
+    sr: SelfCondSROptions = option('options of stage 2')
+
+    def check(self, key: str) -> None:
+        total = self.degradation.total_iter + self.sr.total_iter
+        if self.total_iter != total:
+            raise UserError(f'{key}.total_iter: {self.total_iter} must be the sum of the two stages, {total}.')
+
+    def check_run(self, opt: Mapping[str, Any], key: str) -> None:
+        """Compare with the other sections of the option file; see :class:`StageOptions`."""
+        self.degradation.check_run(opt, f'{key}.degradation')
+        self.sr.check_run(opt, f'{key}.sr')
 
 
 @MODEL_REGISTRY.register()
@@ -28,6 +52,7 @@ class SelFSRModel(BaseModel):
     FlowDegradationModel by default. Iterations count through: stage 2 begins at ``train.degradation.total_iter + 1``.
     When stage 1 ends, its network is written to ``net_deg_<iter>.pth`` and frozen; its other networks are dropped.
     """
+    options_class = SelFSROptions
     train_keys = frozenset({'total_iter', 'degradation', 'sr'})
     network_labels = SelfCondSRModel.network_labels.union(*(model.network_labels for model in STAGE1_MODELS.values()))
 
