@@ -22,7 +22,7 @@ from .run.collapse_watch import CollapseWatch
 from .run.setup import (basicsr_root, build_datasets, is_plugin_model, load_options, seed_generators, set_up,
                         start_log)
 from .errors import UserError, lost_a_process, one_sentence_errors
-from .engine.plugin_model import NonFiniteError
+from .engine.update import NonFiniteError
 from .run.fingerprint import differences, run_options
 from .options import parse_arguments
 from .run.processes import all_processes_agree_on, barrier

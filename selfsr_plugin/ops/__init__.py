@@ -1,10 +1,9 @@
 """The paper's maths without parameters: plain functions, tensors in, tensors out."""
-from .gradient_penalty import r1_penalty
 from .resize import bicubic_downsample, bicubic_matrix, bicubic_resize
 from .schedule import Growth, GrowthSchedule
 from .warp import flow_total_variation, flow_warp
 
 __all__ = [
     'Growth', 'GrowthSchedule', 'bicubic_downsample', 'bicubic_matrix', 'bicubic_resize', 'flow_total_variation',
-    'flow_warp', 'r1_penalty'
+    'flow_warp'
 ]

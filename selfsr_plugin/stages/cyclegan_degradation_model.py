@@ -1,7 +1,8 @@
 """Stage 1 by CycleGAN: the baseline that the paper's flow field degradation is compared with (Table III, "Cyc")."""
-from collections import OrderedDict
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Dict, Mapping, Tuple
+from functools import partial
+from typing import Any
 
 import numpy as np
 import torch
@@ -10,12 +11,14 @@ from basicsr.utils import tensor2img
 from basicsr.utils.registry import MODEL_REGISTRY
 from torch import Tensor
 
-from .degradation_model import DegradationModel
-from .image_pool import ImagePool
-from ..engine.plugin_model import to_signed
+from ..engine.stage import to_signed
 from ..engine.stage_options import StageOptions, needs_lq_images, needs_networks
+from ..engine.update import Batch, Losses, Update
 from ..engine.validation import Evaluation
 from ..schema import Loss, Optimizer, option
+from .adversarial import discriminator_terms
+from .degradation_model import DegradationModel
+from .image_pool import ImagePool
 
 
 @dataclass(kw_only=True)
@@ -63,7 +66,7 @@ class CycleGANDegradationModel(DegradationModel):
     }
     network_labels = frozenset(trained)
 
-    def __init__(self, opt: Dict[str, Any]) -> None:
+    def __init__(self, opt: dict[str, Any]) -> None:
         super().__init__(opt)
         self.net_deg, self.net_clean = self.build_net('deg'), self.build_net('clean')
         if self.is_train:
@@ -71,64 +74,64 @@ class CycleGANDegradationModel(DegradationModel):
 
     def _init_training(self) -> None:
         self.net_d_lq, self.net_d_clean = self.build_net('d_lq'), self.build_net('d_clean')
-        train_opt = self.opt['train']
-        self.cri_gan = build_loss(train_opt['gan_opt']).to(self.device)
-        self.cri_cyc = build_loss(train_opt['cycle_opt']).to(self.device)
-        identity_opt = train_opt.get('identity_opt')
+        self.cri_gan = build_loss(self.options.gan_opt).to(self.device)
+        self.cri_cyc = build_loss(self.options.cycle_opt).to(self.device)
+        identity_opt = self.options.identity_opt
         self.cri_idt = build_loss(identity_opt).to(self.device) if identity_opt else None
-        self.pools = {label: ImagePool(train_opt['pool_size'], self.opt['manual_seed'], label)
+        self.pools = {label: ImagePool(self.options.pool_size, self.opt['manual_seed'], label)
                       for label in ('d_lq', 'd_clean')}
-        self.setup_optimizers()
-        self.setup_schedulers()
-        for label in self.trained:
-            setattr(self, f'train_{label}', self.distribute(getattr(self, f'net_{label}')))
+        self.start_training()
 
-    def optimize_parameters(self, current_iter: int) -> None:
-        log: Dict[str, Any] = OrderedDict()
-        degraded, cleaned = self._step_generators(log)
-        self._step_discriminator('d_lq', self.lq, degraded.detach(), current_iter, log)
-        self._step_discriminator('d_clean', self.clean, cleaned.detach(), current_iter, log)
-        self.log_dict = log
+    def updates(self, current_iter: int) -> list[Update]:
+        return [
+            Update(('deg', 'clean'), self.generators_loss),
+            Update(('d_lq', ), self.d_lq_loss, partial(self._exchange, 'd_lq', 'degraded', current_iter)),
+            Update(('d_clean', ), self.d_clean_loss, partial(self._exchange, 'd_clean', 'cleaned', current_iter)),
+        ]
 
-    def _step_generators(self, log: Dict[str, Any]) -> Tuple[Tensor, Tensor]:
-        """Both generators at once, through the bare and frozen discriminators. -> degraded and cleaned faces."""
-        for net in (self.net_d_lq, self.net_d_clean):
-            net.requires_grad_(False)
-        for optimizer in (self.optimizer_deg, self.optimizer_clean):
-            optimizer.zero_grad(set_to_none=True)
-        degraded, cleaned = self.train_deg(self.clean), self.train_clean(self.lq)
-        log['l_deg_adv'] = self.cri_gan(self.net_d_lq(degraded), True, is_disc=False)
-        log['l_clean_adv'] = self.cri_gan(self.net_d_clean(cleaned), True, is_disc=False)
-        log['l_cyc_clean'] = self.cri_cyc(to_signed(self.train_clean(degraded)), to_signed(self.clean))
-        log['l_cyc_lq'] = self.cri_cyc(to_signed(self.train_deg(cleaned)), to_signed(self.lq))
-        if self.cri_idt is not None:
-            log['l_idt_lq'] = self.cri_idt(to_signed(self.train_deg(self.lq)), to_signed(self.lq))
-            log['l_idt_clean'] = self.cri_idt(to_signed(self.train_clean(self.clean)), to_signed(self.clean))
-        self.step(['deg', 'clean'], log, sum(log.values()))
-        return degraded, cleaned
-
-    def _step_discriminator(self, label: str, real: Tensor, fake: Tensor, current_iter: int,
-                            log: Dict[str, Any]) -> None:
-        net = getattr(self, f'train_{label}')
-        getattr(self, f'net_{label}').requires_grad_(True)
-        getattr(self, f'optimizer_{label}').zero_grad(set_to_none=True)
-        fake = self.pools[label].exchange(fake, current_iter, self.opt['rank'], self.opt['world_size'])
+    def generators_loss(self, batch: Batch) -> Losses:
+        """Both generators at once; makes 'degraded' and 'cleaned' from 'clean' and 'lq', all (N, 3, h, w)."""
+        clean, lq = batch['clean'], batch['lq']
+        net_deg, net_clean = self.updater.net('deg'), self.updater.net('clean')
+        degraded, cleaned = net_deg(clean), net_clean(lq)
         terms = {
-            f'l_{label}_real': self.cri_gan(net(real), True, is_disc=True),
-            f'l_{label}_fake': self.cri_gan(net(fake), False, is_disc=True),
+            'l_deg_adv': self.cri_gan(self.updater.net('d_lq')(degraded), True, is_disc=False),
+            'l_clean_adv': self.cri_gan(self.updater.net('d_clean')(cleaned), True, is_disc=False),
+            'l_cyc_clean': self.cri_cyc(to_signed(net_clean(degraded)), to_signed(clean)),
+            'l_cyc_lq': self.cri_cyc(to_signed(net_deg(cleaned)), to_signed(lq)),
         }
-        self.step([label], terms, sum(terms.values()) / 2)
-        log.update(terms)
+        if self.cri_idt is not None:
+            terms['l_idt_lq'] = self.cri_idt(to_signed(net_deg(lq)), to_signed(lq))
+            terms['l_idt_clean'] = self.cri_idt(to_signed(net_clean(clean)), to_signed(clean))
+        return Losses(terms, made={'degraded': degraded, 'cleaned': cleaned})
 
-    def extra_state(self) -> Dict[str, Any]:
+    def d_lq_loss(self, batch: Batch) -> Losses:
+        """Real 'lq' against 'degraded' from the pool."""
+        return self._halved(discriminator_terms('l_d_lq', self.updater.net('d_lq'), self.cri_gan, batch['lq'],
+                                                batch['degraded']))
+
+    def d_clean_loss(self, batch: Batch) -> Losses:
+        """'clean' against 'cleaned' from the pool."""
+        return self._halved(discriminator_terms('l_d_clean', self.updater.net('d_clean'), self.cri_gan, batch['clean'],
+                                                batch['cleaned']))
+
+    @staticmethod
+    def _halved(terms: dict[str, Tensor]) -> Losses:
+        return Losses(terms, factors=dict.fromkeys(terms, 0.5))
+
+    def _exchange(self, label: str, name: str, current_iter: int, batch: Batch) -> Batch:
+        """The generated images of a batch against some of earlier iterations."""
+        return {name: self.pools[label].exchange(batch[name], current_iter, self.opt['rank'], self.opt['world_size'])}
+
+    def extra_state(self) -> dict[str, Any]:
         return {'pools': {label: pool.state_dict() for label, pool in self.pools.items()}}
 
-    def load_extra_state(self, state: Dict[str, Any]) -> None:
+    def load_extra_state(self, state: dict[str, Any]) -> None:
         for label, pool in self.pools.items():
             pool.load_state_dict(state['pools'][label], self.device)
 
     @torch.no_grad()
-    def evaluate(self, data: Dict[str, Any]) -> Evaluation:
+    def evaluate(self, data: dict[str, Any]) -> Evaluation:
         """Draw clean LR | degraded | cleaned again; log how far the first and the last move away from clean."""
         self.feed_data(data)
         nets = (self.net_deg.eval(), self.net_clean.eval())

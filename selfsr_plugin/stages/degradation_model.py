@@ -1,11 +1,12 @@
 """What the models of stage 1 share."""
-from typing import Any, Dict
+from typing import Any
 
+from ..engine.stage import Stage
+from ..engine.update import Batch
 from ..ops import bicubic_downsample
-from ..engine.plugin_model import PluginModel
 
 
-class DegradationModel(PluginModel):
+class DegradationModel(Stage):
     """Base of the models that learn how clean LR faces become like real ones (section III-A).
 
     Batches have 'gt' (N, 3, H, W), HR faces, and for training 'lq' (N, 3, H / scale, W / scale), unrelated real LR
@@ -14,9 +15,13 @@ class DegradationModel(PluginModel):
     """
     needs = 'gt'
 
-    def feed_data(self, data: Dict[str, Any]) -> None:
+    def feed_data(self, data: dict[str, Any]) -> None:
         gt = data['gt'].to(self.device, non_blocking=True)
         # Clamped as a stored image would be: the bicubic kernel overshoots.
         self.clean = bicubic_downsample(gt, self.opt['scale']).clamp(0, 1)
         if 'lq' in data:
             self.lq = data['lq'].to(self.device, non_blocking=True)
+
+    def prepare(self, current_iter: int) -> Batch:
+        """'clean' and, for training, 'lq', both (N, 3, H / scale, W / scale)."""
+        return {'clean': self.clean, 'lq': self.lq}

@@ -1,7 +1,7 @@
 """Stage 1: learn, unpaired, how real LR faces are degraded (section III-A)."""
-from collections import OrderedDict
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Dict, Mapping
+from typing import Any
 
 import cv2
 import numpy as np
@@ -11,12 +11,13 @@ from basicsr.utils import tensor2img
 from basicsr.utils.registry import MODEL_REGISTRY
 from mmcv import flow2rgb
 
-from ..ops import r1_penalty
-from .degradation_model import DegradationModel
-from ..engine.plugin_model import to_signed
+from ..engine.stage import to_signed
 from ..engine.stage_options import StageOptions, needs_lq_images, needs_networks
+from ..engine.update import Batch, Losses, Update
 from ..engine.validation import Evaluation
 from ..schema import Loss, Optimizer, option
+from .adversarial import discriminator_terms
+from .degradation_model import DegradationModel
 
 
 @dataclass(kw_only=True)
@@ -56,7 +57,7 @@ class FlowDegradationModel(DegradationModel):
     train_keys = DegradationModel.train_keys | {'optim_deg', 'optim_d_lq', 'gan_opt', 'identity_opt', 'tv_opt', 'r1_reg_weight'}
     network_labels = frozenset({'deg', 'd_lq'})
 
-    def __init__(self, opt: Dict[str, Any]) -> None:
+    def __init__(self, opt: dict[str, Any]) -> None:
         super().__init__(opt)
         self.net_deg = self.build_net('deg')
         if self.is_train:
@@ -64,46 +65,32 @@ class FlowDegradationModel(DegradationModel):
 
     def _init_training(self) -> None:
         self.net_d_lq = self.build_net('d_lq')
-        train_opt = self.opt['train']
-        self.cri_gan = build_loss(train_opt['gan_opt']).to(self.device)
-        identity_opt = train_opt.get('identity_opt')  # none in options/table3/train_ff.yml
+        self.cri_gan = build_loss(self.options.gan_opt).to(self.device)
+        identity_opt = self.options.identity_opt  # none in options/table3/train_ff.yml
         self.cri_idt = build_loss(identity_opt).to(self.device) if identity_opt else None
-        self.cri_tv = build_loss(train_opt['tv_opt']).to(self.device)
-        self.r1_reg_weight = train_opt.get('r1_reg_weight', 0)
-        self.setup_optimizers()
-        self.setup_schedulers()
-        self.train_deg, self.train_d_lq = self.distribute(self.net_deg), self.distribute(self.net_d_lq)
+        self.cri_tv = build_loss(self.options.tv_opt).to(self.device)
+        self.start_training()
 
-    def optimize_parameters(self, current_iter: int) -> None:
-        log = OrderedDict()
-        # Degradation network, through the bare and frozen discriminator.
-        self.net_d_lq.requires_grad_(False)
-        self.optimizer_deg.zero_grad(set_to_none=True)
-        parts = self.train_deg(self.clean, return_parts=True)
-        log['l_deg_adv'] = self.cri_gan(self.net_d_lq(parts.degraded), True, is_disc=False)
+    def updates(self, current_iter: int) -> list[Update]:
+        return [Update(('deg', ), self.degradation_loss), Update(('d_lq', ), self.discriminator_loss)]
+
+    def degradation_loss(self, batch: Batch) -> Losses:
+        """Eq. 5: 'clean' (N, 3, h, w) is degraded; makes 'degraded' of the same shape."""
+        clean = batch['clean']
+        parts = self.updater.net('deg')(clean, return_parts=True)
+        terms = {'l_deg_adv': self.cri_gan(self.updater.net('d_lq')(parts.degraded), True, is_disc=False)}
         if self.cri_idt is not None:
-            log['l_deg_idt'] = self.cri_idt(to_signed(parts.intermediate), to_signed(self.clean))
-        log['l_deg_tv'] = self.cri_tv(parts.flow)
-        self.step(['deg'], log, sum(log.values()))
+            terms['l_deg_idt'] = self.cri_idt(to_signed(parts.intermediate), to_signed(clean))
+        terms['l_deg_tv'] = self.cri_tv(parts.flow)
+        return Losses(terms, logged={'flow_px': parts.flow.detach().abs().mean()}, made={'degraded': parts.degraded})
 
-        # Discriminator.
-        self.net_d_lq.requires_grad_(True)
-        self.optimizer_d_lq.zero_grad(set_to_none=True)
-        real = to_signed(self.lq).requires_grad_(self.r1_reg_weight > 0)
-        prediction = self.train_d_lq((real + 1) / 2)
-        d_log = OrderedDict()
-        d_log['l_d_lq_real'] = self.cri_gan(prediction, True, is_disc=True)
-        d_log['l_d_lq_fake'] = self.cri_gan(self.train_d_lq(parts.degraded.detach()), False, is_disc=True)
-        if self.r1_reg_weight > 0:
-            d_log['l_d_lq_r1'] = self.r1_reg_weight / 2 * r1_penalty(prediction, real)
-        self.step(['d_lq'], d_log, sum(d_log.values()))
-
-        log.update(d_log)
-        log['flow_px'] = parts.flow.detach().abs().mean()
-        self.log_dict = log
+    def discriminator_loss(self, batch: Batch) -> Losses:
+        """Eq. 2, discriminator side: real 'lq' against 'degraded'."""
+        return Losses(discriminator_terms('l_d_lq', self.updater.net('d_lq'), self.cri_gan, batch['lq'], batch['degraded'],
+                                        self.options.r1_reg_weight))
 
     @torch.no_grad()
-    def evaluate(self, data: Dict[str, Any]) -> Evaluation:
+    def evaluate(self, data: dict[str, Any]) -> Evaluation:
         """Draw clean LR | intermediate image | flow as colours | degraded; log how far image and flow moved."""
         self.feed_data(data)
         self.net_deg.eval()

@@ -1,8 +1,9 @@
 """Stage 2: the progressive, self-conditioned GAN (section III-B)."""
 import zlib
-from collections import OrderedDict
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Dict, List, Literal, Mapping, Optional
+from functools import partial
+from typing import Any, Literal
 
 import torch
 from basicsr.archs import build_network
@@ -11,12 +12,14 @@ from basicsr.utils import get_root_logger, tensor2img
 from basicsr.utils.registry import MODEL_REGISTRY
 from torch import Tensor, nn
 
-from ..ops import Growth, GrowthSchedule, bicubic_downsample, bicubic_resize, r1_penalty
-from ..engine.plugin_model import PluginModel, digest, to_signed
+from ..engine.stage import Stage, digest, to_signed
 from ..engine.stage_options import StageOptions, needs_lq_images, needs_networks
+from ..engine.update import Batch, Losses, Update
 from ..engine.validation import Evaluation
 from ..errors import UserError
+from ..ops import Growth, GrowthSchedule, bicubic_downsample, bicubic_resize
 from ..schema import Loss, Optimizer, option, require
+from .adversarial import discriminator_terms
 
 
 @dataclass(kw_only=True)
@@ -92,7 +95,7 @@ class SelfCondSROptions(StageOptions):
 
 
 @MODEL_REGISTRY.register()
-class SelfCondSRModel(PluginModel):
+class SelfCondSRModel(Stage):
     """Trains ``network_g`` against ``network_d`` (optional) with one of three supervisions, growing as it goes.
 
     ``train.supervision`` says where the LR images come from and what the output is held against:
@@ -108,6 +111,7 @@ class SelfCondSRModel(PluginModel):
 
         l_g_adv                 Eq. 7, generator side       train.gan_opt
         l_g_rec or l_g_cyc      Eq. 8 or Eq. 11             train.pixel_opt, images in [-1, 1]
+        l_g_percep, l_g_style   not in the paper            train.perceptual_opt, images in [0, 1]
         l_d_real + l_d_fake     Eq. 7, discriminator side
         l_d_r1                  Eq. 9                       train.r1_reg_weight (gamma) / 2, images in [-1, 1]
 
@@ -123,47 +127,41 @@ class SelfCondSRModel(PluginModel):
     """
     options_class = SelfCondSROptions
     needs = 'lq'
-    train_keys = PluginModel.train_keys | {
+    train_keys = Stage.train_keys | {
         'supervision', 'grow_at', 'fade_iter', 'optim_g', 'optim_d', 'pixel_opt', 'gan_opt', 'r1_reg_weight',
-        'net_d_reg_every', 'ema_decay', 'lq_noise'
+        'net_d_reg_every', 'ema_decay', 'lq_noise', 'net_d_iters', 'net_d_init_iters', 'perceptual_opt'
     }
     network_labels = frozenset({'g', 'd', 'deg'})
 
-    def __init__(self, opt: Dict[str, Any], net_deg: Optional[nn.Module] = None) -> None:
+    def __init__(self, opt: dict[str, Any], net_deg: 'nn.Module | None' = None) -> None:
         super().__init__(opt)
-        self._growth: Optional[Growth] = None  # where training stands; validation looks at the same output
+        self._growth: 'Growth | None' = None  # where training stands; validation looks at the same output
         self.trained = ('g', 'd') if self.is_train and 'network_d' in opt else ('g', )
         self.net_g = self.build_net('g')
         if self.is_train:
             self._init_training(net_deg)
 
-    def _init_training(self, net_deg: Optional[nn.Module]) -> None:
-        train_opt = self.opt['train']
-        self.supervision = train_opt['supervision']
-        self.lq_noise = train_opt.get('lq_noise', 0)
+    def _init_training(self, net_deg: 'nn.Module | None') -> None:
+        options = self.options
         self.net_d = self.build_net('d') if 'd' in self.trained else None
-        if self.supervision == 'pseudo':
+        if options.supervision == 'pseudo':
             self.net_deg = self.build_net('deg') if net_deg is None else net_deg
             self.net_deg.requires_grad_(False).eval()
 
-        self.schedule = GrowthSchedule(self.opt['scale'].bit_length() - 1, tuple(train_opt.get('grow_at') or ()),
-                                       train_opt.get('fade_iter', 0))
+        self.schedule = GrowthSchedule(self.opt['scale'].bit_length() - 1, tuple(options.grow_at), options.fade_iter)
         self._check_growth()
-        self._phase: Optional[tuple] = None
+        self._phase: 'tuple[int, bool] | None' = None
 
-        self.ema_decay = train_opt.get('ema_decay', 0)
-        if self.ema_decay > 0:
+        if options.ema_decay > 0:
             self.net_g_ema = build_network(self.opt['network_g']).to(self.device)
             self.net_g_ema.load_state_dict(self.net_g.state_dict())
             self.net_g_ema.requires_grad_(False).eval()
 
-        self.cri_pix = build_loss(train_opt['pixel_opt']).to(self.device)
+        self.cri_pix = build_loss(options.pixel_opt).to(self.device)
+        self.cri_perceptual = build_loss(options.perceptual_opt).to(self.device) if options.perceptual_opt else None
         if self.net_d is not None:
-            self.cri_gan = build_loss(train_opt['gan_opt']).to(self.device)
-        self.r1_reg_weight = train_opt.get('r1_reg_weight', 0)
-        self.net_d_reg_every = train_opt.get('net_d_reg_every', 1)
-        self.setup_optimizers()
-        self.setup_schedulers()
+            self.cri_gan = build_loss(options.gan_opt).to(self.device)
+        self.start_training()
 
     def _check_growth(self) -> None:
         for label in self.trained:
@@ -175,64 +173,100 @@ class SelfCondSRModel(PluginModel):
                 raise ValueError(f'scale: {self.opt["scale"]} needs {self.schedule.num_level} levels, but network_'
                                  f'{label} has {net.num_level}; adapt its widths or num_level.')
 
-    def feed_data(self, data: Dict[str, Any]) -> None:
+    def feed_data(self, data: dict[str, Any]) -> None:
         for key in ('gt', 'lq'):
             setattr(self, key, data[key].to(self.device, non_blocking=True) if key in data else None)
 
     # ----- training -----
 
     def optimize_parameters(self, current_iter: int) -> None:
-        growth = self._growth = self.schedule.at(current_iter)
-        self._enter_phase(growth)
-        lq = self._training_input(current_iter)
-        real = self._real_images(growth)
+        self._enter_phase(self.schedule.at(current_iter))
+        super().optimize_parameters(current_iter)
+        self.log_dict['level'], self.log_dict['alpha'] = self._growth
 
-        log: Dict[str, Any] = OrderedDict()
-        fake = self._step_generator(lq, real, growth, log)
-        if self.net_d is not None:
-            self._step_discriminator(fake.detach(), real, growth, current_iter, log)
-        if self.ema_decay > 0:
-            self.model_ema(self.ema_decay)
-
-        log['level'], log['alpha'] = growth
-        self.log_dict = {**self.log_dict, **log}  # a lazily computed R1 keeps its last value
+    def rehearse(self, current_iter: int, data: dict[str, Any]) -> None:
+        before = self._growth
+        self._enter_phase(self.schedule.at(current_iter))
+        super().rehearse(current_iter, data)
+        self._growth = before
 
     def _enter_phase(self, growth: Growth) -> None:
-        """Train exactly the parameters that this level uses.
-
-        DistributedDataParallel fixes its parameters when it is made, so the networks are wrapped again; unfreezing
-        alone would silently let the processes drift apart.
-        """
+        """Train exactly the parameters that this level uses."""
+        self._growth = growth
         phase = (growth.level, growth.alpha < 1)
         if phase == self._phase:
             return
         self._phase = phase
-        self.active: Dict[str, List[nn.Parameter]] = {}
-        for label in self.trained:
-            net = getattr(self, f'net_{label}')
-            if _can_grow(net):
-                net.requires_grad_(False)
-                for module in net.active_modules(*phase):
-                    module.requires_grad_(True)
-            else:
-                net.requires_grad_(True)
-            net.train()
-            self.active[label] = [parameter for parameter in net.parameters() if parameter.requires_grad]
-            setattr(self, f'train_{label}', self.distribute(net))
+        nets = {label: getattr(self, f'net_{label}') for label in self.trained}
+        self.updater.enter_phase({label: net.active_modules(*phase) if _can_grow(net) else [net]
+                                  for label, net in nets.items()})
         get_root_logger().info(f'Training at level {growth.level} (x{2 ** growth.level})'
                                f'{", fading in" if phase[1] else ""}.')
 
-    @torch.no_grad()
+    def prepare(self, current_iter: int) -> Batch:
+        """'lq' (N, 3, h, w), what the network is given, and 'real' (N, 3, H, W), HR images at the size of the level."""
+        return {'lq': self._training_input(current_iter), 'real': self._real_images(self._growth)}
+
+    def updates(self, current_iter: int) -> list[Update]:
+        generator = Update(('g', ), self.generator_loss)
+        if self.net_d is None:
+            return [generator]
+        discriminator = Update(('d', ), partial(self.discriminator_loss, current_iter), self._fakes_if_none)
+        options = self.options
+        if current_iter % options.net_d_iters or current_iter <= options.net_d_init_iters:
+            return [discriminator]
+        return [generator, discriminator]
+
+    def averages(self) -> list[tuple[nn.Module, nn.Module, float]]:
+        return [(self.net_g_ema, self.net_g, self.options.ema_decay)] if self.options.ema_decay > 0 else []
+
+    def generator_loss(self, batch: Batch) -> Losses:
+        """Eq. 10: super-resolve 'lq'; makes 'fake' of the shape of 'real'."""
+        fake = self._run(self.updater.net('g'), batch['lq'])
+        if self.options.supervision == 'unpaired':
+            back = bicubic_downsample(fake, 2**self._growth.level)
+            terms = {'l_g_cyc': self.cri_pix(to_signed(back), to_signed(batch['lq']))}
+        else:
+            terms = {'l_g_rec': self.cri_pix(to_signed(fake), to_signed(batch['real']))}
+        if self.cri_perceptual is not None:
+            content, style = self.cri_perceptual(fake, batch['real'])
+            terms.update({name: value for name, value in (('l_g_percep', content), ('l_g_style', style)) if value is not None})
+        if self.net_d is not None:
+            terms['l_g_adv'] = self.cri_gan(self._run(self.updater.net('d'), fake), True, is_disc=False)
+        return Losses(terms, made={'fake': fake})
+
+    def discriminator_loss(self, current_iter: int, batch: Batch) -> Losses:
+        """Eq. 7, discriminator side: 'real' against 'fake'; with Eq. 9 in every ``net_d_reg_every``-th iteration."""
+        options = self.options
+        terms = discriminator_terms('l_d', partial(self._run, self.updater.net('d')), self.cri_gan, batch['real'],
+                                    batch['fake'], options.r1_reg_weight if current_iter % options.net_d_reg_every == 0 else 0)
+        return Losses(terms, factors={'l_d_r1': options.net_d_reg_every})  # iterations without it are made up for
+
+    def _fakes_if_none(self, batch: Batch) -> Batch:
+        """The generator's images, in an iteration in which it does not learn."""
+        return {} if 'fake' in batch else {'fake': self._run(self.net_g, batch['lq'])}
+
+    def _run(self, net: nn.Module, images: Tensor) -> Tensor:
+        """A network of either kind at the level where training stands."""
+        bare = net.module if isinstance(net, nn.parallel.DistributedDataParallel) else net
+        if not _can_grow(bare):
+            return net(images)
+        return net(images, level=self._growth.level, alpha=self._growth.alpha)
+
     def _training_input(self, current_iter: int) -> Tensor:
-        if self.supervision == 'unpaired' or (self.supervision == 'paired' and self.lq is not None):
+        supervision, lq_noise = self.options.supervision, self.options.lq_noise
+        if supervision == 'unpaired' or (supervision == 'paired' and not self.options.lq_from_gt):
+            if self.lq is None:
+                raise UserError(f"train.supervision: {supervision} needs LR images, and the batches of datasets.train have no "
+                                "'lq'; write lq_from_gt: true to have them made from the HR images.")
             return self.lq
         clean = bicubic_downsample(self.gt, self.opt['scale']).clamp(0, 1)
-        if self.supervision == 'paired':
+        if supervision == 'paired':
             return clean
         degraded = self.net_deg(clean)
-        if self.lq_noise == 0:
-            return degraded
-        return (degraded + self.lq_noise / 255 * self._white_noise(degraded, current_iter)).clamp(0, 1)
+        if lq_noise > 0:
+            degraded = degraded + lq_noise / 255 * self._white_noise(degraded, current_iter)
+        return degraded.clamp(0, 1)  # as a stored image is
 
     def _white_noise(self, images: Tensor, current_iter: int) -> Tensor:
         """N(0, 1) of the shape of ``images``: a function of the seed, the iteration and the place in the batch of all
@@ -242,7 +276,6 @@ class SelfCondSRModel(PluginModel):
         noise = torch.randn(self.opt['world_size'] * count, *images.shape[1:], generator=generator, dtype=torch.float32)
         return noise[first:first + count].to(images)
 
-    @torch.no_grad()
     def _real_images(self, growth: Growth) -> Tensor:
         """HR images at the resolution of the level; while it fades in, blended like the network's output (ProGAN)."""
         shrink = self.opt['scale'] // 2**growth.level
@@ -252,70 +285,35 @@ class SelfCondSRModel(PluginModel):
             real = nn.functional.interpolate(coarse, scale_factor=2, mode='nearest').lerp(real, growth.alpha)
         return real
 
-    def _step_generator(self, lq: Tensor, real: Tensor, growth: Growth, log: Dict[str, Any]) -> Tensor:
-        if self.net_d is not None:
-            self.net_d.requires_grad_(False)
-        self.optimizer_g.zero_grad(set_to_none=True)
-        fake = _run(self.train_g, lq, growth)
-        if self.supervision == 'unpaired':
-            back = bicubic_downsample(fake, 2**growth.level)
-            total = log['l_g_cyc'] = self.cri_pix(to_signed(back), to_signed(lq))
-        else:
-            total = log['l_g_rec'] = self.cri_pix(to_signed(fake), to_signed(real))
-        if self.net_d is not None:
-            # Through the bare, frozen discriminator: its gradients are not wanted and must not be exchanged.
-            log['l_g_adv'] = self.cri_gan(_run(self.net_d, fake, growth), True, is_disc=False)
-            total = total + log['l_g_adv']
-        self.step(['g'], log, total)
-        return fake
-
-    def _step_discriminator(self, fake: Tensor, real: Tensor, growth: Growth, current_iter: int,
-                            log: Dict[str, Any]) -> None:
-        for parameter in self.active['d']:
-            parameter.requires_grad_(True)
-        self.optimizer_d.zero_grad(set_to_none=True)
-        regularize = self.r1_reg_weight > 0 and current_iter % self.net_d_reg_every == 0
-        signed = to_signed(real).requires_grad_(regularize)  # Eq. 9 is stated for images in [-1, 1]
-        prediction = _run(self.train_d, (signed + 1) / 2, growth)
-        terms = OrderedDict()
-        terms['l_d_real'] = self.cri_gan(prediction, True, is_disc=True)
-        terms['l_d_fake'] = self.cri_gan(_run(self.train_d, fake, growth), False, is_disc=True)
-        total = terms['l_d_real'] + terms['l_d_fake']
-        if regularize:
-            terms['l_d_r1'] = self.r1_reg_weight / 2 * r1_penalty(prediction, signed)
-            total = total + self.net_d_reg_every * terms['l_d_r1']  # iterations without it are made up for
-        self.step(['d'], terms, total)
-        log.update(terms)
-
-    def weights_to_save(self, label: str) -> Dict[str, nn.Module]:
+    def weights_to_save(self, label: str) -> dict[str, nn.Module]:
         nets = super().weights_to_save(label)
-        if label == 'g' and self.ema_decay > 0:
+        if label == 'g' and self.options.ema_decay > 0:
             nets['params_ema'] = self.net_g_ema
         return nets
 
-    def extra_state(self) -> Dict[str, Any]:
+    def extra_state(self) -> dict[str, Any]:
         """Where training stands, for validation, and a checksum of the degradation network, which is not trained."""
-        state: Dict[str, Any] = {'growth': list(self._growth)}
-        if self.supervision == 'pseudo':
-            state['net_deg'] = digest(self.net_deg)
+        state: dict[str, Any] = {'growth': list(self._growth)}
+        if self.options.supervision == 'pseudo':
+            state['net_deg'] = digest(self.net_deg.state_dict())
         return state
 
     def load_extra_state(self, state: Mapping[str, Any]) -> None:
         if 'growth' in state:
             self._growth = Growth(*state['growth'])
-        if self.supervision == 'pseudo' and state.get('net_deg', digest(self.net_deg)) != digest(self.net_deg):
+        if self.options.supervision == 'pseudo' and state.get('net_deg', digest(self.net_deg.state_dict())) != digest(self.net_deg.state_dict()):
             raise ValueError('path.pretrain_network_deg: these are not the weights that this run was trained with so far; '
                              'give those, or start a new run under another name.')
 
     # ----- validation -----
 
     @torch.no_grad()
-    def evaluate(self, data: Dict[str, Any]) -> Evaluation:
+    def evaluate(self, data: dict[str, Any]) -> Evaluation:
         """Super-resolve at the level that training has reached; below the full scale, bicubic does the rest."""
         self.feed_data(data)
         net = getattr(self, 'net_g_ema', self.net_g)
         net.eval()
-        output = _run(net, self.lq, self._growth) if self._growth else net(self.lq)
+        output = self._run(net, self.lq) if self._growth else net(self.lq)
         net.train(self.is_train and net is self.net_g)
         full_size = [side * self.opt['scale'] for side in self.lq.shape[-2:]]
         if list(output.shape[-2:]) != full_size:
@@ -329,8 +327,3 @@ class SelfCondSRModel(PluginModel):
 
 def _can_grow(net: nn.Module) -> bool:
     return hasattr(net, 'active_modules')
-
-
-def _run(net: nn.Module, images: Tensor, growth: Growth) -> Tensor:
-    bare = net.module if isinstance(net, nn.parallel.DistributedDataParallel) else net
-    return net(images, level=growth.level, alpha=growth.alpha) if _can_grow(bare) else net(images)

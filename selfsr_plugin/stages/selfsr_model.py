@@ -1,23 +1,24 @@
 """Both stages in one run."""
+from collections.abc import Mapping
 from copy import deepcopy
 from dataclasses import dataclass
 from os import path as osp
-from typing import Any, Dict, List, Mapping, Optional, Set, Type
+from typing import Any
 
 from basicsr.models.base_model import BaseModel
 from basicsr.utils import get_root_logger
 from basicsr.utils.registry import MODEL_REGISTRY
 from torch import nn
 
-from .cyclegan_degradation_model import CycleGANDegradationModel
-from .flow_degradation_model import FlowDegradationModel
-from ..engine.plugin_model import PluginModel, weights_path
+from ..engine.stage import Stage, weights_path
 from ..engine.stage_options import StageOptions
 from ..errors import UserError
 from ..schema import Section, option
+from .cyclegan_degradation_model import CycleGANDegradationModel
+from .flow_degradation_model import FlowDegradationModel
 from .selfcond_sr_model import SelfCondSRModel, SelfCondSROptions
 
-STAGE1_MODELS: Dict[str, Type[PluginModel]] = {
+STAGE1_MODELS: dict[str, type[Stage]] = {
     model.__name__: model for model in (FlowDegradationModel, CycleGANDegradationModel)
 }
 DEFAULT_STAGE1 = FlowDegradationModel.__name__  # the method of the paper
@@ -56,9 +57,9 @@ class SelFSRModel(BaseModel):
     train_keys = frozenset({'total_iter', 'degradation', 'sr'})
     network_labels = SelfCondSRModel.network_labels.union(*(model.network_labels for model in STAGE1_MODELS.values()))
 
-    def __init__(self, opt: Dict[str, Any]) -> None:
+    def __init__(self, opt: dict[str, Any]) -> None:
         super().__init__(opt)
-        self.stage: Optional[PluginModel] = None
+        self.stage: 'Stage | None' = None
         self.stage1_iter = opt['train']['degradation']['total_iter'] if self.is_train else 0
         if not self.is_train:
             self.stage = SelfCondSRModel(opt)
@@ -72,8 +73,8 @@ class SelFSRModel(BaseModel):
         if current_iter <= self.stage1_iter:
             if self.stage is None:
                 get_root_logger().info('Stage 1: domain adaptive degradation.')
-                opt = self._stage_options('degradation')
-                self.stage = STAGE1_MODELS[opt['train'].get('model_type', DEFAULT_STAGE1)](opt)
+                model = STAGE1_MODELS[self.opt['train']['degradation'].get('model_type', DEFAULT_STAGE1)]
+                self.stage = model(self._stage_options('degradation'))
             return
         if isinstance(self.stage, SelfCondSRModel):
             return
@@ -89,42 +90,49 @@ class SelFSRModel(BaseModel):
         self.stage = SelfCondSRModel(opt, net_deg)
         self.stage.needed_weights = {osp.basename(weights_path(opt, 'deg', self.stage1_iter))}
 
-    def _stage_options(self, name: str) -> Dict[str, Any]:
+    def _stage_options(self, name: str) -> dict[str, Any]:
         opt = deepcopy(self.opt)
-        opt['train'] = opt['train'][name]
+        opt['train'] = {key: value for key, value in opt['train'][name].items() if key != 'model_type'}
         return opt
 
     def _stage_iter(self, current_iter: int) -> int:
         return current_iter if current_iter <= self.stage1_iter else current_iter - self.stage1_iter
 
-    def update_learning_rate(self, current_iter: int, warmup_iter: int = -1) -> None:
+    def update_learning_rate(self, current_iter: int, warmup_iter: 'int | None' = None) -> None:
         """First call of every iteration; the stage changes here."""
         self._enter_stage(current_iter)
-        self.stage.update_learning_rate(self._stage_iter(current_iter), warmup_iter)
+        self.stage.update_learning_rate(self._stage_iter(current_iter))
 
-    def feed_data(self, data: Dict[str, Any]) -> None:
+    def feed_data(self, data: dict[str, Any]) -> None:
         self.stage.feed_data(data)
 
     def optimize_parameters(self, current_iter: int) -> None:
         self.stage.optimize_parameters(self._stage_iter(current_iter))
 
-    def get_current_learning_rate(self) -> List[float]:
+    def rehearse(self, current_iter: int, data: dict[str, Any]) -> None:
+        """See :meth:`Stage.rehearse`; stage 2 is built for it when training has not come there yet."""
+        stage = self.stage
+        if current_iter > self.stage1_iter and not isinstance(stage, SelfCondSRModel):
+            stage = SelfCondSRModel(self._stage_options('sr'), net_deg=nn.Identity())
+        stage.rehearse(self._stage_iter(current_iter), data)
+
+    def get_current_learning_rate(self) -> list[float]:
         return self.stage.get_current_learning_rate()
 
-    def get_current_log(self) -> Dict[str, float]:
+    def get_current_log(self) -> dict[str, float]:
         return self.stage.get_current_log()
 
     def save(self, epoch: int, current_iter: int) -> None:
         self.stage.save(epoch, current_iter)
 
     @property
-    def needed_weights(self) -> Set[str]:
+    def needed_weights(self) -> set[str]:
         return self.stage.needed_weights
 
     def check_processes_agree(self) -> None:
         self.stage.check_processes_agree()
 
-    def resume_training(self, resume_state: Dict[str, Any]) -> None:
+    def resume_training(self, resume_state: dict[str, Any]) -> None:
         self.stage = None
         self._enter_stage(resume_state['iter'])
         self.stage.resume_training(resume_state)

@@ -1,5 +1,6 @@
 """Stage 2: what is trained against what (Eqs. 7 to 11), growth, R1, the moving average, validation."""
 from copy import deepcopy
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -41,7 +42,8 @@ class Watch:
 @pytest.mark.parametrize('supervision, has_lq', [('paired', True), ('paired', False), ('unpaired', True),
                                                  ('pseudo', False), ('pseudo', True)])
 def test_input_and_losses(tmp_path, supervision, has_lq, iteration, level):
-    model = start(stage2_options(tmp_path, supervision=supervision))
+    asked = dict(lq_from_gt=True) if supervision == 'paired' and not has_lq else {}
+    model = start(stage2_options(tmp_path, supervision=supervision, **asked))
     watch, data = Watch(model), batch(iteration)
     if not has_lq:
         del data['lq']
@@ -80,7 +82,8 @@ def test_input_and_losses(tmp_path, supervision, has_lq, iteration, level):
 @pytest.mark.parametrize('supervision', ['paired', 'pseudo'])
 def test_shrunk_images_are_clamped_as_stored_images_are(tmp_path, supervision):
     # The bicubic kernel overshoots at an edge between black and white.
-    model = start(stage2_options(tmp_path, supervision=supervision), seed_heads=False)  # the degradation is none
+    asked = dict(lq_from_gt=True) if supervision == 'paired' else {}
+    model = start(stage2_options(tmp_path, supervision=supervision, **asked), seed_heads=False)  # the degradation is none
     watch, judged = Watch(model), []
     model.net_d.register_forward_hook(lambda _, inputs, __: judged.append(inputs[0].detach()))
     gt = torch.zeros(2, 3, 64, 64)
@@ -523,5 +526,53 @@ def test_noise_on_the_pseudo_pairs(tmp_path):
     assert not torch.equal(first, drawn(2)) and torch.equal(first, drawn(1))
     channels = first.transpose(0, 1).flatten(1)
     assert torch.corrcoef(channels).triu(1).abs().max() < 0.05
-    model.lq_noise = 0
+    model.options = replace(model.options, lq_noise=0)
     assert drawn(1).abs().max() < 1e-4
+
+
+def test_pseudo_pairs_are_clamped_without_noise_too(tmp_path):
+    """A degradation network whose image leaves [0, 1] gives what a stored image would hold."""
+    model = start(stage2_options(tmp_path, supervision='pseudo'), seed_heads=False)
+    model.net_deg.image_head.bias.data.fill_(3.0)
+    model.feed_data(dict(gt=torch.rand(2, 3, 64, 64)))
+    assert model.net_deg(torch.rand(1, 3, 16, 16)).max() > 1.5
+    assert model._training_input(1).max() == 1
+
+
+def test_lq_images_that_are_not_there_are_not_made_unasked(tmp_path):
+    """A data set of HR images and blur kernels, say: shrinking them with the bicubic kernel is another experiment."""
+    model = start(stage2_options(tmp_path, supervision='paired'))
+    model.feed_data(dict(gt=torch.rand(2, 3, 64, 64)))
+    with pytest.raises(ValueError, match='write lq_from_gt: true'):
+        model.optimize_parameters(1)
+
+
+def test_lq_images_from_gt_where_that_is_asked_for(tmp_path):
+    model = start(stage2_options(tmp_path, supervision='paired', lq_from_gt=True))
+    model.feed_data(batch(1))
+    torch.testing.assert_close(model._training_input(1), resized(batch(1)['gt'], 0.25).clamp(0, 1), rtol=0, atol=1e-5)
+
+
+def test_perceptual_term_compares_with_the_hr_image(tmp_path, monkeypatch):
+    """As BasicSR's PerceptualLoss, in images in [0, 1]; here with one that needs no VGG."""
+    import selfsr_plugin.stages.selfcond_sr_model as module
+
+    class Content(torch.nn.Module):
+        def forward(self, x, gt):
+            return 3 * (x - gt).square().mean(), None
+
+    build = module.build_loss
+    monkeypatch.setattr(module, 'build_loss',
+                        lambda settings: Content() if settings['type'] == 'PerceptualLoss' else build(settings))
+    weights = dict(type='PerceptualLoss', layer_weights={'conv5_4': 1})
+    model = start(stage2_options(tmp_path, perceptual_opt=weights))
+    plain = start(stage2_options(tmp_path))
+    watch, data = Watch(model), batch(4)
+    for each in (model, plain):
+        each.feed_data(data)
+        each.optimize_parameters(4)
+    log = model.get_current_log()
+    assert log['l_g_percep'] == pytest.approx(3 * (watch.fake - data['gt']).square().mean().item(), rel=1e-5)
+    assert 'l_g_style' not in log and log['l_g_adv'] == plain.get_current_log()['l_g_adv']
+    moved = [name for name, value in model.net_g.state_dict().items() if not torch.equal(value, plain.net_g.state_dict()[name])]
+    assert moved

@@ -1,0 +1,316 @@
+"""The base of the models: a stage on BasicSR's terms, with the work of each update left to the engine."""
+import hashlib
+import zlib
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from copy import deepcopy
+from os import path as osp
+from pathlib import Path
+from typing import Any, ClassVar
+
+import torch
+from basicsr.archs import build_network
+from basicsr.models import lr_scheduler
+from basicsr.utils import get_root_logger
+from torch import Tensor, nn
+
+from ..errors import UserError
+from ..schema import parse
+from .checkpoint import load_checkpoint, save_checkpoint
+from .lr_scheduler import LinearDecayLR
+from .stage_options import StageOptions
+from .update import Batch, Update, Updater
+from .validation import ValidatedModel
+
+
+class Stage(ValidatedModel):
+    """Base of the models.
+
+    A subclass names its networks, builds them with :meth:`build_net`, and says what an update computes::
+
+        trained                       labels of the networks that learn: 'g' is network_g, optim_g and net_g_*.pth
+        prepare(iteration)            the batch, from what feed_data has put into place
+        updates(iteration)            which networks learn from which loss, in order
+        evaluate(data)                validation of one image
+        extra_state, load_extra_state what else a resumed run needs
+
+    Everything that is done around that, in every stage alike, is in :class:`Updater` and here. A loss term is added
+    in one place: in the function that returns the loss, or in a subclass (docs/extending.md).
+    """
+    trained: ClassVar[tuple[str, ...]] = ()
+    options_class: ClassVar[type[StageOptions]] = StageOptions  # what the section 'train' of an option file may hold
+    # For the check of option files: what the section 'train' may hold, and which network_* there may be.
+    train_keys: ClassVar[frozenset[str]] = frozenset({'total_iter', 'warmup_iter', 'scheduler', 'nonfinite', 'accum_iter'})
+    network_labels: ClassVar[frozenset[str]] = frozenset()
+
+    def __init__(self, opt: dict[str, Any]) -> None:
+        super().__init__(opt)
+        self.log_dict: dict[str, Any] = OrderedDict()
+        if self.is_train:
+            self.options = parse(self.options_class, opt['train'], 'train')
+        # File names in 'models', beside the networks of its own iteration, without which a state is of no use.
+        self.needed_weights: set[str] = set()
+
+    # ----- networks -----
+
+    def build_net(self, label: str) -> nn.Module:
+        """Build ``network_<label>``, load ``path.pretrain_network_<label>`` if given, and put it on the device.
+
+        The initial weights are a function of ``manual_seed`` and the label alone: every process has the same, and a
+        network that is built late (stage 2 of SelFSRModel) does not depend on what ran before.
+        """
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(zlib.crc32(f'{self.opt.get("manual_seed", 0)} {label}'.encode()))
+            net = build_network(self.opt[f'network_{label}'])
+        path_opt = self.opt['path']
+        load_path = path_opt.get(f'pretrain_network_{label}')
+        if load_path is not None:
+            self.load_network(net, load_path, path_opt.get(f'strict_load_{label}', True),
+                              path_opt.get(f'param_key_{label}', 'params'))
+        net.to(self.device)
+        self.print_network(net)
+        return net
+
+    def load_network(self, net: nn.Module, load_path: str, strict: bool = True, param_key: str = 'params') -> None:
+        """Load weights saved by BasicSR or by us.
+
+        Raises:
+            FileNotFoundError, ValueError: naming the file, when it is missing, broken, or of another network.
+        """
+        content = load_checkpoint(load_path)
+        if param_key is not None and not (isinstance(content, Mapping) and param_key in content):
+            if not (isinstance(content, Mapping) and 'params' in content):
+                raise ValueError(f"{load_path} has no weights under the key '{param_key}'.")
+            get_root_logger().info(f"{load_path} has no '{param_key}'; its 'params' are loaded.")
+            param_key = 'params'
+        weights = content if param_key is None else content[param_key]
+        if not isinstance(weights, Mapping):
+            raise ValueError(f"{load_path} holds no weights{'' if param_key is None else f' under {param_key!r}'}.")
+        weights = {key.removeprefix('module.'): value for key, value in weights.items()}
+        for name in getattr(net, 'constant_buffers', ()):
+            saved, built = weights.get(name), getattr(net, name)
+            if saved is not None and not torch.equal(saved.cpu(), built.cpu()):
+                raise ValueError(f'{load_path} was trained with {name}: {saved.item()}, and the option file describes a '
+                                 f'{type(net).__name__} with {name}: {built.item()}; make the two equal.')
+        self._print_different_keys_loading(net, weights, strict)
+        try:
+            net.load_state_dict(weights, strict=strict)
+        except RuntimeError as error:
+            raise ValueError(f'{load_path} does not fit {type(net).__name__} as the option file describes it: '
+                             f'{" ".join(str(error).split())[:600]}') from error
+        get_root_logger().info(f'Loaded {type(net).__name__} from {load_path}, key {param_key}.')
+
+    # ----- optimizers -----
+
+    def start_training(self) -> None:
+        """Make the optimizers and schedulers of the networks in ``trained``, and the updater."""
+        for label in self.trained:
+            settings = dict(getattr(self.options, f'optim_{label}'))
+            # Over all parameters: those of levels that are not reached yet have no gradient and so no state, and
+            # growing needs no surgery.
+            optimizer = getattr(torch.optim, settings.pop('type'))(getattr(self, f'net_{label}').parameters(), **settings)
+            setattr(self, f'optimizer_{label}', optimizer)
+            self.optimizers.append(optimizer)
+        self.schedulers = [self._scheduler(optimizer) for optimizer in self.optimizers if self.options.scheduler]
+        self.updater = Updater({label: getattr(self, f'net_{label}') for label in self.trained},
+                               {label: getattr(self, f'optimizer_{label}') for label in self.trained}, self.device,
+                               self.opt['dist'], self.options.accum_iter, self.options.nonfinite)
+
+    def _scheduler(self, optimizer: torch.optim.Optimizer) -> torch.optim.lr_scheduler.LRScheduler:
+        settings = dict(self.options.scheduler)
+        kind = settings.pop('type')
+        if kind == 'LinearDecayLR':
+            return LinearDecayLR(optimizer, self.options.total_iter, settings['decay_from'])
+        # BasicSR calls the same class by two names.
+        return getattr(lr_scheduler, 'MultiStepRestartLR' if kind == 'MultiStepLR' else kind)(optimizer, **settings)
+
+    # ----- an iteration -----
+
+    def prepare(self, current_iter: int) -> Batch:
+        """The batch of an iteration, from what ``feed_data`` was given; without gradients."""
+        raise NotImplementedError(f'{type(self).__name__} does not say what its updates are given.')
+
+    def updates(self, current_iter: int) -> Sequence[Update]:
+        """The updates of an iteration, in order."""
+        raise NotImplementedError(f'{type(self).__name__} does not say what its networks learn from.')
+
+    def averages(self) -> Sequence[tuple[nn.Module, nn.Module, float]]:
+        """Moving averages to keep: (average, network, decay)."""
+        return ()
+
+    def optimize_parameters(self, current_iter: int) -> None:
+        """One iteration: every update in turn, then the moving averages."""
+        with torch.no_grad():
+            batch = self.prepare(current_iter)
+        terms: dict[str, Any] = OrderedDict()
+        logged: dict[str, Any] = OrderedDict()
+        for update in self.updates(current_iter):
+            loss = self.updater.run(update, batch)
+            batch.update(loss.made)
+            terms.update(loss.terms)
+            logged.update(loss.logged)
+        for average, net, decay in self.averages():
+            move_average(average, net, decay)
+        self.log_dict = {**self.log_dict, **terms, **logged}  # a term that is not computed each time keeps its last value
+
+    def rehearse(self, current_iter: int, data: dict[str, Any]) -> None:
+        """Compute what an iteration computes and leave everything as it was: a lack of memory, or options that cannot be
+        computed, show at once and not when the run gets there.
+
+        Args:
+            current_iter: the iteration.
+            data: a batch as ``feed_data`` takes it.
+        """
+        before = deepcopy(self.extra_state()), self.log_dict
+        buffers = {buffer: buffer.clone() for label in self.trained for buffer in getattr(self, f'net_{label}').buffers()}
+        with torch.random.fork_rng():
+            self.feed_data(data)
+            with torch.no_grad():
+                batch = self.prepare(current_iter)
+            for update in self.updates(current_iter):
+                batch.update(self.updater.compute(update, batch).made)
+        for optimizer in self.optimizers:
+            optimizer.zero_grad(set_to_none=True)
+        for buffer, value in buffers.items():
+            buffer.copy_(value)
+        extra_state, self.log_dict = before
+        self.load_extra_state(extra_state)
+
+    def update_learning_rate(self, current_iter: int, warmup_iter: 'int | None' = None) -> None:
+        """The rates of an iteration: those of the schedule, and before iteration ``train.warmup_iter`` a rising share of them.
+
+        BasicSR writes the lowered rates where its schedulers look for the rates to go on from; here the scheduled rates
+        are kept beside them, in the optimizer and so in checkpoints. ``warmup_iter`` is what BasicSR's loop hands over;
+        a stage looks into its own options, which may be those of one of two stages.
+        """
+        warmup_iter = self.options.warmup_iter
+        groups = [group for optimizer in self.optimizers for group in optimizer.param_groups]
+        for group in groups:
+            group['lr'] = group.pop('scheduled_lr', group['lr'])
+        if current_iter > 1:
+            for scheduler in self.schedulers:
+                scheduler.step()
+        if current_iter < warmup_iter:
+            for group in groups:
+                group['scheduled_lr'] = group['lr']
+                group['lr'] = group['lr'] * current_iter / warmup_iter
+
+    # ----- saving and resuming -----
+
+    def weights_to_save(self, label: str) -> dict[str, nn.Module]:
+        """The networks that go into ``net_<label>_*.pth``, by BasicSR's keys 'params' and 'params_ema'."""
+        return {'params': getattr(self, f'net_{label}')}
+
+    def extra_state(self) -> dict[str, Any]:
+        """What else a subclass needs to go on exactly: tensors and plain values, the same in every process."""
+        return {}
+
+    def load_extra_state(self, state: Mapping[str, Any]) -> None:
+        """Take back what :meth:`extra_state` gave.
+
+        Raises:
+            ValueError: it does not fit this run.
+        """
+
+    def save(self, epoch: int, current_iter: int) -> None:
+        """Save networks, then the training state, so that a state on disk always has its networks.
+
+        ``current_iter`` -1 means the end of training: networks only, named 'latest'. Only process 0 writes.
+
+        Raises:
+            OSError: naming the file that cannot be written.
+        """
+        if self.opt['rank'] != 0:
+            return
+        state_file = Path(self.opt['path']['training_states']) / f'{current_iter}.state'
+        state_file.unlink(missing_ok=True)  # else a kill in here could leave it with networks that are not its own
+        for label in self.trained:
+            self.save_weights(label, self.weights_to_save(label), current_iter)
+        if current_iter == -1:
+            return
+        state = {
+            'epoch': epoch,
+            'iter': current_iter,
+            'optimizers': [optimizer.state_dict() for optimizer in self.optimizers],
+            'schedulers': [scheduler.state_dict() for scheduler in self.schedulers],
+            'best_metric_results': getattr(self, 'best_metric_results', {}),
+            'extra': self.extra_state(),
+            'run_options': self.opt.get('run_options'),
+            'weights': sorted({osp.basename(weights_path(self.opt, label, current_iter)) for label in self.trained}
+                              | self.needed_weights),
+        }
+        save_checkpoint(state, state_file)
+
+    def save_weights(self, label: str, nets: Mapping[str, nn.Module], current_iter: int) -> None:
+        content = {key: {name: value.cpu() for name, value in net.state_dict().items()} for key, net in nets.items()}
+        save_checkpoint(content, weights_path(self.opt, label, current_iter))
+
+    def resume_training(self, resume_state: dict[str, Any]) -> None:
+        """Load the networks, optimizers and schedulers of a saved training state.
+
+        Raises:
+            FileNotFoundError, ValueError: networks are missing or broken, or the state is not of such a run.
+        """
+        for label in self.trained:
+            for key, net in self.weights_to_save(label).items():
+                self.load_network(net, weights_path(self.opt, label, resume_state['iter']), param_key=key)
+        super().resume_training(resume_state)
+        if resume_state.get('best_metric_results'):
+            self.best_metric_results = resume_state['best_metric_results']
+        self.load_extra_state(resume_state.get('extra', {}))
+
+    def check_processes_agree(self) -> None:
+        """Compare the parameters of all processes, bit for bit; buffers are those of process 0.
+
+        Raises:
+            UserError: in every process, naming those that differ.
+        """
+        if not self.opt['dist']:
+            return
+        digests = [None] * self.opt['world_size']
+        nets = [net for label in self.trained for net in self.weights_to_save(label).values()]
+        torch.distributed.all_gather_object(digests, [digest(dict(net.named_parameters())) for net in nets])
+        odd = [rank for rank, each in enumerate(digests) if each != digests[0]]
+        if odd:
+            raise UserError(f'the weights of processes {odd} are not those of process 0: what came after the last '
+                            'checkpoint cannot be trusted and is not saved; resume with --auto_resume.')
+
+    # ----- logging -----
+
+    def get_current_log(self) -> dict[str, float]:
+        """The last losses, averaged over the processes. Reading them waits for the device."""
+        losses = OrderedDict((k, v.detach()) for k, v in self.log_dict.items() if torch.is_tensor(v))
+        log = OrderedDict(self.reduce_loss_dict(losses)) if losses else OrderedDict()
+        log.update((k, v) for k, v in self.log_dict.items() if not torch.is_tensor(v))
+        if self.updater.skipped_steps:
+            log['skipped_steps'] = self.updater.skipped_steps
+        return log
+
+
+def weights_path(opt: Mapping[str, Any], label: str, current_iter: int) -> str:
+    """BasicSR's name for the weights of one network at one iteration; -1 is 'latest'."""
+    return osp.join(opt['path']['models'], f'net_{label}_{"latest" if current_iter == -1 else current_iter}.pth')
+
+
+def move_average(average: nn.Module, net: nn.Module, decay: float) -> None:
+    """``average = decay * average + (1 - decay) * net`` for parameters; buffers are copied."""
+    parameters, buffers = dict(net.named_parameters()), dict(net.named_buffers())
+    with torch.no_grad():
+        for name, value in average.named_parameters():
+            value.mul_(decay).add_(parameters[name], alpha=1 - decay)
+        for name, value in average.named_buffers():
+            value.copy_(buffers[name])
+
+
+def digest(tensors: Mapping[str, Tensor]) -> str:
+    """A checksum of tensors and their names: equal for equal bits only."""
+    found = hashlib.blake2b(digest_size=16)
+    for name, value in tensors.items():
+        found.update(name.encode())
+        found.update(value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
+    return found.hexdigest()
+
+
+def to_signed(images: Tensor) -> Tensor:
+    """From [0, 1] to [-1, 1], the range in which the losses and their weights are stated."""
+    return images * 2 - 1
