@@ -1,15 +1,9 @@
 """Installs selfsr_plugin, and the start-up hook that loads it into BasicSR."""
 import re
-import sys
 from pathlib import Path
 
-if not (3, 10) <= sys.version_info[:2] <= (3, 12):
-    sys.exit('selfsr_plugin needs Python 3.10, 3.11 or 3.12, because BasicSR 1.4.2 cannot be installed on others; this '
-             f'is Python {sys.version.split()[0]}. Make a virtual environment with one of them: '
-             'python3.12 -m venv .venv')
-
-from setuptools import Command, find_packages, setup  # noqa: E402
-from setuptools.command.build import build  # noqa: E402
+from setuptools import Command, find_packages, setup
+from setuptools.command.build import build
 
 ROOT = Path(__file__).parent
 HOOK_SOURCE = 'selfsr_plugin/basicsr_compat/autoload.py'
@@ -70,10 +64,12 @@ setup(
     long_description_content_type='text/markdown',
     author='the selfsr_plugin developers',
     license='Apache-2.0',
-    python_requires='>=3.10,<3.13',  # as far as basicsr 1.4.2 installs
+    python_requires='>=3.10',
     packages=find_packages(include=['selfsr_plugin', 'selfsr_plugin.*']),
     install_requires=[
-        'basicsr==1.4.2',  # the start-up hook and the models lean on its internals
+        # the start-up hook and the models lean on its internals; on Python 3.13 and later it is installed before, by
+        # scripts/install_basicsr.py
+        'basicsr==1.4.2',
         'facexlib',
         'lmdb',
         'mmcv-lite',
@@ -81,8 +77,9 @@ setup(
         'opencv-python',
         'pillow',
         'pyyaml',
-        # BasicSR imports distutils, which left Python with 3.12; setuptools brings it back
-        'setuptools; python_version >= "3.12"',
+        # BasicSR imports distutils, which left Python with 3.12 and which setuptools brings back; the tensorboard command of
+        # tb-nightly, which BasicSR asks for, imports pkg_resources, which left setuptools with 82
+        'setuptools<82',
         'torch>=2.6',  # the first whose torch.load(weights_only=True) withstands crafted files (CVE-2025-32434)
         'torchvision',
         'tqdm',

@@ -1,46 +1,59 @@
 #!/usr/bin/env bash
-# Makes or reuses .venv in the project's folder, with the project (editable) and all it needs installed.
-# Does nothing when that is already so. quickstart.sh and test.sh call it.
+# usage: bash scripts/setup_venv.sh [FOLDER [PYTHON [REQUIREMENT...]]]
+# Makes or reuses the virtual environment FOLDER (.venv in the project's folder) with the project (editable), all it needs
+# and the REQUIREMENTs installed, such as torch==2.6.0. Does nothing when that is already so. quickstart.sh, test.sh and
+# test_pythons.sh call it.
 # Exit code 3: installed, but OpenCV lacks a system library.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 die() { echo "error: $1" >&2; exit "${2:-1}"; }
 
-# BasicSR 1.4.2 can be installed on these only.
-supported() { "$1" -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 12))' 2>/dev/null; }
+venv=${1:-.venv}
+candidates=(python3.12 python3.13 python3.11 python3.10 python3)
+[ $# -lt 2 ] || candidates=("$2")
+requirements=("${@:3}")
+
+supported() { "$1" -c 'import sys; sys.exit(sys.version_info < (3, 10))' 2>/dev/null; }
 
 make_venv() {
     local candidate
-    for candidate in python3.12 python3.11 python3.10 python3; do
+    for candidate in "${candidates[@]}"; do
         if supported "$candidate"; then
-            echo "Making .venv with $("$candidate" -V)."
-            "$candidate" -m venv .venv && return
-            rm -rf .venv
-            die "$candidate cannot make virtual environments. On Debian and Ubuntu: apt-get install $candidate-venv"
+            echo "Making $venv with $("$candidate" -V)."
+            "$candidate" -m venv "$venv" && return
+            rm -rf "$venv"
+            die "$candidate cannot make virtual environments. On Debian and Ubuntu: apt-get install $(basename "$candidate")-venv"
         fi
     done
-    die "no Python 3.10, 3.11 or 3.12 found (BasicSR 1.4.2 cannot be installed on others); install one, for example with 'apt-get install python3.12 python3.12-venv' or 'uv python install 3.12', and put it on the PATH."
+    die "no Python 3.10 or later found as ${candidates[*]}; install one, for example with 'apt-get install python3 python3-venv' or 'uv python install 3.13', and put it on the PATH."
 }
 
 install_project() {
-    # One resolver run over everything. uv is much faster than pip at it and keeps one copy of each package.
+    # First, since no resolver can build it on Python 3.13 and later.
+    "$venv/bin/python" scripts/install_basicsr.py
+    # One resolver run over everything else. uv is much faster than pip at it and keeps one copy of each package.
     if command -v uv >/dev/null; then
-        uv pip install --python .venv --compile-bytecode -e '.[test]'
-    elif .venv/bin/python -m pip install --quiet uv; then
-        .venv/bin/uv pip install --python .venv --compile-bytecode -e '.[test]'
+        uv pip install --python "$venv" --compile-bytecode -e '.[test]' "${requirements[@]}"
+    elif "$venv/bin/python" -m pip install --quiet uv; then
+        "$venv/bin/uv" pip install --python "$venv" --compile-bytecode -e '.[test]' "${requirements[@]}"
     else
         echo "uv cannot be installed here; installing with pip, which is slower."
-        .venv/bin/python -m pip install -e '.[test]'
+        "$venv/bin/python" -m pip install -e '.[test]' "${requirements[@]}"
     fi
 }
 
 # An editable installation follows every edit but those of these files; moving the folder breaks it as well.
-state() { .venv/bin/python -V; pwd; cksum setup.py pyproject.toml selfsr_plugin/basicsr_compat/autoload.py; }
+state() {
+    "$venv/bin/python" -V
+    pwd
+    echo "${requirements[@]}"
+    cksum setup.py pyproject.toml selfsr_plugin/basicsr_compat/autoload.py
+}
 
 check_opencv() {
     local message library
-    message=$(.venv/bin/python -c 'import cv2' 2>&1) && return
+    message=$("$venv/bin/python" -c 'import cv2' 2>&1) && return
     library=$(tail -n 1 <<<"$message" | grep -oE '[A-Za-z0-9_.+-]+\.so[.0-9]*: cannot open shared' | cut -d: -f1) || true
     case $library in
         '') die "OpenCV cannot be imported: $message" ;;
@@ -51,13 +64,13 @@ check_opencv() {
     esac
 }
 
-[ -x .venv/bin/python ] || make_venv
-supported .venv/bin/python || die ".venv does not hold a working Python 3.10, 3.11 or 3.12; remove the folder .venv and run this again."
-if [ "$(cat .venv/installed 2>/dev/null)" = "$(state)" ]; then
-    echo "Nothing to install: .venv is up to date."
+[ -x "$venv/bin/python" ] || make_venv
+supported "$venv/bin/python" || die "$venv does not hold a working Python 3.10 or later; remove that folder and run this again."
+if [ "$(cat "$venv/installed" 2>/dev/null)" = "$(state)" ]; then
+    echo "Nothing to install: $venv is up to date."
 else
-    echo "Installing the project and what it needs into .venv (a few GB, once)."
+    echo "Installing the project and what it needs into $venv (a few GB, once)."
     install_project
-    state >.venv/installed
+    state >"$venv/installed"
 fi
 check_opencv

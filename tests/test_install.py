@@ -1,6 +1,9 @@
 """The project as users get it: built, installed into throw-away environments, used with the real BasicSR, removed."""
 import ast
 import importlib.metadata
+import os
+import re
+import runpy
 import shutil
 import subprocess
 import sys
@@ -115,12 +118,43 @@ def test_install_uninstall_by_uv(built: Path, tmp_path: Path, kind: str) -> None
     assert [str(path) for path in venv.rglob('*selfsr*')] == []
 
 
+# As BasicSR's setup.py does it, and what must go on as it is.
+OLD_EXEC = '''
+def get_version():
+    exec(compile('__version__ = "1.4.2"', 'basicsr/version.py', 'exec'))
+    return locals()['__version__']
+
+def elsewhere():
+    names = {}
+    exec('x = 1', names)
+    exec('y = x', names, names)
+    return names['y']
+
+exec('z = 3')
+print(get_version(), elsewhere(), z)
+'''
+
+
+def test_basicsr_setup_finds_its_version_on_every_python(tmp_path: Path) -> None:
+    namespace = runpy.run_path(str(ROOT / 'scripts/install_basicsr.py'))
+    (tmp_path / 'sitecustomize.py').write_text(namespace['SITECUSTOMIZE'])
+    done = subprocess.run([sys.executable, '-c', OLD_EXEC], env={**os.environ, 'PYTHONPATH': str(tmp_path)},
+                          capture_output=True, text=True)
+    assert done.stdout == '1.4.2 1 3\n', done.stderr
+    assert f"'basicsr=={namespace['VERSION']}'" in (ROOT / 'setup.py').read_text('utf-8')
+
+
+def test_the_tensorboard_command_starts() -> None:
+    done = subprocess.run([Path(sys.executable).parent / 'tensorboard', '--version'], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
 def test_every_package_that_is_imported_is_a_declared_dependency(built: Path) -> None:
     wheel, = (built / 'wheel').glob('*.whl')
     with zipfile.ZipFile(wheel) as archive:
         metadata, = (archive.read(name).decode() for name in archive.namelist() if name.endswith('/METADATA'))
     declared = {line.split()[1].rstrip(';') for line in metadata.splitlines() if line.startswith('Requires-Dist:')}
-    declared = {name.split('==')[0].split('>=')[0] for name in declared}
+    declared = {re.split('[<=>]', name)[0] for name in declared}
     distributions = importlib.metadata.packages_distributions()
     for path in (ROOT / 'selfsr_plugin').rglob('*.py'):
         for node in ast.walk(ast.parse(path.read_text('utf-8'))):
