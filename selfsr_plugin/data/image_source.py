@@ -10,6 +10,8 @@ import cv2
 import lmdb
 import numpy as np
 
+from ..files import printable
+
 IMAGE_EXTENSIONS = ('.png', '.jpg', '.jpeg', '.bmp', '.webp', '.tif', '.tiff', '.ppm', '.pgm')
 
 
@@ -295,8 +297,3 @@ def _jpeg_is_cut(data: bytes) -> bool:
 
 def lmdb_key(name: str) -> bytes:
     return name.encode('utf-8', 'surrogateescape')
-
-
-def printable(path: str) -> str:
-    """The path on one line, with bytes that are not UTF-8 (Python keeps them as lone surrogates) written as \\xNN."""
-    return path.encode('utf-8', 'surrogateescape').decode('utf-8', 'backslashreplace').replace('\n', '\\n')

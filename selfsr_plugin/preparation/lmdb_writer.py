@@ -28,7 +28,8 @@ from selfsr_plugin.errors import UserError
 
 from ..data.face_images import one_thread
 from .image_recode import Recipe, StoredImage, recode
-from ..data.image_source import CorruptImageError, ImageSource, lmdb_key, printable
+from ..data.image_source import CorruptImageError, ImageSource, lmdb_key
+from ..files import printable, sync_folder, whole_file
 
 try:
     import fcntl
@@ -197,7 +198,7 @@ class _Unfinished:
         path = os.path.join(self._folder, 'settings.json')
         mine = asdict(self._recipe)
         if not os.path.exists(path):
-            _write_whole(path, [json.dumps(mine)])
+            _write_lines(path, [json.dumps(mine)])
             return
         try:
             with open(path, encoding='utf-8') as file:
@@ -301,11 +302,11 @@ class _Unfinished:
                 shutil.rmtree(self._folder, ignore_errors=True)
                 raise UserError(f'none of the {report.refused} images in {source_name} can be used, for example '
                                 f'{first}; all reasons are in {printable(report.refused_list)}.')
-            _write_whole(os.path.join(self._lmdb, 'meta_info.txt'),
+            _write_lines(os.path.join(self._lmdb, 'meta_info.txt'),
                          ('{name}.png ({shape[0]},{shape[1]},3) {level}'.format(**entry)
                           for entry in self._journal_entries() if 'refused' not in entry))
             os.rename(self._lmdb, self._output)
-            _sync_folder(os.path.dirname(os.path.abspath(self._output)))
+            sync_folder(os.path.dirname(os.path.abspath(self._output)))
         except OSError as error:
             raise self._unwritable(error) from error
         shutil.rmtree(self._folder, ignore_errors=True)
@@ -325,7 +326,7 @@ class _Unfinished:
                 example = example or printable(entry['name'])
         refused_list = f'{self._output}.refused.txt'
         if refused:
-            _write_whole(refused_list, self._refusals())
+            _write_lines(refused_list, self._refusals())
         elif os.path.exists(refused_list):  # of an earlier LMDB of this name
             os.unlink(refused_list)
         return LmdbReport(written, refused, refused_list if refused else None, beyond, example)
@@ -348,19 +349,7 @@ def _journal_line(entry: _Entry) -> bytes:
     return json.dumps(fields).encode() + b'\n'  # ASCII; names that are not UTF-8 come back as they were
 
 
-def _write_whole(path: str, lines: Iterable[str]) -> None:
-    """Write a text file so that it is there whole or not at all."""
-    with open(f'{path}.tmp', 'w', encoding='utf-8', errors='surrogateescape', newline='\n') as file:
-        file.writelines(f'{line}\n' for line in lines)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(f'{path}.tmp', path)
-
-
-def _sync_folder(path: str) -> None:
-    with contextlib.suppress(OSError):  # Windows opens no folders
-        descriptor = os.open(path, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+def _write_lines(path: str, lines: Iterable[str]) -> None:
+    """Write a text file so that it is there whole or not at all, also after a power failure."""
+    with whole_file(path) as file:
+        file.writelines(f'{line}\n'.encode('utf-8', 'surrogateescape') for line in lines)

@@ -11,21 +11,11 @@ from collections import Counter
 from pathlib import Path
 from typing import Any, Dict, List, Mapping, Optional
 
-from selfsr_plugin.errors import UserError
+from ..errors import UserError
+from ..files import printable, write_file
 
 MANIFEST_FILE = 'manifest.jsonl'
 REFUSED_FILE = 'refused.txt'
-
-
-def write_file(path: Path, data: bytes) -> None:
-    """Write a file whole or not at all: a process killed in between leaves at most a hidden file."""
-    part = path.with_name(f'.{path.name}.part')
-    try:
-        part.write_bytes(data)
-        os.replace(part, path)
-    except OSError:
-        part.unlink(missing_ok=True)
-        raise
 
 
 class Manifest:
@@ -107,8 +97,8 @@ class Manifest:
 
     def write_refused(self, others: List[str]) -> None:
         """Write refused.txt: every photo without a crop, with the reason, and the files that are no photos."""
-        lines = [f'{_one_line(name)}: {line["refused"]}.' for name, line in self.photos.items() if 'refused' in line]
-        lines += [f'{_one_line(name)}: not a photo by its name.' for name in others]
+        lines = [f'{printable(name)}: {line["refused"]}.' for name, line in self.photos.items() if 'refused' in line]
+        lines += [f'{printable(name)}: not a photo by its name.' for name in others]
         write_file(self.folder / REFUSED_FILE, ''.join(f'{line}\n' for line in sorted(lines)).encode())
 
     def counts(self) -> Counter:
@@ -127,7 +117,3 @@ class Manifest:
     def __exit__(self, *_: Any) -> Optional[bool]:
         self.close()
         return None
-
-
-def _one_line(name: str) -> str:
-    return name.encode('utf-8', 'surrogateescape').decode('utf-8', 'backslashreplace').replace('\n', '\\n')

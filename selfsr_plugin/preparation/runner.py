@@ -15,14 +15,15 @@ from typing import Any, Callable, Dict, Iterator, List, Optional, Tuple
 import numpy as np
 from tqdm import tqdm
 
-from selfsr_plugin.errors import UserError
+from ..errors import UserError
+from ..files import write_file
 
 from .annotations import read_annotations
 from .crops import encode_png, shrink_to, to_uint8
 from .detection import FaceDetector, limit_threads
 from .faces import Face, Refused
 from .framing import Box, frame_face
-from .manifest import Manifest, write_file
+from .manifest import Manifest
 from .photos import crop_stems, find_photos, read_photo
 
 FRAMINGS = ('square', 'similarity')

@@ -160,7 +160,7 @@ def test_killed_anywhere_and_gone_on_with(folder, tmp_path, commits, monkeypatch
     assert open(f'{output}.refused.txt').read() == open(tmp_path / 'whole.lmdb.refused.txt').read()
 
 
-@pytest.mark.parametrize('where, call', [('_put_batch', 3), ('_write_whole', 2), ('rename', 1), ('rmtree', 1)])
+@pytest.mark.parametrize('where, call', [('_put_batch', 3), ('_write_lines', 2), ('rename', 1), ('rmtree', 1)])
 def test_killed_at_the_weakest_points(folder, tmp_path, commits, monkeypatch, where, call):
     """Between journal and LMDB; before meta_info.txt; before the LMDB gets its name; right after."""
     make(folder, tmp_path / 'whole.lmdb')
@@ -175,7 +175,7 @@ def test_killed_at_the_weakest_points(folder, tmp_path, commits, monkeypatch, wh
             return function(*args, **kwargs)
         return wrapped
 
-    place = {'_put_batch': lmdb_writer._Unfinished, '_write_whole': lmdb_writer, 'rename': os, 'rmtree': shutil}[where]
+    place = {'_put_batch': lmdb_writer._Unfinished, '_write_lines': lmdb_writer, 'rename': os, 'rmtree': shutil}[where]
     with monkeypatch.context() as patch:
         patch.setattr(place, where, kill_or(getattr(place, where)))
         status, _ = in_child(lambda: make(folder, output))

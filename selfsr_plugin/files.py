@@ -1,0 +1,139 @@
+"""Files of users: paths they type, names of any bytes, files written whole or not at all, pictures.
+
+Imports nothing that takes time: commands answer usage errors before OpenCV is loaded.
+"""
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
+
+from .errors import UserError
+
+if TYPE_CHECKING:
+    import numpy as np
+
+_CONTROL = {code: f'\\x{code:02x}' for code in (*range(32), 127)} | {10: '\\n', 13: '\\r'}
+
+
+def path(text: str) -> Path:
+    """A path of a command line, as a type for argparse: shells leave the ``~`` of ``--output=~/faces`` as it is."""
+    return Path(os.path.expanduser(text))
+
+
+def printable(name: str | os.PathLike) -> str:
+    """A name or path on one line of text that can be printed, written to a file as UTF-8 and drawn.
+
+    Bytes that are not UTF-8, which Python keeps as lone surrogates, and control characters are written as \\xNN.
+    """
+    return os.fspath(name).encode('utf-8', 'surrogateescape').decode('utf-8', 'backslashreplace').translate(_CONTROL)
+
+
+@contextlib.contextmanager
+def whole_file(path: str | os.PathLike, sync: bool = True) -> Iterator[BinaryIO]:
+    """A file to write bytes to, which becomes ``path`` at the end of the block: it is there whole or as it was before.
+
+    A process killed in between leaves at most a hidden file, which the next one that writes ``path`` replaces.
+
+    Args:
+        path: the file; its folder must exist.
+        sync: whether the content and the new name must survive a power failure, too, which costs milliseconds.
+
+    Raises:
+        OSError: naming ``path``, whatever could not be done.
+    """
+    path = Path(path)
+    # not the name itself with something added, which may be too long for the file system
+    part = path.with_name(f'.{hashlib.blake2b(os.fsencode(path.name), digest_size=12).hexdigest()}.part')
+    try:
+        with open(part, 'wb') as file:
+            yield file
+            if sync:
+                file.flush()
+                os.fsync(file.fileno())
+        os.replace(part, path)
+    except BaseException as error:
+        with contextlib.suppress(OSError):
+            part.unlink()
+        if isinstance(error, OSError) and error.errno:
+            raise OSError(error.errno, error.strerror, str(path)) from error
+        raise
+    if sync:
+        sync_folder(path.parent)
+
+
+def write_file(path: str | os.PathLike, data: bytes, sync: bool = False) -> None:
+    """:func:`whole_file` for what is in memory already."""
+    with whole_file(path, sync) as file:
+        file.write(data)
+
+
+def sync_folder(path: str | os.PathLike) -> None:
+    """Bring new names in a folder to the disk."""
+    with contextlib.suppress(OSError):  # Windows opens no folders
+        descriptor = os.open(path or '.', os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def cannot_write(path: str | os.PathLike, error: OSError) -> UserError:
+    """The sentence for a file that cannot be written, with the remedy that fits the reason."""
+    remedies = {
+        errno.ENOSPC: 'make room on its disk', errno.EDQUOT: 'make room in the quota',
+        errno.ENAMETOOLONG: 'its name is too long, shorten it', errno.ENOENT: 'make its folder',
+        errno.ENOTDIR: 'a part of this path is a file, give another',
+        errno.EEXIST: 'a part of this path is a file, give another', errno.EISDIR: 'it is a folder, give a file name'
+    }
+    remedy = remedies.get(error.errno, 'make its folder writable or give another')
+    return UserError(f'{printable(path)} cannot be written ({error.strerror}): {remedy}.')
+
+
+def encode_image(image: np.ndarray, extension: str, parameters: Sequence[int] = ()) -> bytes:
+    """The bytes of an image file.
+
+    Args:
+        image: (H, W, 3) uint8, BGR.
+        extension: '.png', '.jpg' or another that OpenCV writes.
+        parameters: OpenCV's, for example ``[cv2.IMWRITE_PNG_COMPRESSION, 9]``.
+
+    Raises:
+        ValueError: OpenCV has no such format, or it does not hold images of this size.
+    """
+    import cv2
+    try:
+        done, encoded = cv2.imencode(extension, image, list(parameters))
+    except cv2.error:
+        done = False
+    if not done:
+        raise ValueError(f'an image of {image.shape[1]}x{image.shape[0]} cannot be encoded as {extension or "no format"}')
+    return encoded.tobytes()
+
+
+def write_image(path: str | os.PathLike, image: np.ndarray) -> None:
+    """Write a picture whole or not at all; its folder is made.
+
+    Not ``cv2.imwrite``: OpenCV 5 ends the process with SIGSEGV where a name is not UTF-8.
+
+    Args:
+        path: the extension gives the format.
+        image: (H, W, 3) uint8, BGR.
+
+    Raises:
+        UserError: it cannot be written, or OpenCV knows no such extension.
+    """
+    path = Path(path)
+    try:
+        data = encode_image(image, path.suffix)
+    except ValueError as error:
+        raise UserError(f'{printable(path)} cannot be written, for {error}: give a name that ends in .png.') from error
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_file(path, data)
+    except OSError as error:
+        raise cannot_write(path, error) from error

@@ -1,0 +1,61 @@
+"""Names of any bytes, files that are whole or as they were, pictures."""
+import errno
+import os
+
+import cv2
+import numpy as np
+import pytest
+
+from selfsr_plugin.errors import UserError
+from selfsr_plugin.files import path, printable, whole_file, write_file, write_image
+
+PICTURE = np.arange(4 * 6 * 3, dtype=np.uint8).reshape(4, 6, 3)
+
+
+def test_tilde_is_expanded_also_where_there_is_no_such_user(monkeypatch):
+    monkeypatch.setenv('HOME', '/home/of')
+    assert str(path('~/faces')) == '/home/of/faces'
+    assert str(path('~no_such_user/faces')) == '~no_such_user/faces'
+
+
+def test_every_name_can_be_printed():
+    name = os.fsdecode(b'caf\xe9\n\x1b[2J \xe9\xa1\x94')
+    assert printable(name) == '\\'.join(['caf', 'xe9', 'n', 'x1b[2J 顔'])
+
+
+def test_pictures_are_written_under_any_name(tmp_path):
+    for name in (os.fsdecode(b'caf\xe9.png'), 'new/顔.png', f'{"x" * 251}.png'):
+        write_image(tmp_path / name, PICTURE)
+        data = (tmp_path / name).read_bytes()
+        np.testing.assert_array_equal(cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR), PICTURE)
+    assert not list(tmp_path.rglob('.*'))
+
+
+@pytest.mark.parametrize('name, sentence', [
+    ('a', 'cannot be encoded as no format: give a name that ends in .png'),
+    ('a.txt', 'cannot be encoded as .txt: give a name that ends in .png'),
+    (f'{"x" * 300}.png', r'File name too long.: its name is too long, shorten it'),
+    ('file/a.png', 'cannot be written .*a part of this path is a file'),
+    (os.fsdecode(b'\xe9/a.txt'), r'\\xe9/a.txt cannot be written')])
+def test_pictures_that_cannot_be_written(tmp_path, name, sentence):
+    (tmp_path / 'file').touch()
+    with pytest.raises(UserError, match=sentence):
+        write_image(tmp_path / name, PICTURE)
+    assert [entry.name for entry in tmp_path.rglob('*') if entry.is_file()] == ['file']
+
+
+def test_a_file_is_whole_or_as_it_was(tmp_path, monkeypatch):
+    target = tmp_path / 'file'
+    write_file(target, b'old')
+    with pytest.raises(KeyboardInterrupt), whole_file(target) as file:
+        file.write(b'half of the n')
+        raise KeyboardInterrupt
+    assert target.read_bytes() == b'old' and os.listdir(tmp_path) == ['file']
+
+    def full(*_):
+        raise OSError(errno.ENOSPC, 'No space left on device', 'elsewhere')
+
+    monkeypatch.setattr(os, 'fsync', full)
+    with pytest.raises(OSError, match='No space left') as caught:
+        write_file(target, b'new', sync=True)
+    assert caught.value.filename == str(target) and target.read_bytes() == b'old' and os.listdir(tmp_path) == ['file']
