@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from selfsr_plugin.archs import DomainDiscriminator, FlowDegradationNet, ProgressiveDiscriminator, SelfCondSRNet
 from selfsr_plugin.archs.progressive_discriminator_arch import minibatch_stddev
-from selfsr_plugin.ops import r1_penalty
+from basicsr.losses import r1_penalty
 
 SMALL = dict(size=32, num_level=3, feat_base=64, feat_max=8, stddev_group=2)
 

@@ -1,7 +1,7 @@
 """What discriminators learn from: the two sides of Eqs. 2 and 7, and R1 (Eq. 9)."""
 import pytest
 import torch
-from basicsr.losses import GANLoss
+from basicsr.losses.gan_loss import GANLoss
 
 from selfsr_plugin.stages.adversarial import discriminator_terms
 
