@@ -10,8 +10,10 @@ from pathlib import Path
 from typing import Any, Dict
 
 import torch
+from torch import nn
 
 import selfsr_plugin  # noqa: F401  before basicsr
+from basicsr.utils.registry import ARCH_REGISTRY
 from model_kit import (Recorder, batch, both_stages_options, cyclegan_options, everything, loader, stage1_options,
                        stage1_train, stage2_options, stage2_train, start)
 
@@ -20,7 +22,20 @@ ITERATIONS = 6
 
 
 def _both(folder: Path) -> Dict[str, Any]:
-    return both_stages_options(folder, stage1_train(total_iter=2), stage2_train(supervision='pseudo', **GROWTH))
+    return both_stages_options(folder, stage1_train(total_iter=2, scheduler=None),
+                               stage2_train(supervision='pseudo', **GROWTH))
+
+
+@ARCH_REGISTRY.register()
+class BatchNormDiscriminator(nn.Sequential):
+    """A network of somebody else, with buffers."""
+
+    def __init__(self) -> None:
+        super().__init__(nn.Conv2d(3, 4, 4, 2, 1), nn.BatchNorm2d(4), nn.LeakyReLU(0.2), nn.Conv2d(4, 1, 4, 2, 1))
+
+
+def _batchnorm(folder: Path) -> Dict[str, Any]:
+    return dict(stage2_options(folder, grow_at=[], ema_decay=0.9), network_d=dict(type='BatchNormDiscriminator'))
 
 
 # Name: (options, double precision)
@@ -31,15 +46,19 @@ CASES = {
     'unpaired': (lambda folder: stage2_options(folder, supervision='unpaired', **GROWTH), True),
     'pseudo': (lambda folder: stage2_options(folder, supervision='pseudo', lq_noise=3.0, **GROWTH), True),
     'both': (_both, True),
+    'accumulated': (lambda folder: stage2_options(folder, supervision='pseudo', accum_iter=2, **GROWTH), True),
     'stage1_cyclegan_float32': (cyclegan_options, False),
     'stage1_float32': (stage1_options, False),
     'pseudo_float32': (lambda folder: stage2_options(folder, supervision='pseudo', **GROWTH), False),
 }
 
+# Batch statistics are those of a process: two do not compute what one does, yet train, and hold the same parameters.
+OF_RANKS_ALONE = {'batchnorm': (_batchnorm, True)}
+
 
 def run_case(name: str, folder: Path, rank: int, world_size: int) -> Dict[str, Any]:
     """Train on this rank's share of the batches; weights, log, and the figures of a validation."""
-    make, double = CASES[name]
+    make, double = {**CASES, **OF_RANKS_ALONE}[name]
     torch.set_default_dtype(torch.float64 if double else torch.float32)
     try:
         opt = dict(make(folder), rank=rank, world_size=world_size, dist=world_size > 1)
@@ -50,6 +69,7 @@ def run_case(name: str, folder: Path, rank: int, world_size: int) -> Dict[str, A
             model.update_learning_rate(i, -1)
             model.feed_data(data)
             model.optimize_parameters(i)
+        model.check_processes_agree()
         log, writer = model.get_current_log(), Recorder()
         model.validation(loader(['gt', 'lq'], count=3), ITERATIONS, writer, save_img=rank == 0)
         stage = getattr(model, 'stage', model)
@@ -63,7 +83,7 @@ def _rank(rank: int, folder: Path) -> None:
     torch.set_num_threads(1)
     torch.distributed.init_process_group('gloo', init_method=f'file://{folder}/rendezvous', rank=rank, world_size=2,
                                          timeout=datetime.timedelta(seconds=60))
-    found = {name: run_case(name, folder / f'two_{name}', rank, 2) for name in CASES}
+    found = {name: run_case(name, folder / f'two_{name}', rank, 2) for name in (*CASES, *OF_RANKS_ALONE)}
     torch.save(found, folder / f'rank{rank}.pth')
     torch.distributed.barrier()
     torch.distributed.destroy_process_group()

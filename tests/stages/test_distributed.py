@@ -31,6 +31,14 @@ def test_ranks_hold_identical_weights(ranks, case):
     assert_identical(ranks[0][case]['extra'], ranks[1][case]['extra'])
 
 
+def test_network_with_batch_normalisation_trains(ranks):
+    """Its running statistics differ between processes, as under DDP always; those of process 0 are saved."""
+    first, second = (rank['batchnorm']['weights'] for rank in ranks)
+    differing = {f'{net}.{name}' for net, values in first.items() for name, value in values.items()
+                 if not torch.equal(value, second[net][name])}
+    assert differing == {'d.params.1.running_mean', 'd.params.1.running_var'}
+
+
 def test_pool_of_two_processes_is_that_of_one(ranks, alone):
     for label, pool in alone['stage1_cyclegan']['extra']['pools'].items():
         assert pool['images'].shape == (6, 3, 16, 16)
