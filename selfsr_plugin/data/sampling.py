@@ -7,6 +7,7 @@ anew at every start, so a resumed run of it sees other data than one that was no
 import hashlib
 import random
 import signal
+import sys
 from typing import Any, Iterator, Mapping, Tuple
 
 import cv2
@@ -108,8 +109,9 @@ def build_train_loader(dataset: Dataset, dataset_opt: Mapping[str, Any], seed: i
                        start_iter: int = 0) -> DataLoader:
     """An endless loader: its first batch is that of iteration ``start_iter + 1``, it has no length and no epochs.
 
-    Works with forked and spawned workers, whose number does not change the data. Creating it or iterating over it
-    leaves the global random generators of the calling process alone.
+    Works with forked and spawned workers, whose number does not change the data. On Linux they are forked, on every Python:
+    since 3.14 the default there is another, which takes longer to start and refuses data sets that cannot be pickled.
+    Creating the loader or iterating over it leaves the global random generators of the calling process alone.
 
     Args:
         dataset: any map-style data set, BasicSR's included.
@@ -120,12 +122,14 @@ def build_train_loader(dataset: Dataset, dataset_opt: Mapping[str, Any], seed: i
         start_iter: iterations already done.
     """
     batch_size = dataset_opt['batch_size_per_gpu']
+    workers = dataset_opt.get('num_worker_per_gpu', 0)
     sampler = InfiniteSampler(len(dataset), seed, rank, world_size, batch_size, start_iter)
     return DataLoader(
         SeededDataset(dataset, seed),
         batch_size=batch_size,
         sampler=sampler,
-        num_workers=dataset_opt.get('num_worker_per_gpu', 0),
+        num_workers=workers,
+        multiprocessing_context='fork' if workers and sys.platform == 'linux' else None,
         pin_memory=bool(dataset_opt.get('pin_memory', False)) and torch.cuda.is_available(),
         worker_init_fn=_init_worker,
         generator=torch.Generator())  # otherwise DataLoader draws its workers' base seed from the global generator

@@ -1,4 +1,5 @@
 import itertools
+import multiprocessing.context
 import random
 
 import numpy as np
@@ -124,6 +125,17 @@ def test_basicsrs_own_data_set_becomes_reproducible(files, tmp_path):
            'dataroot_lq': files.write_folder(tmp_path / 'lq', {n: files.make_image(7, 12) for n in images})}
     expected = take(build_dataset(opt), 6)
     assert_equal(take(build_dataset(opt), 2, workers=2, start_iter=4), expected[4:])
+
+
+def test_workers_take_what_cannot_be_pickled_whatever_python_prefers(monkeypatch):
+    # forkserver: what Python 3.14 and later do unless told otherwise
+    default = multiprocessing.context._default_context
+    monkeypatch.setattr(default, '_actual_context', multiprocessing.get_context('forkserver'))
+
+    class Local(Draws):
+        pass
+
+    assert_equal(take(Local(), 2, workers=1), take(Local(), 2))
 
 
 def test_spawned_workers(faces):

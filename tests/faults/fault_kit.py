@@ -81,7 +81,6 @@ def make_workplace(folder: Path) -> Path:
 
 def _run(folder: str, arguments: Sequence[str], log: str, sabotage: Optional[Callable[[], None]],
          environment: Dict[str, str]) -> None:
-    multiprocessing.set_start_method('fork', force=True)  # what a process of the user's has; here it is inherited
     os.setsid()
     os.chdir(folder)
     file = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
