@@ -77,9 +77,9 @@ def draw_stage1(models: Path, truth: List[np.ndarray], wild: List[np.ndarray]) -
     with torch.no_grad():
         parts = net(clean, return_parts=True)
     rows = [[tensor2img(clean[i]), tensor2img(parts.intermediate[i]),
-             draw_flow(parts.flow[i].numpy(), net.max_flow.item()), tensor2img(parts.degraded[i]), wild[i]]
+             draw_flow(parts.flow[i].numpy(), net.max_flow), tensor2img(parts.degraded[i]), wild[i]]
             for i in range(len(wild))]
-    titles = ['clean LR', 'intermediate', f'flow (full = {net.max_flow.item():g} px)', 'degraded', 'simulated wild LR']
+    titles = ['clean LR', 'intermediate', f'flow (full = {net.max_flow:g} px)', 'degraded', 'simulated wild LR']
     return draw_sheet(rows, titles, tile=96, blocks=2)
 
 

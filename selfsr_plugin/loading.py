@@ -1,22 +1,25 @@
 """Networks from their files alone: no option file, no trainer."""
-import inspect
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Dict, Iterator, Optional, Tuple, Type, Union
+from typing import Any
 
-import torch
-from basicsr.utils.registry import ARCH_REGISTRY
 from torch import Tensor, nn
 
+from . import archs
+from .engine.checkpoint import load_checkpoint, select_weights
 from .errors import UserError
-from .engine.checkpoint import load_checkpoint
+
+Weights = Mapping[str, Tensor]
 
 
-def load(path: Union[str, Path], key: Optional[str] = None, expected: Type[nn.Module] = nn.Module) -> nn.Module:
-    """Build the network that ``path`` holds: class and constructor arguments are recovered from its weights.
+def load(path: str | Path, key: str | None = None, expected: type[nn.Module] = nn.Module) -> nn.Module:
+    """Build the network that ``path`` holds, as the file describes it.
+
+    Files that this package wrote before they described their networks, and those that BasicSR's models write, have
+    weights alone; there the class and the arguments are read off the shapes, for networks of this package.
 
     Args:
-        path: a file that this package's or BasicSR's models saved of one of this package's networks.
+        path: a file that this package's or BasicSR's models saved.
         key: 'params' or 'params_ema'; by default the moving average if the file has one.
         expected: the class that is needed, if only one will do.
 
@@ -27,49 +30,109 @@ def load(path: Union[str, Path], key: Optional[str] = None, expected: Type[nn.Mo
         FileNotFoundError: no such file.
         UserError: no checkpoint, no such key, or a network of another kind.
     """
+    content = load_checkpoint(path)
+    _, weights = select_weights(content, path, key)
+    architecture = content.get('architecture') if isinstance(content, Mapping) else None
+    net = _described(architecture, path) if isinstance(architecture, Mapping) else _guessed(weights, path)
+    if not isinstance(net, expected):
+        raise UserError(f'{path} holds a {type(net).__name__}, and a {expected.__name__} is needed.')
     try:
-        content = load_checkpoint(path)
-    except ValueError as error:
-        raise UserError(str(error)) from error
-    weights = _select(content, path, key)
-    for cls, arguments in _candidates(weights):
-        with torch.device('meta'):  # shapes only: no memory, no random numbers
-            shapes = {name: value.shape for name, value in cls(**arguments).state_dict().items()}
-        if shapes == {name: value.shape for name, value in weights.items()}:
-            net = cls(**arguments)
-            net.load_state_dict(weights)
-            if not isinstance(net, expected):
-                raise UserError(f'{path} holds a {cls.__name__}, and a {expected.__name__} is needed.')
-            return net.eval()
-    known = ', '.join(cls.__name__ for cls in _architectures())
-    raise UserError(f"{path} holds the weights of none of this package's networks ({known}); load those of another "
-                    'architecture with the code that made them.')
+        net.load_state_dict(weights)
+    except RuntimeError as error:
+        raise UserError(f'{path}: the weights do not fit the {type(net).__name__} that the file describes: '
+                        f'{" ".join(str(error).split())[:600]}') from error
+    return net.eval()
 
 
-def _select(content: Any, path: Union[str, Path], key: Optional[str]) -> Dict[str, Tensor]:
-    found = [name for name in ('params_ema', 'params') if isinstance(content, Mapping) and name in content]
-    if key is None and found:
-        key = found[0]
-    if key is not None and key not in found:
-        has = f'; it has {", ".join(found)}.' if found else '.'
-        raise UserError(f"{path} has no weights under the key '{key}'{has}")
-    weights = content if key is None else content[key]
-    if not isinstance(weights, Mapping) or not weights or not all(torch.is_tensor(value) for value in weights.values()):
-        raise UserError(f"{path} holds no weights of a network: give a net_*.pth from a run's models folder.")
-    return {name.removeprefix('module.'): value for name, value in weights.items()}
+def _described(architecture: Mapping[str, Any], path: str | Path) -> nn.Module:
+    arguments = dict(architecture)
+    name = arguments.pop('type', None)
+    cls = {each.__name__: each for each in _READERS}.get(name) or _registered(name)
+    if cls is None:
+        raise UserError(f'{path} holds a {name}, which neither this package nor BasicSR has: import the code that registers '
+                        'it in ARCH_REGISTRY first.')
+    try:
+        return cls(**arguments)
+    except (TypeError, ValueError) as error:
+        raise UserError(f'{path} describes a {name} that cannot be built: {error}') from error
 
 
-def _architectures() -> Iterator[Type[nn.Module]]:
-    for _, cls in ARCH_REGISTRY:
-        if inspect.isclass(cls) and cls.__module__.startswith('selfsr_plugin.') and hasattr(
-                cls, 'arguments_from_state_dict'):
-            yield cls
+def _registered(name: Any) -> type[nn.Module] | None:
+    """A network of BasicSR or of another project."""
+    try:
+        import basicsr.archs  # noqa: F401  registers those of BasicSR
+        from basicsr.utils.registry import ARCH_REGISTRY
+    except ImportError:
+        return None
+    return ARCH_REGISTRY.get(name) if name in ARCH_REGISTRY else None
 
 
-def _candidates(weights: Dict[str, Tensor]) -> Iterator[Tuple[Type[nn.Module], Dict[str, Any]]]:
-    """The classes whose parameters can be read off the weights; most say at once that these are not theirs."""
-    for cls in _architectures():
+# ----- files without a description -----
+
+
+def _guessed(weights: Weights, path: str | Path) -> nn.Module:
+    for cls, read_arguments in _READERS.items():
         try:
-            yield cls, cls.arguments_from_state_dict(weights)
-        except (KeyError, IndexError, ValueError, ZeroDivisionError, StopIteration):
-            continue
+            net = cls(**read_arguments(weights))
+            net.load_state_dict(weights)
+        except (KeyError, IndexError, ValueError, ZeroDivisionError, StopIteration, RuntimeError):
+            continue  # most say at once that these weights are not theirs
+        return net
+    if 'flow_head.weight' in weights or 'from_rgb.0.weight' in weights:
+        raise UserError(f'{path} does not say max_flow and center_flow, or stddev_group, which the weights do not show: '
+                        'build the network with the right ones, and fill it with load_state_dict.')
+    known = ', '.join(cls.__name__ for cls in _READERS)
+    raise UserError(f"{path} holds the weights of none of this package's networks ({known}), and does not say of "
+                    'which; load them with the code that made them.')
+
+
+def _count(weights: Weights, prefix: str) -> int:
+    return len({name[len(prefix):].split('.')[0] for name in weights if name.startswith(prefix)})
+
+
+def _selfcond_sr(weights: Weights) -> dict[str, Any]:
+    widths = [weights[f'levels.{i}.conv.weight'].shape[0] for i in range(_count(weights, 'levels.'))]
+    found = dict(num_in_ch=weights['stem.weight'].shape[1], num_out_ch=weights['levels.0.to_rgb.weight'].shape[0],
+                 widths=widths, num_block=_count(weights, 'levels.0.blocks.'), condition='concat')
+    if 'levels.0.blocks.0.sigma1.conv1.weight' in weights:
+        hidden = [weights[f'levels.{i}.blocks.0.sigma1.conv1.weight'].shape[0] for i in range(len(widths))]
+        # Several ratios can give the same network.
+        found.update(condition='scale', cond_ratio=next(
+            ratio for ratio in range(1, max(widths) + 1)
+            if all(max(width // ratio, 1) == each for width, each in zip(widths, hidden))))
+    return found
+
+
+def _progressive_discriminator(weights: Weights) -> dict[str, Any]:
+    num_block, last = _count(weights, 'blocks.'), weights['conv.weight'].shape[0]
+    size = round((weights['linear.weight'].shape[1] / last)**0.5) * 2**num_block
+    widths = [weights[f'blocks.{i}.conv1.weight'].shape[1] for i in range(num_block)] + [last]
+    # Several values of feat_base can give the same network.
+    return dict(size=size, num_in_ch=weights['from_rgb.0.weight'].shape[1], num_level=_count(weights, 'from_rgb.'),
+                feat_base=max(-(-width * (size >> i) // 2) for i, width in enumerate(widths)), feat_max=max(widths),
+                stddev_group=int(weights['stddev_group']))
+
+
+def _flow_degradation(weights: Weights) -> dict[str, Any]:
+    num_feat, num_in_ch = weights['stem.weight'].shape[:2]
+    return dict(num_in_ch=num_in_ch, num_feat=num_feat, num_block=_count(weights, 'blocks.'),
+                max_flow=float(f'{weights["max_flow"].item():.7g}'), center_flow=bool(weights['center_flow']))
+
+
+def _cyclegan_generator(weights: Weights) -> dict[str, Any]:
+    num_in_ch, num_feat = weights['to_rgb.weight'].shape[:2]
+    return dict(num_in_ch=num_in_ch, num_feat=num_feat, num_block=_count(weights, 'blocks.'))
+
+
+def _domain_discriminator(weights: Weights) -> dict[str, Any]:
+    num_feat, num_in_ch = weights['conv1.weight'].shape[:2]
+    return dict(num_in_ch=num_in_ch, num_feat=num_feat)
+
+
+_READERS: dict[type[nn.Module], Callable[[Weights], dict[str, Any]]] = {
+    archs.SelfCondSRNet: _selfcond_sr,
+    archs.ProgressiveDiscriminator: _progressive_discriminator,
+    archs.FlowDegradationNet: _flow_degradation,
+    archs.CycleGANGenerator: _cyclegan_generator,
+    archs.DomainDiscriminator: _domain_discriminator,
+}

@@ -22,11 +22,12 @@ from .run.collapse_watch import CollapseWatch
 from .run.setup import (basicsr_root, build_datasets, is_plugin_model, load_options, seed_generators, set_up,
                         start_log)
 from .errors import UserError, lost_a_process, one_sentence_errors
+from .engine.checkpoint import checkpoint_iterations, remove_old_checkpoints
 from .engine.update import NonFiniteError
 from .run.fingerprint import differences, run_options
 from .options import parse_arguments
 from .run.processes import all_processes_agree_on, barrier
-from .run.folder import archive, checkpoint_iterations, locked, make_folders, remove_old_checkpoints
+from .run.folder import archive, locked, make_folders
 from .run.stop_signals import StopSignals
 from .run.training_data import TrainingData
 

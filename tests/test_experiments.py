@@ -16,6 +16,7 @@ from basicsr.archs import build_network
 from basicsr.utils.logger import initialized_logger
 
 from selfsr_plugin.archs import CycleGANGenerator, FlowDegradationNet, SelfCondSRNet
+from selfsr_plugin import load
 from selfsr_plugin.errors import UserError
 from selfsr_plugin.metrics.requirements import WEIGHTS
 from selfsr_plugin.option_check import check_options
@@ -227,10 +228,6 @@ def log_lines(run: Path):
     return re.findall(r'\[epoch:.*', text), text
 
 
-def weights(run: Path, label: str):
-    return torch.load(run / f'models/net_{label}_latest.pth', weights_only=True)['params']
-
-
 @pytest.mark.parametrize('name', TRAIN)
 def test_training_does_what_the_file_says(runs, name):
     opt = short_runs.short_options(FILES[name])
@@ -256,7 +253,7 @@ def test_training_does_what_the_file_says(runs, name):
         top = opt['scale'].bit_length() - 1
         grown = [1 + sum(i > step for step in stage2['grow_at']) for i in range(1, len(levels) + 1)]
         assert levels == (grown if stage2['grow_at'] else [top] * len(levels)) and levels[-1] == top
-        found = SelfCondSRNet.arguments_from_state_dict(weights(run, 'g'))
+        found = load(run / 'models/net_g_latest.pth', expected=SelfCondSRNet).arguments
         assert found['condition'] == opt['network_g']['condition'] and len(found['widths']) == top
 
 
@@ -266,8 +263,7 @@ def test_training_does_what_the_file_says(runs, name):
                                        ('train_selfsr_real.yml', FlowDegradationNet)])
 def test_stage_1_leaves_its_degradation_network(runs, name, cls):
     run = runs / 'experiments' / short_runs.short_options(FILES[name])['name']
-    saved = torch.load(run / f'models/net_deg_{short_runs.PER_LEVEL}.pth', weights_only=True)['params']
-    cls(**cls.arguments_from_state_dict(saved)).load_state_dict(saved)
+    load(run / f'models/net_deg_{short_runs.PER_LEVEL}.pth', expected=cls)
 
 
 @pytest.mark.parametrize('name', TEST)

@@ -10,7 +10,11 @@ from basicsr.utils import img2tensor, tensor2img
 
 import selfsr_plugin
 from selfsr_plugin import export_onnx, restore
-from selfsr_plugin.archs import DomainDiscriminator, FlowDegradationNet, ProgressiveDiscriminator, SelfCondSRNet
+from selfsr_plugin.archs import (CycleGANGenerator, DomainDiscriminator, FlowDegradationNet, ProgressiveDiscriminator,
+                                 SelfCondSRNet)
+from selfsr_plugin.archs.layers import NormalizedConv2d
+from selfsr_plugin.engine.checkpoint import save_networks
+from selfsr_plugin.engine.networks import build_network, describe
 from selfsr_plugin.errors import UserError
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -18,15 +22,32 @@ DEMO = ROOT / 'datasets/demo'
 NETWORKS = [
     (SelfCondSRNet, dict(widths=[8, 6], num_block=2, cond_ratio=4)),
     (SelfCondSRNet, dict(widths=[8, 6, 4], num_block=1, condition='concat')),
+    (SelfCondSRNet, dict(num_in_ch=1, widths=[9, 5, 4], num_block=3, cond_ratio=100)),  # // 100: one hidden channel each
+    (SelfCondSRNet, dict(num_in_ch=4, num_out_ch=1, widths=[5], num_block=11)),
     (FlowDegradationNet, dict(num_feat=4, num_block=2, max_flow=1.5, center_flow=True)),
+    (FlowDegradationNet, dict(num_in_ch=1, num_feat=3, num_block=0, max_flow=0.3)),
+    (CycleGANGenerator, dict(num_feat=4, num_block=2)),
+    (CycleGANGenerator, dict(num_in_ch=1, num_feat=3, num_block=11)),
     (DomainDiscriminator, dict(num_feat=4)),
+    (DomainDiscriminator, dict(num_in_ch=1, num_feat=7)),
     (ProgressiveDiscriminator, dict(size=64, num_level=2, feat_base=128, feat_max=8)),
+    (ProgressiveDiscriminator, dict(size=40, num_in_ch=4, num_level=2, feat_base=100, feat_max=30, stddev_group=2)),
 ]
 
 
 def make(cls=SelfCondSRNet, seed=0, **arguments):
     torch.manual_seed(seed)
     return cls(**(arguments or NETWORKS[0][1])).eval()
+
+
+def weights_of_before(net):
+    """As this package saved them until it described networks: arguments as buffers, biases that have no effect."""
+    found = dict(net.state_dict())
+    for name in {FlowDegradationNet: ('max_flow', 'center_flow'), ProgressiveDiscriminator: ('stddev_group', )}.get(type(net), ()):
+        found[name] = torch.tensor(getattr(net, name))
+    found.update({f'{name}.bias': torch.zeros(module.out_channels) for name, module in net.named_modules()
+                  if isinstance(module, NormalizedConv2d)})
+    return found
 
 
 def save(path, **nets):
@@ -37,14 +58,54 @@ def save(path, **nets):
 # ----- load -----
 
 
+@pytest.mark.parametrize('described', [True, False])
 @pytest.mark.parametrize('cls, arguments', NETWORKS, ids=lambda value: getattr(value, '__name__', ''))
-def test_class_and_arguments_are_recovered(cls, arguments, tmp_path):
+def test_class_and_arguments_are_recovered(cls, arguments, described, tmp_path):
     net = make(cls, **arguments)
-    loaded = selfsr_plugin.load(save(tmp_path / 'net.pth', params=net))
+    for parameter in net.parameters():  # heads that start at zero would hide mistakes
+        torch.nn.init.normal_(parameter)
+    if described:
+        net.built_from = describe(dict(type=cls.__name__, **arguments))
+        save_networks(tmp_path / 'net.pth', dict(params=net))
+    else:
+        torch.save(dict(params=weights_of_before(net)), tmp_path / 'net.pth')
+    loaded = selfsr_plugin.load(tmp_path / 'net.pth')
     assert type(loaded) is cls and not loaded.training
-    images = torch.rand(2, 3, 64, 64)
+    size = arguments.get('size', 16)
+    images = torch.rand(2, arguments.get('num_in_ch', 3), size, size)
     with torch.no_grad():
         torch.testing.assert_close(loaded(images), net(images), rtol=0, atol=0)
+
+
+def test_arguments_that_weights_do_not_show_are_not_made_up(tmp_path):
+    for number, (cls, names) in enumerate([(FlowDegradationNet, 'max_flow and center_flow'),
+                                           (ProgressiveDiscriminator, 'stddev_group')]):
+        path = save(tmp_path / f'{number}.pth', params=make(cls, **dict(NETWORKS)[cls]))
+        with pytest.raises(UserError, match=f'{number}.pth does not say .*{names}'):
+            selfsr_plugin.load(path)
+
+
+def test_networks_of_others(tmp_path):
+    opt = dict(network_g=dict(type='RRDBNet', num_in_ch=3, num_out_ch=3, num_feat=4, num_block=1, num_grow_ch=4), path={})
+    net = build_network(opt, 'g', torch.device('cpu'))
+    save_networks(tmp_path / 'net.pth', dict(params=net))
+    content = torch.load(tmp_path / 'net.pth', weights_only=True)
+    assert content['architecture'] == dict(opt['network_g'], scale=4)
+    faces = torch.rand(1, 3, 8, 8)
+    with torch.no_grad():
+        assert torch.equal(selfsr_plugin.load(tmp_path / 'net.pth')(faces), net(faces))
+    content['architecture']['type'] = 'NetOfNobody'
+    torch.save(content, tmp_path / 'net.pth')
+    with pytest.raises(UserError, match=r'net.pth holds a NetOfNobody, which neither this package nor BasicSR has'):
+        selfsr_plugin.load(tmp_path / 'net.pth')
+    content['architecture'].update(type='SelfCondSRNet')
+    torch.save(content, tmp_path / 'net.pth')
+    with pytest.raises(UserError, match=r'net.pth describes a SelfCondSRNet that cannot be built: .*num_feat'):
+        selfsr_plugin.load(tmp_path / 'net.pth')
+    content['architecture'] = describe(dict(type='SelfCondSRNet', widths=[4]))
+    torch.save(content, tmp_path / 'net.pth')
+    with pytest.raises(UserError, match=r'net.pth: the weights do not fit the SelfCondSRNet that the file describes'):
+        selfsr_plugin.load(tmp_path / 'net.pth')
 
 
 def test_the_moving_average_is_preferred(tmp_path):
@@ -67,7 +128,7 @@ def test_files_that_hold_no_network_of_ours(tmp_path):
     with pytest.raises(UserError, match=r'rrdb\.pth holds the weights of none of this package.s networks \(.*SelfCond'):
         selfsr_plugin.load(tmp_path / 'rrdb.pth')
     weights = make().state_dict()
-    del weights['levels.1.blocks.1.conv2.bias']
+    del weights['levels.1.blocks.1.conv2.weight']
     torch.save({'params': weights}, tmp_path / 'part.pth')
     with pytest.raises(UserError, match=r'part\.pth holds the weights of none'):
         selfsr_plugin.load(tmp_path / 'part.pth')

@@ -1,7 +1,4 @@
 """The CycleGAN generator for LR faces, which the paper compares its flow network with (Table III)."""
-import re
-from typing import Any, Dict, Mapping
-
 import torch
 from basicsr.utils.registry import ARCH_REGISTRY
 from torch import Tensor, nn
@@ -75,13 +72,6 @@ class CycleGANGenerator(nn.Module):
         x = _norm_relu(self.up1(F.interpolate(x, size=x1.shape[-2:], mode='nearest')))
         x = _norm_relu(self.up2(F.interpolate(x, size=x0.shape[-2:], mode='nearest')))
         return (torch.tanh(self.to_rgb(x)) + 1) / 2
-
-    @staticmethod
-    def arguments_from_state_dict(state_dict: Mapping[str, Tensor]) -> Dict[str, Any]:
-        """The constructor arguments of the network that saved ``state_dict`` (KeyError if it is of another kind)."""
-        num_in_ch, num_feat = state_dict['to_rgb.weight'].shape[:2]
-        blocks = {match[1] for match in (re.match(r'blocks\.(\d+)\.', key) for key in state_dict) if match}
-        return dict(num_in_ch=num_in_ch, num_feat=num_feat, num_block=len(blocks))
 
     def extra_repr(self) -> str:
         return (f'num_in_ch={self.stem.in_channels}, num_feat={self.stem.out_channels}, '

@@ -1,6 +1,4 @@
 """The discriminator between estimated and real LR faces (section III-A)."""
-from typing import Any, Dict, Mapping
-
 from basicsr.utils.registry import ARCH_REGISTRY
 from torch import Tensor, nn
 
@@ -38,12 +36,6 @@ class DomainDiscriminator(nn.Module):
         for conv in (self.conv1, self.conv2, self.conv3, self.conv4):
             x = leaky_relu(conv(x))
         return self.to_logit(x)
-
-    @staticmethod
-    def arguments_from_state_dict(state_dict: Mapping[str, Tensor]) -> Dict[str, Any]:
-        """The constructor arguments of the network that saved ``state_dict`` (KeyError if it is of another kind)."""
-        num_feat, num_in_ch = state_dict['conv1.weight'].shape[:2]
-        return dict(num_in_ch=num_in_ch, num_feat=num_feat)
 
     def extra_repr(self) -> str:
         return (f'num_in_ch={self.conv1.in_channels}, num_feat={self.conv1.out_channels}, '

@@ -1,6 +1,5 @@
 """The flow field degradation network (section III-A)."""
-import re
-from typing import Any, Dict, Mapping, NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from basicsr.utils.registry import ARCH_REGISTRY
@@ -8,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ..ops import flow_warp
-from .layers import count_parameters, leaky_relu
+from .layers import compare_constants, count_parameters, leaky_relu
 
 
 class Degradation(NamedTuple):
@@ -55,7 +54,6 @@ class FlowDegradationNet(nn.Module):
             puts the pseudo pairs of stage 2 out of register; only a long training of the discriminator corrects it.
             Off by default, since the paper says nothing of it.
     """
-    constant_buffers = ('max_flow', 'center_flow')  # weights of other values do not fit
 
     def __init__(self, num_in_ch: int = 3, num_feat: int = 64, num_block: int = 6, max_flow: float = 2.0,
                  center_flow: bool = False) -> None:
@@ -71,12 +69,9 @@ class FlowDegradationNet(nn.Module):
         for head in (self.image_head, self.flow_head):
             nn.init.zeros_(head.weight)
             nn.init.zeros_(head.bias)
-        # Buffers, because the shapes of the weights do not tell them; they never change.
-        self.register_buffer('max_flow', torch.tensor(float(max_flow)))
-        self.register_buffer('center_flow', torch.tensor(center_flow))
-        self._center_flow = center_flow  # the same as a bool: reading a tensor on a GPU would stall it
+        self.max_flow, self.center_flow = max_flow, center_flow
 
-    def forward(self, lq: Tensor, return_parts: bool = False) -> 'Tensor | Degradation':
+    def forward(self, lq: Tensor, return_parts: bool = False) -> Tensor | Degradation:
         """Degrade clean LR faces.
 
         Args:
@@ -91,18 +86,14 @@ class FlowDegradationNet(nn.Module):
         x = leaky_relu(self.up2(F.interpolate(x, size=x0.shape[-2:], mode='nearest'))) + x0
         intermediate = lq + self.image_head(x) / 2  # the residual counts in [-1, 1], as the images inside do
         flow = self.max_flow * torch.tanh(self.flow_head(x))
-        if self._center_flow:
+        if self.center_flow:
             flow = flow - flow.mean(dim=(2, 3), keepdim=True)
         degraded = flow_warp(intermediate, flow)
         return Degradation(degraded, intermediate, flow) if return_parts else degraded
 
-    @staticmethod
-    def arguments_from_state_dict(state_dict: Mapping[str, Tensor]) -> Dict[str, Any]:
-        """The constructor arguments of the network that saved ``state_dict`` (KeyError if it is of another kind)."""
-        num_feat, num_in_ch = state_dict['stem.weight'].shape[:2]
-        blocks = {match[1] for match in (re.match(r'blocks\.(\d+)\.', key) for key in state_dict) if match}
-        return dict(num_in_ch=num_in_ch, num_feat=num_feat, num_block=len(blocks),
-                    max_flow=state_dict['max_flow'].item(), center_flow=bool(state_dict['center_flow']))
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
+        compare_constants(state_dict, prefix, args[-1], max_flow=self.max_flow, center_flow=self.center_flow)
+        super()._load_from_state_dict(state_dict, prefix, *args)
 
     def extra_repr(self) -> str:
-        return f'max_flow={self.max_flow.item()} px, center_flow={self._center_flow}, {count_parameters(self):,} parameters'
+        return f'max_flow={self.max_flow} px, center_flow={self.center_flow}, {count_parameters(self):,} parameters'

@@ -1,6 +1,8 @@
 """Layers with equalized learning rate (Karras et al., ProGAN, ICLR 2018, section 4.1)."""
 import math
+from typing import Any
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -32,16 +34,19 @@ class EqualizedConv2d(nn.Conv2d):
 
 
 class NormalizedConv2d(EqualizedConv2d):
-    """EqualizedConv2d whose output is instance-normalised next: its bias has no effect and no gradient.
+    """EqualizedConv2d whose output is instance-normalised next, and which has no bias for that reason.
 
-    Normalisation takes every constant out again, so the true gradient of the bias is zero and the computed one is
-    rounding noise, which Adam, dividing by its size, would turn into full steps of any sign: the bias would walk away,
-    and differently on two machines. The bias is kept, at its start value, for the parameter count of Table I.
+    Normalisation takes every constant out again: the true gradient of a bias is zero and the computed one rounding
+    noise, which Adam, dividing by its size, would turn into full steps of any sign.
     """
 
-    def forward(self, x: Tensor) -> Tensor:
-        # Times 0 rather than left out: DistributedDataParallel wants every trained parameter in the graph.
-        return F.conv2d(x, self.weight * self.weight_scale, self.bias * 0, padding=self.padding)
+    def __init__(self, in_channels: int, out_channels: int) -> None:
+        super().__init__(in_channels, out_channels)
+        self.bias = None  # taken out, not left out: a seed gives the weights that it gave when there was one
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
+        state_dict.pop(f'{prefix}bias', None)  # in files of before, without effect
+        super()._load_from_state_dict(state_dict, prefix, *args)
 
 
 class EqualizedLinear(nn.Linear):
@@ -58,6 +63,20 @@ class EqualizedLinear(nn.Linear):
 
     def extra_repr(self) -> str:
         return f'{super().extra_repr()}, weight_scale={self.weight_scale:.4g}'
+
+
+def compare_constants(state_dict: dict[str, Any], prefix: str, errors: list[str], **constants: float) -> None:
+    """Take out of ``state_dict`` the constructor arguments that files of before hold as buffers.
+
+    Args:
+        state_dict, prefix, errors: as ``nn.Module._load_from_state_dict`` gets them; an argument of another value is
+            added to the errors, since such weights do not fit.
+        constants: the arguments of the network that is being filled.
+    """
+    for name, value in constants.items():
+        saved = state_dict.pop(prefix + name, None)
+        if saved is not None and saved.float().item() != torch.tensor(value).float().item():
+            errors.append(f'trained with {name}: {saved.item():.7g}, not {value}')
 
 
 def leaky_relu(x: Tensor) -> Tensor:

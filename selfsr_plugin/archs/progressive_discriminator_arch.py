@@ -1,13 +1,12 @@
 """The HR discriminator, which grows with the super-resolution network (section III-B)."""
-import re
-from typing import Any, Dict, List, Mapping, Optional
+from typing import Any
 
 import torch
 from basicsr.utils.registry import ARCH_REGISTRY
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from .layers import EqualizedConv2d, EqualizedLinear, count_parameters, leaky_relu, lerp
+from .layers import EqualizedConv2d, EqualizedLinear, compare_constants, count_parameters, leaky_relu, lerp
 
 
 class DownBlock(nn.Module):
@@ -57,7 +56,6 @@ class ProgressiveDiscriminator(nn.Module):
     Raises:
         ValueError: a size that cannot be halved often enough, or too small a ``feat_base``.
     """
-    constant_buffers = ('stddev_group', )  # weights of another value do not fit
 
     def __init__(self, size: int = 128, num_in_ch: int = 3, num_level: int = 3, feat_base: int = 4096,
                  feat_max: int = 512, stddev_group: int = 4) -> None:
@@ -75,17 +73,14 @@ class ProgressiveDiscriminator(nn.Module):
         if widths[0] < 1:
             raise ValueError(f'ProgressiveDiscriminator: feat_base {feat_base} leaves no channel at {size}x{size}; '
                              f'it must be at least {size // 2}.')
-        self.size, self.num_level = size, num_level
+        self.size, self.num_level, self.stddev_group = size, num_level, stddev_group
         self.from_rgb = nn.ModuleList(EqualizedConv2d(num_in_ch, width, 1) for width in widths[:num_level])
         self.blocks = nn.ModuleList(DownBlock(width, below) for width, below in zip(widths, widths[1:]))
         self.conv = EqualizedConv2d(widths[-1] + 1, widths[-1])
         self.linear = EqualizedLinear(widths[-1] * sides[-1]**2, widths[-1])
         self.to_logit = EqualizedLinear(widths[-1], 1, gain=1.0)
-        # A buffer, because the shapes of the weights do not tell it; it never changes.
-        self.register_buffer('stddev_group', torch.tensor(stddev_group))
-        self._stddev_group = stddev_group  # the same as a number: reading a tensor on a GPU would stall it
 
-    def forward(self, x: Tensor, level: Optional[int] = None, alpha: float = 1.0) -> Tensor:
+    def forward(self, x: Tensor, level: int | None = None, alpha: float = 1.0) -> Tensor:
         """Judge images of the size of one level.
 
         Args:
@@ -113,33 +108,19 @@ class ProgressiveDiscriminator(nn.Module):
             h = lerp(leaky_relu(self.from_rgb[first + 1](F.avg_pool2d(x, 2))), h, alpha)
         for block in self.blocks[first + 1:]:
             h = block(h)
-        h = leaky_relu(self.conv(minibatch_stddev(h, self._stddev_group)))
+        h = leaky_relu(self.conv(minibatch_stddev(h, self.stddev_group)))
         return self.to_logit(leaky_relu(self.linear(h.flatten(1))))
 
-    def active_modules(self, level: int, fading: bool) -> List[nn.Module]:
+    def active_modules(self, level: int, fading: bool) -> list[nn.Module]:
         """The modules that ``forward(x, level, alpha)`` uses; ``fading`` means alpha < 1."""
         first = self.num_level - level
         inputs = self.from_rgb[first:first + (2 if fading and level > 1 else 1)]
         return [*inputs, *self.blocks[first:], self.conv, self.linear, self.to_logit]
 
-    @staticmethod
-    def arguments_from_state_dict(state_dict: Mapping[str, Tensor]) -> Dict[str, Any]:
-        """The constructor arguments of the network that saved ``state_dict`` (KeyError if it is of another kind).
-
-        Several values of ``feat_base`` can round to the same network; the smallest of them is given.
-        """
-        def count(name: str) -> int:
-            return len({match[1] for match in (re.match(rf'{name}\.(\d+)\.', key) for key in state_dict) if match})
-
-        num_block = count('blocks')
-        last = state_dict['conv.weight'].shape[0]
-        last_side = round((state_dict['linear.weight'].shape[1] / last)**0.5)
-        size = last_side * 2**num_block
-        widths = [state_dict[f'blocks.{i}.conv1.weight'].shape[1] for i in range(num_block)] + [last]
-        return dict(size=size, num_in_ch=state_dict['from_rgb.0.weight'].shape[1], num_level=count('from_rgb'),
-                    feat_base=max(-(-width * (size >> i) // 2) for i, width in enumerate(widths)),
-                    feat_max=max(widths), stddev_group=int(state_dict['stddev_group']))
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
+        compare_constants(state_dict, prefix, args[-1], stddev_group=self.stddev_group)
+        super()._load_from_state_dict(state_dict, prefix, *args)
 
     def extra_repr(self) -> str:
-        return (f'size={self.size}, num_level={self.num_level}, stddev_group={self._stddev_group}, '
+        return (f'size={self.size}, num_level={self.num_level}, stddev_group={self.stddev_group}, '
                 f'{count_parameters(self):,} parameters')

@@ -1,14 +1,56 @@
-"""Checkpoints that are whole or absent, and loading that never runs code from a file."""
+"""Checkpoints: their names and places, files that are whole or absent, and loading that never runs code from a file.
+
+The file of a network, ``net_<label>_<iteration>.pth``, is BasicSR's, with keys of ours beside it that BasicSR ignores::
+
+    params         name -> weights
+    params_ema     the same of the moving average, if one is kept
+    architecture   the section network_<label> of the option file, with the defaults of what it leaves out
+    level, alpha   where a growing network stood: those above the level have not been trained
+"""
 import os
 import tempfile
 import zipfile
+from collections.abc import Iterable, Mapping
+from os import path as osp
 from pathlib import Path
-from typing import Any, Union
+from typing import Any
 
 import torch
+from torch import Tensor, nn
+
+from ..errors import UserError
+
+# ----- names and places -----
 
 
-def save_checkpoint(content: Any, path: Union[str, Path]) -> None:
+def weights_path(opt: Mapping[str, Any], label: str, current_iter: int) -> str:
+    """BasicSR's name for the weights of one network at one iteration; -1 is 'latest'."""
+    return osp.join(opt['path']['models'], f'net_{label}_{"latest" if current_iter == -1 else current_iter}.pth')
+
+
+def checkpoint_iterations(training_states: str | Path) -> list[int]:
+    """Iterations of the training states in a folder, newest first."""
+    return sorted((int(path.stem) for path in Path(training_states).glob('*.state') if path.stem.isdigit()),
+                  reverse=True)
+
+
+def remove_old_checkpoints(opt: Mapping[str, Any], keep: int, needed: Iterable[str]) -> None:
+    """Leave the newest ``keep`` checkpoints; weights named in ``needed`` and ``net_*_latest.pth`` stay.
+
+    The state goes first, so that a state on the disk always has its networks.
+    """
+    states, models = Path(opt['path']['training_states']), Path(opt['path']['models'])
+    for iteration in checkpoint_iterations(states)[keep:]:
+        (states / f'{iteration}.state').unlink()
+        for path in models.glob(f'net_*_{iteration}.pth'):
+            if path.name not in needed:
+                path.unlink()
+
+
+# ----- files -----
+
+
+def save_checkpoint(content: Any, path: str | Path) -> None:
     """Write ``content`` with ``torch.save`` so that ``path`` holds either the old file or the whole new one.
 
     Written to a temporary file beside it, synced to the disk, renamed.
@@ -46,14 +88,14 @@ def _umask() -> int:
     return mask
 
 
-def load_checkpoint(path: Union[str, Path]) -> Any:
+def load_checkpoint(path: str | Path) -> Any:
     """Read a file of ``torch.save`` onto the CPU; tensors and plain containers only, no code.
 
     The checksums that ``torch.save`` writes are verified, which ``torch.load`` does not do: a flipped bit would become a
     wrong weight without a word.
 
     Raises:
-        FileNotFoundError, ValueError: naming ``path``, when there is no such file or it is broken.
+        FileNotFoundError, UserError: naming ``path``, when there is no such file or it is broken.
     """
     try:
         if zipfile.is_zipfile(path):  # the format of torch < 1.6 has no checksums
@@ -65,5 +107,60 @@ def load_checkpoint(path: Union[str, Path]) -> Any:
     except FileNotFoundError:
         raise FileNotFoundError(f'there is no checkpoint {path}.') from None
     except Exception as error:  # torch raises many kinds, with long texts, for a truncated or foreign file
-        raise ValueError(f'{path} cannot be read as a checkpoint: it is damaged, was not made by torch.save, or holds '
-                         f'more than tensors and plain values ({type(error).__name__}).') from error
+        raise UserError(f'{path} cannot be read as a checkpoint: it is damaged, was not made by torch.save, or holds '
+                        f'more than tensors and plain values ({type(error).__name__}).') from error
+
+
+# ----- networks in files -----
+
+
+def save_networks(path: str | Path, nets: Mapping[str, nn.Module], level: int | None = None,
+                  alpha: float | None = None) -> None:
+    """Write the file of a network.
+
+    Args:
+        path: where to.
+        nets: by the keys 'params' and 'params_ema'; what ``engine.networks.build_network`` built is described.
+        level, alpha: where a growing network stands.
+
+    Raises:
+        OSError: naming ``path``, when it cannot be written; a file that was there before is untouched.
+    """
+    content: dict[str, Any] = {key: {name: value.cpu() for name, value in net.state_dict().items()}
+                               for key, net in nets.items()}
+    architecture = getattr(nets['params'], 'built_from', None)
+    if architecture is not None:
+        content['architecture'] = architecture
+    if level is not None:
+        content.update(level=level, alpha=alpha)
+    save_checkpoint(content, path)
+
+
+def select_weights(content: Any, path: str | Path, key: str | None = None) -> tuple[str | None, dict[str, Tensor]]:
+    """The weights in what :func:`load_checkpoint` read.
+
+    The rule for all commands and option files: the moving average if the file has one, unless ``key`` asks for the
+    other ('params').
+
+    Args:
+        content: of the file; bare weights without a key will do.
+        path: of the file, for messages.
+        key: 'params' or 'params_ema'; by default the rule.
+
+    Returns:
+        The key (None for bare weights) and name -> weights, without the 'module.' of DistributedDataParallel.
+
+    Raises:
+        UserError: there are no weights under ``key``, or none at all.
+    """
+    found = [name for name in ('params_ema', 'params') if isinstance(content, Mapping) and name in content]
+    if key is None and found:
+        key = found[0]
+    if key is not None and key not in found:
+        has = f'; it has {", ".join(found)}.' if found else '.'
+        raise UserError(f"{path} has no weights under the key '{key}'{has}")
+    weights = content if key is None else content[key]
+    if not isinstance(weights, Mapping) or not weights or not all(torch.is_tensor(value) for value in weights.values()):
+        raise UserError(f"{path} holds no weights of a network{'' if key is None else f' under {key!r}'}: give a "
+                        "net_*.pth from a run's models folder.")
+    return key, {name.removeprefix('module.'): value for name, value in weights.items()}

@@ -1,6 +1,5 @@
 """The base of the models: a stage on BasicSR's terms, with the work of each update left to the engine."""
 import hashlib
-import zlib
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
@@ -9,15 +8,16 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
-from basicsr.archs import build_network
 from basicsr.models import lr_scheduler
 from basicsr.utils import get_root_logger
 from torch import Tensor, nn
 
 from ..errors import UserError
 from ..schema import parse
-from .checkpoint import load_checkpoint, save_checkpoint
+from . import checkpoint
+from .checkpoint import weights_path
 from .lr_scheduler import LinearDecayLR
+from .networks import build_network, load_weights
 from .stage_options import StageOptions
 from .update import Batch, Update, Updater
 from .validation import ValidatedModel
@@ -54,51 +54,11 @@ class Stage(ValidatedModel):
     # ----- networks -----
 
     def build_net(self, label: str) -> nn.Module:
-        """Build ``network_<label>``, load ``path.pretrain_network_<label>`` if given, and put it on the device.
-
-        The initial weights are a function of ``manual_seed`` and the label alone: every process has the same, and a
-        network that is built late (stage 2 of SelFSRModel) does not depend on what ran before.
-        """
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(zlib.crc32(f'{self.opt.get("manual_seed", 0)} {label}'.encode()))
-            net = build_network(self.opt[f'network_{label}'])
-        path_opt = self.opt['path']
-        load_path = path_opt.get(f'pretrain_network_{label}')
-        if load_path is not None:
-            self.load_network(net, load_path, path_opt.get(f'strict_load_{label}', True),
-                              path_opt.get(f'param_key_{label}', 'params'))
-        net.to(self.device)
+        """:func:`build_network` of this run, said in the log."""
+        net = build_network(self.opt, label, self.device)
         self.print_network(net)
         return net
 
-    def load_network(self, net: nn.Module, load_path: str, strict: bool = True, param_key: str = 'params') -> None:
-        """Load weights saved by BasicSR or by us.
-
-        Raises:
-            FileNotFoundError, ValueError: naming the file, when it is missing, broken, or of another network.
-        """
-        content = load_checkpoint(load_path)
-        if param_key is not None and not (isinstance(content, Mapping) and param_key in content):
-            if not (isinstance(content, Mapping) and 'params' in content):
-                raise ValueError(f"{load_path} has no weights under the key '{param_key}'.")
-            get_root_logger().info(f"{load_path} has no '{param_key}'; its 'params' are loaded.")
-            param_key = 'params'
-        weights = content if param_key is None else content[param_key]
-        if not isinstance(weights, Mapping):
-            raise ValueError(f"{load_path} holds no weights{'' if param_key is None else f' under {param_key!r}'}.")
-        weights = {key.removeprefix('module.'): value for key, value in weights.items()}
-        for name in getattr(net, 'constant_buffers', ()):
-            saved, built = weights.get(name), getattr(net, name)
-            if saved is not None and not torch.equal(saved.cpu(), built.cpu()):
-                raise ValueError(f'{load_path} was trained with {name}: {saved.item()}, and the option file describes a '
-                                 f'{type(net).__name__} with {name}: {built.item()}; make the two equal.')
-        self._print_different_keys_loading(net, weights, strict)
-        try:
-            net.load_state_dict(weights, strict=strict)
-        except RuntimeError as error:
-            raise ValueError(f'{load_path} does not fit {type(net).__name__} as the option file describes it: '
-                             f'{" ".join(str(error).split())[:600]}') from error
-        get_root_logger().info(f'Loaded {type(net).__name__} from {load_path}, key {param_key}.')
 
     # ----- optimizers -----
 
@@ -239,11 +199,10 @@ class Stage(ValidatedModel):
             'weights': sorted({osp.basename(weights_path(self.opt, label, current_iter)) for label in self.trained}
                               | self.needed_weights),
         }
-        save_checkpoint(state, state_file)
+        checkpoint.save_checkpoint(state, state_file)
 
     def save_weights(self, label: str, nets: Mapping[str, nn.Module], current_iter: int) -> None:
-        content = {key: {name: value.cpu() for name, value in net.state_dict().items()} for key, net in nets.items()}
-        save_checkpoint(content, weights_path(self.opt, label, current_iter))
+        checkpoint.save_networks(weights_path(self.opt, label, current_iter), nets)
 
     def resume_training(self, resume_state: dict[str, Any]) -> None:
         """Load the networks, optimizers and schedulers of a saved training state.
@@ -251,9 +210,12 @@ class Stage(ValidatedModel):
         Raises:
             FileNotFoundError, ValueError: networks are missing or broken, or the state is not of such a run.
         """
+        read = resume_state.pop('networks', {})  # not kept: they would fill the memory for the rest of the run
         for label in self.trained:
+            path = weights_path(self.opt, label, resume_state['iter'])
+            content = read.get(osp.basename(path)) or checkpoint.load_checkpoint(path)
             for key, net in self.weights_to_save(label).items():
-                self.load_network(net, weights_path(self.opt, label, resume_state['iter']), param_key=key)
+                load_weights(net, path, True, key, content)
         super().resume_training(resume_state)
         if resume_state.get('best_metric_results'):
             self.best_metric_results = resume_state['best_metric_results']
@@ -285,11 +247,6 @@ class Stage(ValidatedModel):
         if self.updater.skipped_steps:
             log['skipped_steps'] = self.updater.skipped_steps
         return log
-
-
-def weights_path(opt: Mapping[str, Any], label: str, current_iter: int) -> str:
-    """BasicSR's name for the weights of one network at one iteration; -1 is 'latest'."""
-    return osp.join(opt['path']['models'], f'net_{label}_{"latest" if current_iter == -1 else current_iter}.pth')
 
 
 def move_average(average: nn.Module, net: nn.Module, decay: float) -> None:

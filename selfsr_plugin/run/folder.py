@@ -1,11 +1,10 @@
-"""The folder of a run: one process group writes to it at a time, earlier runs are kept, old checkpoints are removed."""
+"""The folder of a run: one process group writes to it at a time, and earlier runs are kept."""
 import contextlib
 import fcntl
 import os
 import socket
 from os import path as osp
-from pathlib import Path
-from typing import Any, Dict, Iterable, Iterator
+from typing import Any, Dict, Iterator
 
 import torch
 from basicsr.utils import get_time_str
@@ -85,22 +84,3 @@ def archive(folder: str) -> None:
         target = f'{base}_{number}'
     print(f'{folder} exists; it is renamed to {target}', flush=True)
     os.rename(folder, target)
-
-
-def checkpoint_iterations(training_states: str) -> 'list[int]':
-    """Iterations of the training states in a folder, newest first."""
-    return sorted((int(path.stem) for path in Path(training_states).glob('*.state') if path.stem.isdigit()),
-                  reverse=True)
-
-
-def remove_old_checkpoints(opt: Dict[str, Any], keep: int, needed: Iterable[str]) -> None:
-    """Leave the newest ``keep`` checkpoints; weights named in ``needed`` and ``net_*_latest.pth`` stay.
-
-    The state goes first, so that a state on the disk always has its networks.
-    """
-    states, models = Path(opt['path']['training_states']), Path(opt['path']['models'])
-    for iteration in checkpoint_iterations(str(states))[keep:]:
-        (states / f'{iteration}.state').unlink()
-        for path in models.glob(f'net_*_{iteration}.pth'):
-            if path.name not in needed:
-                path.unlink()

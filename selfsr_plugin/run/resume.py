@@ -4,8 +4,7 @@ from os import path as osp
 from typing import Any, Dict, Optional
 
 from ..errors import UserError
-from ..engine.checkpoint import load_checkpoint
-from .folder import checkpoint_iterations
+from ..engine.checkpoint import checkpoint_iterations, load_checkpoint
 
 
 def find_resume_state(opt: Dict[str, Any]) -> Optional[Dict[str, Any]]:
@@ -15,7 +14,8 @@ def find_resume_state(opt: Dict[str, Any]) -> Optional[Dict[str, Any]]:
     warning. BasicSR looks in ./experiments whatever folder the run wrote to, and needs CUDA to load.
 
     Returns:
-        The state, on the CPU; None to start from the beginning.
+        The state, on the CPU, with the content of its networks' files under 'networks', by file name; None to start
+        from the beginning.
 
     Raises:
         UserError: the state named in the option file cannot be read, or there are states and none is whole.
@@ -51,6 +51,5 @@ def _read_whole(path: str, opt: Dict[str, Any]) -> Dict[str, Any]:
     state = load_checkpoint(path)
     if not isinstance(state, dict) or not isinstance(state.get('iter'), int) or 'optimizers' not in state:
         raise ValueError(f'{path} is not a training state.')
-    for name in state.get('weights', ()):
-        load_checkpoint(osp.join(opt['path']['models'], osp.basename(os.fspath(name))))
-    return state
+    names = [osp.basename(os.fspath(name)) for name in state.get('weights', ())]
+    return {**state, 'networks': {name: load_checkpoint(osp.join(opt['path']['models'], name)) for name in names}}

@@ -96,7 +96,7 @@ class FlowDegradationModel(DegradationModel):
         self.net_deg.eval()
         parts = self.net_deg(self.clean, return_parts=True)
         self.net_deg.train(self.is_train)
-        flow = draw_flow(parts.flow[0].cpu().numpy(), self.net_deg.max_flow.item())
+        flow = draw_flow(parts.flow[0].cpu().numpy(), self.net_deg.max_flow)
         strip = [tensor2img(self.clean), tensor2img(parts.intermediate), flow, tensor2img(parts.degraded)]
         values = {
             'intermediate_l1': (parts.intermediate - self.clean).abs().mean().item(),

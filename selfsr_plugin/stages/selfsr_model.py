@@ -10,7 +10,8 @@ from basicsr.utils import get_root_logger
 from basicsr.utils.registry import MODEL_REGISTRY
 from torch import nn
 
-from ..engine.stage import Stage, weights_path
+from ..engine.checkpoint import weights_path
+from ..engine.stage import Stage
 from ..engine.stage_options import StageOptions
 from ..errors import UserError
 from ..schema import Section, option

@@ -1,6 +1,6 @@
 """What is asked of every network; each test file calls these for its own."""
 from copy import deepcopy
-from typing import Any, Callable, Dict, Iterable, Set
+from typing import Any, Callable, Dict, Set
 
 import pytest
 import torch
@@ -34,26 +34,6 @@ def assert_built_by_basicsr(cls: type, arguments: Dict[str, Any]) -> None:
     net = build_network(options)
     assert type(net) is cls
     assert options == before, 'building a network changed its options'
-
-
-def assert_recoverable(cls: type, arguments: Dict[str, Any], expected: Dict[str, Any], *inputs: Tensor) -> None:
-    """The arguments come back from the weights, and the rebuilt network computes the same."""
-    net = make(cls, **arguments).eval()
-    state = net.state_dict()
-    found = cls.arguments_from_state_dict(state)
-    assert set(found) == set(expected)
-    for name, value in expected.items():
-        assert found[name] == (pytest.approx(value, rel=1e-6) if isinstance(value, float) else value), name
-    again = cls(**found).eval()
-    again.load_state_dict(state)
-    with torch.no_grad():
-        assert torch.equal(again(*inputs), net(*inputs))
-
-
-def assert_refuses_weights_of_others(cls: type, others: Iterable[nn.Module]) -> None:
-    for other in others:
-        with pytest.raises(KeyError):
-            cls.arguments_from_state_dict(other.state_dict())
 
 
 def assert_close_in_mixed_precision(net: nn.Module, dtype: torch.dtype, tolerance: float, *inputs: Tensor) -> None:

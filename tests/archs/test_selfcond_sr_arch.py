@@ -4,11 +4,10 @@ import math
 import pytest
 import torch
 from arch_asserts import (assert_active_modules_are_those_used, assert_built_by_basicsr,
-                          assert_close_in_mixed_precision, assert_recoverable, assert_refuses_weights_of_others,
-                          assert_repr_is_honest, assert_same_on_gpu, count_on_meta, make, needs_gpu, rand)
+                          assert_close_in_mixed_precision, assert_repr_is_honest, assert_same_on_gpu, count_on_meta, make, needs_gpu, rand)
 from torch.nn import functional as F
 
-from selfsr_plugin.archs import DomainDiscriminator, FlowDegradationNet, ProgressiveDiscriminator, SelfCondSRNet
+from selfsr_plugin.archs import SelfCondSRNet
 from selfsr_plugin.archs.selfcond_sr_arch import ConditionScale, SelfConditionedBlock
 
 SMALL = dict(widths=[8, 6, 4], num_block=1)
@@ -16,9 +15,9 @@ CONDITIONS = ('scale', 'concat')
 
 
 @pytest.mark.parametrize('arguments, count', [
-    (dict(), 17_892_105),  # 17.89 M, Table I
-    (dict(widths=(384, 192)), 16_972_806),
-    (dict(widths=(384, )), 13_298_691 + 10_752),
+    (dict(), 17_886_729),  # 17.89 M, Table I
+    (dict(widths=(384, 192)), 16_968_198),
+    (dict(widths=(384, )), 13_306_371),
 ])
 def test_parameter_count(arguments, count):
     assert count_on_meta(SelfCondSRNet, **arguments) == count
@@ -26,38 +25,6 @@ def test_parameter_count(arguments, count):
 
 def test_built_by_basicsr():
     assert_built_by_basicsr(SelfCondSRNet, dict(widths=[8, 4], num_block=1, condition='concat'))
-
-
-@pytest.mark.parametrize('arguments', [
-    dict(num_in_ch=3, num_out_ch=3, widths=[8, 6, 4], num_block=1, cond_ratio=2, condition='scale'),
-    dict(num_in_ch=1, num_out_ch=3, widths=[16, 8], num_block=2, cond_ratio=6, condition='scale'),
-    dict(num_in_ch=4, num_out_ch=1, widths=[5], num_block=3, cond_ratio=2, condition='scale'),
-    dict(num_in_ch=2, num_out_ch=2, widths=[4, 8, 4, 2], num_block=1, cond_ratio=3, condition='scale'),
-    dict(num_in_ch=3, num_out_ch=2, widths=[7, 3], num_block=2, cond_ratio=8, condition='concat'),
-])
-def test_arguments_come_back_from_the_weights(arguments):
-    assert_recoverable(SelfCondSRNet, arguments, arguments, rand(1, arguments['num_in_ch'], 5, 6))
-
-
-def test_full_size_arguments_come_back():
-    with torch.device('meta'):
-        state = SelfCondSRNet().state_dict()
-    assert SelfCondSRNet.arguments_from_state_dict(state) == dict(
-        num_in_ch=3, num_out_ch=3, widths=[384, 192, 96], num_block=4, cond_ratio=8, condition='scale')
-
-
-@pytest.mark.parametrize('ratio, smallest', [(3, 3), (7, 5), (100, 5)])
-def test_ratios_that_round_alike_give_the_smallest(ratio, smallest):
-    # widths // ratio: [3, 1, 1], [1, 1, 1], [1, 1, 1] (a width of 0 is rounded up)
-    arguments = dict(num_in_ch=3, num_out_ch=3, widths=[9, 5, 4], num_block=1, condition='scale')
-    assert_recoverable(SelfCondSRNet, dict(arguments, cond_ratio=ratio), dict(arguments, cond_ratio=smallest),
-                       rand(1, 3, 4, 4))
-
-
-def test_refuses_weights_of_other_networks():
-    assert_refuses_weights_of_others(SelfCondSRNet, [
-        FlowDegradationNet(num_feat=4, num_block=1), DomainDiscriminator(num_feat=4),
-        ProgressiveDiscriminator(size=16, num_level=1, feat_base=32, feat_max=8)])
 
 
 @pytest.mark.parametrize('condition', CONDITIONS)

@@ -51,7 +51,7 @@ def test_kills_at_random_times(never_killed, tmp_path, model, record_property, c
 
 
 STEP = 'torch.optim:Adam.step'
-SAVE = 'selfsr_plugin.engine.stage:save_checkpoint'
+SAVE = 'selfsr_plugin.engine.checkpoint:save_checkpoint'
 MODEL = 'selfsr_plugin.stages.selfcond_sr_model:SelfCondSRModel'
 
 
@@ -72,7 +72,7 @@ MODEL = 'selfsr_plugin.stages.selfcond_sr_model:SelfCondSRModel'
     pytest.param(partial(die_at_call, MODEL + '._enter_phase', 3), id='at the growth step'),
     pytest.param(partial(die_at_call, MODEL + '._enter_phase', 4, after=True), id='right after growing'),
     pytest.param(partial(die_at_call, 'selfsr_plugin.engine.stage:move_average', 5), id='before the moving average'),
-    pytest.param(partial(die_at_call, 'selfsr_plugin.run.folder:Path.unlink', 3), id='while old checkpoints are removed'),
+    pytest.param(partial(die_at_call, 'selfsr_plugin.engine.checkpoint:Path.unlink', 3), id='while old checkpoints are removed'),
     pytest.param(partial(die_at_call, 'selfsr_plugin.train:copy_opt_file', 1), id='before the first iteration'),
 ])
 def test_kill_at_a_chosen_moment(never_killed, tmp_path, sabotage):

@@ -193,8 +193,15 @@ def test_weights_of_another_bound_of_the_flow_are_refused(tmp_path, name, value)
     """They have the same shapes; loading them would silently change what the option file says."""
     opt = stage1_options(tmp_path)
     model = start(opt)
-    torch.save(dict(params=model.net_deg.state_dict()), tmp_path / 'deg.pth')
-    opt['path']['pretrain_network_deg'] = str(tmp_path / 'deg.pth')
+    before = {**model.net_deg.state_dict(), 'max_flow': torch.tensor(2.0), 'center_flow': torch.tensor(False)}
+    torch.save(dict(params=before), tmp_path / 'net_deg_before.pth')  # buffers said it, once
+    model.save(0, 3)
     opt['network_deg'][name] = value
-    with pytest.raises(ValueError, match=rf'deg\.pth was trained with {name}: .* with {name}: {value}'):
-        start(opt, seed_heads=False)
+    for file, message in (('net_deg_before.pth', rf'trained with {name}: .*, not {value}'),
+                          ('models/net_deg_3.pth', rf'with {name}: .* one with {name}: {value}; make the two equal')):
+        opt['path']['pretrain_network_deg'] = str(tmp_path / file)
+        with pytest.raises(ValueError, match=rf'{file}.* {message}'):
+            start(opt, seed_heads=False)
+    opt['network_deg'].update(max_flow=2, center_flow=False)
+    opt['path']['pretrain_network_deg'] = str(tmp_path / 'net_deg_before.pth')
+    assert_identical(snapshot(start(opt, seed_heads=False).net_deg), snapshot(model.net_deg))

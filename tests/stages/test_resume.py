@@ -85,9 +85,9 @@ def test_stage_of_the_state_decides(tmp_path):
 
 def test_networks_are_written_before_the_state(tmp_path, monkeypatch):
     # A state on the disk always has its networks.
-    from selfsr_plugin.engine import stage
+    from selfsr_plugin.engine import checkpoint
     names = []
-    monkeypatch.setattr(stage, 'save_checkpoint', lambda _, path: names.append(Path(path).name))
+    monkeypatch.setattr(checkpoint, 'save_checkpoint', lambda _, path: names.append(Path(path).name))
     train(start(stage1(tmp_path)), [1], save_at=[1])
     assert names == ['net_deg_1.pth', 'net_d_lq_1.pth', '1.state']
 

@@ -456,9 +456,9 @@ def test_test_mode_writes_where_basicsr_does(tmp_path):
 
 @pytest.mark.parametrize('content, message', [
     (dict(params=dict(stem=torch.zeros(3))), 'does not fit SelfCondSRNet'),
-    (dict(weights=1), "has no weights under the key 'params'"),
-    (torch.zeros(3), "has no weights under the key 'params'"),
-    (dict(params=3), 'net.pth'),
+    (dict(weights=1), 'holds no weights of a network'),
+    (torch.zeros(3), 'holds no weights of a network'),
+    (dict(params=3), "holds no weights of a network under 'params'"),
 ])
 def test_weights_that_do_not_fit_are_named(tmp_path, content, message):
     torch.save(content, tmp_path / 'net.pth')
@@ -473,7 +473,7 @@ def test_weights_of_data_parallel_networks_load(tmp_path):
     net = start(dict(stage2_options(tmp_path), manual_seed=77)).net_g
     torch.save(dict(params={f'module.{k}': v for k, v in net.state_dict().items()}), tmp_path / 'net.pth')
     opt = stage2_options(tmp_path)
-    opt['path'].update(pretrain_network_g=str(tmp_path / 'net.pth'), param_key_g='params_ema')  # falls back to params
+    opt['path']['pretrain_network_g'] = str(tmp_path / 'net.pth')
     assert_identical(snapshot(start(opt).net_g), snapshot(net))
 
 

@@ -72,4 +72,4 @@ def test_test_mode_is_stage_2(tmp_path):
     opt = dict(model.opt, is_train=False)
     opt['path']['pretrain_network_g'] = str(tmp_path / 'models/net_g_8.pth')
     tester = start(opt)
-    assert_identical(snapshot(tester.stage.net_g), snapshot(model.stage.net_g))
+    assert_identical(snapshot(tester.stage.net_g), snapshot(model.stage.net_g_ema))

@@ -1,0 +1,110 @@
+"""Networks: built from their section of the option file, described, and filled with weights."""
+import inspect
+import zlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from basicsr import archs
+from basicsr.utils import get_root_logger
+from basicsr.utils.registry import ARCH_REGISTRY
+from torch import nn
+
+from ..errors import UserError
+from .checkpoint import load_checkpoint, select_weights
+
+
+def build_network(opt: Mapping[str, Any], label: str, device: torch.device) -> nn.Module:
+    """Build ``network_<label>``, load ``path.pretrain_network_<label>`` if given, and put it on ``device``.
+
+    The initial weights are a function of ``manual_seed`` and the label alone: every process has the same, and a network
+    that is built late (stage 2 of SelFSRModel) does not depend on what ran before.
+
+    Args:
+        opt: completed options.
+        label: 'g' is network_g, pretrain_network_g, strict_load_g and param_key_g.
+        device: where it goes.
+
+    Raises:
+        FileNotFoundError, UserError: the file of weights is missing, broken, or of another network.
+    """
+    section = opt[f'network_{label}']
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(zlib.crc32(f'{opt.get("manual_seed", 0)} {label}'.encode()))
+        net = archs.build_network(section)
+    net.built_from = describe(section)
+    path = opt['path'].get(f'pretrain_network_{label}')
+    if path is not None:
+        load_weights(net, path, opt['path'].get(f'strict_load_{label}', True), opt['path'].get(f'param_key_{label}'))
+    return net.to(device)
+
+
+def describe(section: Mapping[str, Any]) -> dict[str, Any]:
+    """The section of a network in an option file, completed with the defaults of what it leaves out.
+
+    This is what files of networks hold as 'architecture': plain values only, lists for tuples.
+    """
+    parameters = inspect.signature(ARCH_REGISTRY.get(section['type'])).parameters
+    defaults = {name: parameter.default for name, parameter in parameters.items()
+                if parameter.default is not parameter.empty and name not in section}
+    return {**{name: _plain(value) for name, value in section.items()},
+            **{name: _plain(value) for name, value in defaults.items() if _is_plain(value)}}
+
+
+def _is_plain(value: Any) -> bool:
+    if isinstance(value, (list, tuple)):
+        return all(_is_plain(each) for each in value)
+    return value is None or type(value) in (bool, int, float, str)
+
+
+def _plain(value: Any) -> Any:
+    return [_plain(each) for each in value] if isinstance(value, (list, tuple)) else value
+
+
+def load_weights(net: nn.Module, path: str | Path, strict: bool = True, key: str | None = None,
+                 content: Any = None) -> None:
+    """Fill ``net``, which :func:`build_network` built, with weights saved by BasicSR or by us.
+
+    Args:
+        net: changed in place.
+        path: of the file.
+        strict: False takes the weights whose name and shape fit, whatever network the file is of.
+        key: 'params' or 'params_ema'; by default the rule of :func:`select_weights`.
+        content: of the file, if it has been read already.
+
+    Raises:
+        FileNotFoundError, UserError: naming the file, when it is missing, broken, or of another network.
+    """
+    content = load_checkpoint(path) if content is None else content
+    key, weights = select_weights(content, path, key)
+    logger = get_root_logger()
+    if strict:
+        _check_same_architecture(net, path, content)
+    else:
+        own = net.state_dict()
+        weights = {name: value for name, value in weights.items() if name in own and own[name].shape == value.shape}
+        missing = sorted(own.keys() - weights.keys())
+        if missing:
+            logger.warning(f'{path} has no weights of this shape for {len(missing)} of {len(own)}: {", ".join(missing)}.')
+    try:
+        net.load_state_dict(weights, strict=strict)
+    except RuntimeError as error:
+        raise UserError(f'{path} does not fit {type(net).__name__} as the option file describes it: '
+                        f'{" ".join(str(error).split())[:600]}') from error
+    logger.info(f'Loaded {type(net).__name__} from {path}, key {key}.')
+
+
+def _check_same_architecture(net: nn.Module, path: str | Path, content: Any) -> None:
+    """Files of before, and those of BasicSR, do not say what they hold: there the shapes alone decide."""
+    saved = content.get('architecture') if isinstance(content, Mapping) else None
+    built = getattr(net, 'built_from', None)
+    if not isinstance(saved, Mapping) or 'type' not in saved or built is None:
+        return
+    names = [name for name in saved if saved[name] != built.get(name)]
+    if 'type' in names:
+        raise UserError(f'{path} holds a {saved["type"]}, and the option file describes a {built["type"]}.')
+    if names:
+        theirs, ours = (', '.join(f'{name}: {each.get(name)}' for name in names) for each in (saved, built))
+        raise UserError(f'{path} holds a {saved["type"]} with {theirs}, and the option file describes one with {ours}; '
+                        'make the two equal.')
