@@ -1,9 +1,30 @@
-"""SelFSR for BasicSR: importing this package registers its networks, models, datasets and metrics in BasicSR."""
-from .basicsr_compat.aliases import alias_functional_tensor
+"""SelFSR for BasicSR.
 
-alias_functional_tensor()  # before anything below imports basicsr
+Importing this package costs next to nothing: it makes sure that BasicSR, imported before or after, can be imported with
+today's torchvision and knows this package's networks, data sets, losses, metrics and models by name. The parts
+themselves (``selfsr_plugin.load``, ``selfsr_plugin.archs``, ...) are imported when they are used; networks, ops, losses
+and ``load`` need no BasicSR.
+"""
+import importlib
+import sys
+from typing import Any
+
+from .basicsr_compat.autoload import watch
 
 __version__ = '0.1.0'
 
-from . import archs, data, losses, metrics, stages  # noqa: E402, F401  registers their classes
-from .loading import load  # noqa: E402, F401
+_ROOMS = ('archs', 'data', 'losses', 'metrics', 'ops', 'stages')
+
+watch()
+if 'basicsr.utils.registry' in sys.modules:  # imported before us, with the start-up hook off
+    from .registration import register
+    register()
+
+
+def __getattr__(name: str) -> Any:
+    if name == 'load':
+        from .loading import load
+        return load
+    if name in _ROOMS:
+        return importlib.import_module(f'{__name__}.{name}')
+    raise AttributeError(f'module {__name__!r} has no attribute {name!r}')

@@ -8,6 +8,7 @@ import torch
 import yaml
 
 from .errors import UserError
+from .registration import ENTRIES
 
 
 class _OptionLoader(yaml.SafeLoader):
@@ -86,10 +87,7 @@ def apply_overrides(opt: Dict[str, Any], overrides: Sequence[str]) -> None:
 
 def uses_plugin(opt: Any) -> bool:
     """Whether any ``type`` or ``model_type`` in the options is a class or function of this package."""
-    from basicsr.utils import registry
-    registries = (registry.ARCH_REGISTRY, registry.MODEL_REGISTRY, registry.DATASET_REGISTRY, registry.LOSS_REGISTRY,
-                  registry.METRIC_REGISTRY)
-    ours = {name for each in registries for name, obj in each if obj.__module__.split('.')[0] == 'selfsr_plugin'}
+    ours = {name for names in ENTRIES.values() for name in names}
 
     def search(node: Any) -> bool:
         if isinstance(node, dict):

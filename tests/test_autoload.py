@@ -1,6 +1,6 @@
 """The start-up hook, in a throw-away environment with toy packages, so that each case takes well under a second.
 
-The hook, its ``.pth`` line and the alias are the real ones; torchvision, BasicSR and the plugin's ``__init__`` and
+The hook, its ``.pth`` line and the alias are the real ones; torchvision, BasicSR and the plugin's registration and
 ``train`` are small models of what matters here. test_install.py does the same with the real packages.
 """
 import os
@@ -23,10 +23,11 @@ TOYS = {
     'basicsr/train.py': 'import sys\n\n\ndef train_pipeline():\n    print("BasicSR trains", sys.argv[1:])\n\n\n'
                         'if __name__ == "__main__":\n    train_pipeline()\n',
     'basicsr/test.py': 'if __name__ == "__main__":\n    print("BasicSR tests")\n',
-    'selfsr_plugin/__init__.py': 'from .basicsr_compat.aliases import alias_functional_tensor\n'
-                                 'alias_functional_tensor()\n'
-                                 'from basicsr.registry import REGISTRY\n'
-                                 'REGISTRY.append("SelfCondSRNet")\n',
+    'selfsr_plugin/__init__.py': 'from .basicsr_compat.autoload import watch\nwatch()\n',
+    'selfsr_plugin/registration.py': 'def register():\n'
+                                     '    from basicsr.registry import REGISTRY\n'
+                                     '    if not REGISTRY:\n'
+                                     '        REGISTRY.append("SelfCondSRNet")\n',
     'selfsr_plugin/basicsr_compat/__init__.py': '',
     'selfsr_plugin/train.py': 'import sys\n\n\ndef main():\n    print("SelFSR trains", sys.argv[1:])\n',
     'selfsr_plugin/test.py': 'def main():\n    print("SelFSR tests")\n',
@@ -55,7 +56,8 @@ class Environment:
         subprocess.run([sys.executable, 'setup.py', '-q', 'build_autoload', '--build-lib', self.site], cwd=ROOT,
                        check=True)
         self.write(TOYS)
-        shutil.copy(ROOT / 'selfsr_plugin/basicsr_compat/aliases.py', self.site / 'selfsr_plugin/basicsr_compat')
+        for name in ('aliases.py', 'autoload.py'):
+            shutil.copy(ROOT / 'selfsr_plugin/basicsr_compat' / name, self.site / 'selfsr_plugin/basicsr_compat')
 
     def write(self, files: dict[str, str]) -> None:
         for name, text in files.items():

@@ -8,7 +8,7 @@ COMMANDS = ('train', 'test', 'restore', 'evaluate', 'export_onnx', 'prepare_face
 # From the top to the bottom; the rooms of one line do not import each other.
 ROOMS = [COMMANDS, ('run', ), ('option_check', 'pictures', 'preparation'), ('stages', 'loading'), ('engine', ),
          ('metrics', ), ('data', 'losses', 'archs'), ('ops', 'options', 'schema'), ('files', ),
-         ('basicsr_compat', 'errors', '__init__')]
+         ('basicsr_compat', 'errors'), ('registration', '__init__')]
 LEVEL = {room: len(ROOMS) - number for number, rooms in enumerate(ROOMS) for room in rooms}
 
 
@@ -52,3 +52,26 @@ def test_basicsr_compat_imports_nothing_of_ours():
     for path in (PACKAGE / 'basicsr_compat').glob('*.py'):
         assert not imports(path) - {'basicsr_compat'} - {f'basicsr_compat.{each.stem}' for each in path.parent.glob('*.py')} \
             or path.name == 'autoload.py', path
+
+
+def imports_basicsr(path: Path) -> bool:
+    """Whether a file imports BasicSR, at its top or in a function."""
+    names = [name for node in ast.walk(ast.parse(path.read_text('utf-8')))
+             for name in ([alias.name for alias in node.names] if isinstance(node, ast.Import) else
+                          [node.module or ''] if isinstance(node, ast.ImportFrom) and not node.level else [])]
+    return any(name.split('.')[0] == 'basicsr' for name in names)
+
+
+def test_what_serves_networks_alone_imports_no_basicsr():
+    """Networks are used where BasicSR is absent or broken (test_without_basicsr.py)."""
+    files = [path for room in ('archs', 'ops', 'losses') for path in (PACKAGE / room).glob('*.py')]
+    files += [PACKAGE / name for name in ('__init__.py', 'export_onnx.py', 'errors.py', 'registration.py',
+                                          'engine/checkpoint.py', 'data/face_images.py', 'data/image_source.py')]
+    assert [str(path.relative_to(PACKAGE)) for path in files if imports_basicsr(path)] == []
+
+
+def test_registering_is_one_file():
+    """Every network, data set, loss, metric and model of ours is listed in registration.py, and registered there."""
+    for path in PACKAGE.rglob('*.py'):
+        text = path.read_text('utf-8')
+        assert path.name == 'registration.py' or not ('_REGISTRY.register' in text or '_do_register' in text), path

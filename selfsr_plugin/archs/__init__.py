@@ -1,4 +1,4 @@
-"""Networks: tensors in, tensors out. Importing this package registers them in BasicSR's ARCH_REGISTRY."""
+"""Networks: tensors in, tensors out."""
 from .cyclegan_generator_arch import CycleGANGenerator
 from .domain_discriminator_arch import DomainDiscriminator
 from .flow_degradation_arch import Degradation, FlowDegradationNet

@@ -1,6 +1,5 @@
 """The CycleGAN generator for LR faces, which the paper compares its flow network with (Table III)."""
 import torch
-from basicsr.utils.registry import ARCH_REGISTRY
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -32,7 +31,6 @@ class ResidualBlock(nn.Module):
         return x + F.instance_norm(self.conv2(_norm_relu(self.conv1(x))))
 
 
-@ARCH_REGISTRY.register()
 class CycleGANGenerator(nn.Module):
     """ResNet generator of CycleGAN (Zhu et al., ICCV 2017, appendix 7.2) scaled to 16x16 LR faces.
 

@@ -1,11 +1,9 @@
 """The discriminator between estimated and real LR faces (section III-A)."""
-from basicsr.utils.registry import ARCH_REGISTRY
 from torch import Tensor, nn
 
 from .layers import count_parameters, leaky_relu
 
 
-@ARCH_REGISTRY.register()
 class DomainDiscriminator(nn.Module):
     """LR domain discriminator of Eq. 2: is this LR face real or degraded by the network?
 

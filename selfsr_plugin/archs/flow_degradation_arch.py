@@ -2,7 +2,6 @@
 from typing import Any, NamedTuple
 
 import torch
-from basicsr.utils.registry import ARCH_REGISTRY
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -33,7 +32,6 @@ class ResidualBlock(nn.Module):
         return x + self.conv2(leaky_relu(self.conv1(x)))
 
 
-@ARCH_REGISTRY.register()
 class FlowDegradationNet(nn.Module):
     """From a clean LR face to one that looks like the real LR faces (section III-A, Fig. 2).
 

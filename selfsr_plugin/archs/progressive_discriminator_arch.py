@@ -2,7 +2,6 @@
 from typing import Any
 
 import torch
-from basicsr.utils.registry import ARCH_REGISTRY
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -35,7 +34,6 @@ def minibatch_stddev(x: Tensor, group: int) -> Tensor:
     return torch.cat((x, deviation.reshape(n, 1, 1, 1).expand(n, 1, height, width)), dim=1)
 
 
-@ARCH_REGISTRY.register()
 class ProgressiveDiscriminator(nn.Module):
     """ProGAN-style discriminator of Eqs. 7 and 9 with equalized learning rate.
 

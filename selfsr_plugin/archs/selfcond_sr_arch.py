@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from typing import Literal
 
 import torch
-from basicsr.utils.registry import ARCH_REGISTRY
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -87,7 +86,6 @@ class Level(nn.Module):
         return x
 
 
-@ARCH_REGISTRY.register()
 class SelfCondSRNet(nn.Module):
     """Self-conditioned face super-resolution network (section III-B).
 

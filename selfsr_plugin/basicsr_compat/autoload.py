@@ -1,9 +1,9 @@
-"""Start-up hook: ``import basicsr`` also loads selfsr_plugin, and ``python -m basicsr.train`` runs our entry point.
+"""Start-up hook: ``import basicsr`` also registers selfsr_plugin, and ``python -m basicsr.train`` runs our entry point.
 
 Installing the project puts a copy of this file beside the packages, as the top-level module ``_selfsr_autoload``, with
 a one-line ``.pth`` file that imports it at every interpreter start (setup.py, ``build_autoload``). It is a copy because
-importing it from the package would run ``selfsr_plugin/__init__.py``, and with it torch, in every Python process. For
-the same reason nothing but ``os`` and ``sys``, which are loaded by then, is imported before BasicSR is.
+importing it from the package would run ``selfsr_plugin/__init__.py`` in every Python process. For the same reason
+nothing but ``os`` and ``sys``, which are loaded by then, is imported before BasicSR is.
 After editing this file, install again: an editable installation has a copy as well.
 
 ``SELFSR_AUTOLOAD=0`` switches the hook off.
@@ -26,8 +26,18 @@ if __name__ == '__main__':
 
 
 def install() -> None:
-    """Watch for ``import basicsr``, unless the user has opted out. Python reads a venv's ``.pth`` files twice."""
-    if os.environ.get('SELFSR_AUTOLOAD') != '0' and not any(isinstance(f, BasicSRFinder) for f in sys.meta_path):
+    """Watch for ``import basicsr``, unless the user has opted out."""
+    if os.environ.get('SELFSR_AUTOLOAD') != '0':
+        watch()
+
+
+def watch() -> None:
+    """Watch for ``import basicsr``. A second call does nothing.
+
+    There are such: Python may read ``.pth`` files twice, ``.start`` files call ``install`` too, and ``import
+    selfsr_plugin`` does, for users who have opted out, from the package's own copy of this file (hence the name).
+    """
+    if not any(type(finder).__name__ == BasicSRFinder.__name__ for finder in sys.meta_path):
         sys.meta_path.insert(0, BasicSRFinder())
 
 
@@ -49,14 +59,15 @@ class BasicSRFinder:
 
 
 def _import_with_plugin(basicsr: 'ModuleType', run: 'Callable[[ModuleType], None]') -> None:
-    """Execute the module ``basicsr`` by its own loader's ``run``, with the alias before and the plugin after."""
+    """Execute the module ``basicsr`` by its own loader's ``run``, with the alias before and our names after."""
     try:
         _load_aliases().alias_functional_tensor()
     except Exception as error:  # BasicSR may not need the alias; where it does, its own error follows
         _warn('prepare the import of BasicSR', error)
     run(basicsr)
     try:
-        import selfsr_plugin  # noqa: F401
+        from selfsr_plugin.registration import register
+        register()
     except Exception as error:
         _warn('load itself into BasicSR', error)
     else:
@@ -64,10 +75,7 @@ def _import_with_plugin(basicsr: 'ModuleType', run: 'Callable[[ModuleType], None
 
 
 def _load_aliases() -> 'ModuleType':
-    """Load ``selfsr_plugin/basicsr_compat/aliases.py`` without running ``selfsr_plugin/__init__.py``.
-
-    That imports BasicSR, which is what we are about to make possible.
-    """
+    """Load ``selfsr_plugin/basicsr_compat/aliases.py`` from its file alone: BasicSR needs it even if the package is broken."""
     from importlib import util
     package = util.find_spec('selfsr_plugin')
     if package is None:

@@ -1,4 +1,4 @@
-"""Datasets and image sources. Importing this package registers the data sets in BasicSR."""
+"""Datasets and image sources."""
 from .bad_images import BadImageLog
 from .hr_face_dataset import HRFaceDataset
 from .image_source import CorruptImageError, ImageSource, close_environments, open_image_source

@@ -3,8 +3,6 @@ import os
 import random
 from typing import Callable, Dict, Iterable, List, Mapping, Set, Tuple, TypeVar
 
-from basicsr.utils import get_root_logger
-
 from .image_source import CorruptImageError
 
 Item = TypeVar('Item')
@@ -107,6 +105,7 @@ class BadImageLog:
         self.bad[root].add(line)
         count, total = len(self.bad[root]), self.totals[root]
         tolerated = tolerated_bad_images(total, self.max_share)
+        from basicsr.utils import get_root_logger  # reading faces needs no BasicSR
         get_root_logger().warning(f'Bad image, another takes its place: {line} '
                                   f'({count} of {total} images so far, at most {tolerated} tolerated).')
         if count > tolerated:

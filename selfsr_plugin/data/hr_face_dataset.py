@@ -2,13 +2,11 @@
 import random
 from typing import Any, Dict, Mapping
 
-from basicsr.utils.registry import DATASET_REGISTRY
 from torch.utils.data import Dataset
 
 from .face_images import FaceImages, is_training, max_bad_share, size_options
 
 
-@DATASET_REGISTRY.register()
 class HRFaceDataset(Dataset):
     """HR faces from a folder or LMDB.
 

@@ -1,13 +1,11 @@
 """Real LR faces without ground truth, for testing."""
 from typing import Any, Dict, Mapping
 
-from basicsr.utils.registry import DATASET_REGISTRY
 from torch.utils.data import Dataset
 
 from .face_images import FaceImages, size_options
 
 
-@DATASET_REGISTRY.register()
 class LRFaceDataset(Dataset):
     """LR faces from a folder or LMDB, for validation and tests.
 

@@ -2,7 +2,6 @@
 import random
 from typing import Any, Dict, List, Mapping, Optional, Tuple
 
-from basicsr.utils.registry import DATASET_REGISTRY
 from torch import Tensor
 from torch.utils.data import Dataset
 
@@ -13,7 +12,6 @@ from .face_images import FaceImages, is_training, max_bad_share, one_thread, siz
 from .image_source import CorruptImageError
 
 
-@DATASET_REGISTRY.register()
 class PairedFaceDataset(Dataset):
     """Pairs of one name (without extension) from two folders or LMDBs, or HR faces and their bicubic LR images.
 

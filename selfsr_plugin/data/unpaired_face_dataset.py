@@ -2,13 +2,11 @@
 import random
 from typing import Any, Dict, Mapping
 
-from basicsr.utils.registry import DATASET_REGISTRY
 from torch.utils.data import Dataset
 
 from .face_images import FaceImages, is_training, max_bad_share, size_options
 
 
-@DATASET_REGISTRY.register()
 class UnpairedFaceDataset(Dataset):
     """Item i is the i-th HR face and an LR face drawn at random; there are as many items as HR faces.
 

@@ -1,11 +1,9 @@
 """Smoothness of a flow field as a BasicSR loss."""
-from basicsr.utils.registry import LOSS_REGISTRY
 from torch import Tensor, nn
 
 from ..ops import flow_total_variation
 
 
-@LOSS_REGISTRY.register()
 class FlowTVLoss(nn.Module):
     """Smoothness loss of Eq. 4: ``loss_weight`` times the flow's total variation, the flow counted in pixels.
 

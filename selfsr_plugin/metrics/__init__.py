@@ -1,4 +1,4 @@
-"""Metrics that BasicSR lacks. Importing this package registers them in METRIC_REGISTRY."""
+"""Metrics that BasicSR lacks."""
 from .direction import direction
 from .fid_metric import calculate_fid
 from .frechet_alex_metric import calculate_frechet_alex

@@ -4,7 +4,6 @@ from typing import Optional
 
 import numpy as np
 from basicsr.archs.inception import FIDInceptionA, FIDInceptionC, FIDInceptionE_1, FIDInceptionE_2
-from basicsr.utils.registry import METRIC_REGISTRY
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torchvision.models.inception import Inception3
@@ -54,7 +53,6 @@ def load_inception(path: Path) -> FIDInception:
 FID = FeatureNetwork('FID', 2048, FID_INCEPTION, load_inception)
 
 
-@METRIC_REGISTRY.register()
 def calculate_fid(img: np.ndarray, img2: Optional[np.ndarray] = None, reference: Optional[str] = None,
                   weights: Optional[str] = None, better: str = 'lower') -> FrechetSum:
     """One image's part in the FID of a data set; a set has a FID, an image has none (:mod:`.frechet`).

@@ -4,7 +4,6 @@ from typing import Optional
 
 import numpy as np
 import torch
-from basicsr.utils.registry import METRIC_REGISTRY
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -42,7 +41,6 @@ def load_alex_features(path: Path) -> AlexFeatures:
 FRECHET_ALEX = FeatureNetwork('Frechet-AlexNet', 256, ALEXNET, load_alex_features)
 
 
-@METRIC_REGISTRY.register()
 def calculate_frechet_alex(img: np.ndarray, img2: Optional[np.ndarray] = None, reference: Optional[str] = None,
                            weights: Optional[str] = None, better: str = 'lower') -> FrechetSum:
     """One image's part in the Frechet distance of a data set on AlexNet's features; not comparable with any FID.

@@ -6,8 +6,6 @@ from typing import Optional
 import numpy as np
 import torch
 from basicsr.utils import img2tensor
-from basicsr.utils.registry import METRIC_REGISTRY
-from facexlib.recognition.arcface_arch import Backbone
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -19,6 +17,7 @@ _SIDE = 112
 @lru_cache(maxsize=2)
 def _load_arcface(path: Path, device: str) -> nn.Module:
     """facexlib's own ``init_recognition_model`` needs CUDA and downloads; this is the same network from a file."""
+    from facexlib.recognition.arcface_arch import Backbone
     model = Backbone(num_layers=50, drop_ratio=0.6, mode='ir_se')
     try:
         model.load_state_dict(read_weights(ARCFACE, path))
@@ -36,7 +35,6 @@ def prepare_face(image: np.ndarray) -> Tensor:
     return F.interpolate(face[None], size=(_SIDE, _SIDE), mode='bilinear', align_corners=False, antialias=True)[0]
 
 
-@METRIC_REGISTRY.register()
 def calculate_identity(img: np.ndarray, img2: np.ndarray, weights: Optional[str] = None,
                        better: str = 'higher') -> float:
     """How much a restored face looks like the same person: -1 to 1, 1 for equal images, higher is better.

@@ -9,7 +9,6 @@ from typing import Any, Optional
 import numpy as np
 import torch
 from basicsr.utils import img2tensor
-from basicsr.utils.registry import METRIC_REGISTRY
 from torch import nn
 
 from .alexnet import load_alexnet
@@ -32,7 +31,6 @@ def _load_lpips(path: Path, device: str) -> nn.Module:
     return model.to(device).eval().requires_grad_(False)
 
 
-@METRIC_REGISTRY.register()
 def calculate_lpips(img: np.ndarray, img2: np.ndarray, crop_border: int = 0, weights: Optional[str] = None,
                     better: str = 'lower', **kwargs: Any) -> float:
     """LPIPS distance of two images; 0 for equal ones, lower is better.

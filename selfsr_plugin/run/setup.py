@@ -18,6 +18,7 @@ from ..errors import UserError
 from ..metrics import check_set_size
 from ..option_check import check_options
 from ..options import apply_overrides, complete_options, read_option_file, uses_plugin
+from ..registration import is_ours
 
 
 def load_options(args: argparse.Namespace, is_train: bool) -> Dict[str, Any]:
@@ -37,15 +38,14 @@ def load_options(args: argparse.Namespace, is_train: bool) -> Dict[str, Any]:
         raise UserError(f'{args.opt}: model_type: this key is missing, or no text; it names the model that is trained, such '
                         'as SelFSRModel.')
     elif opt['model_type'] not in MODEL_REGISTRY:
-        known = ', '.join(name for name, model in MODEL_REGISTRY if model.__module__.startswith('selfsr_plugin'))
+        known = ', '.join(name for name in MODEL_REGISTRY.keys() if is_ours('MODEL_REGISTRY', name))
         raise UserError(f"{args.opt}: model_type: there is no model '{opt['model_type']}'; this package has {known}.")
     return opt
 
 
 def is_plugin_model(opt: Dict[str, Any]) -> bool:
-    """Whether ``model_type`` is one of this package's models, which our own loops run."""
-    model = dict(iter(MODEL_REGISTRY)).get(opt.get('model_type') if isinstance(opt.get('model_type'), str) else None)
-    return model is not None and model.__module__.startswith('selfsr_plugin')
+    """Whether ``model_type`` is one of this package's models or derives from one; our own loops run those."""
+    return is_ours('MODEL_REGISTRY', opt.get('model_type'))
 
 
 def basicsr_root(opt: Dict[str, Any]) -> str:

@@ -1,4 +1,4 @@
-"""Training: stage 1, stage 2, and both in one run. Importing this package registers them in MODEL_REGISTRY."""
+"""Training: stage 1, stage 2, and both in one run."""
 from .cyclegan_degradation_model import CycleGANDegradationModel
 from .flow_degradation_model import FlowDegradationModel
 from .selfcond_sr_model import SelfCondSRModel

@@ -8,7 +8,6 @@ import numpy as np
 import torch
 from basicsr.losses import build_loss
 from basicsr.utils import tensor2img
-from basicsr.utils.registry import MODEL_REGISTRY
 from torch import Tensor
 
 from ..engine.stage import to_signed
@@ -41,7 +40,6 @@ class CycleGANDegradationOptions(StageOptions):
         needs_lq_images(opt, 'stage 1 compares with real LR faces')
 
 
-@MODEL_REGISTRY.register()
 class CycleGANDegradationModel(DegradationModel):
     """Trains CycleGAN (Zhu et al., ICCV 2017) between clean and real LR faces, in place of FlowDegradationModel.
 

@@ -8,8 +8,6 @@ import numpy as np
 import torch
 from basicsr.losses import build_loss
 from basicsr.utils import tensor2img
-from basicsr.utils.registry import MODEL_REGISTRY
-from mmcv import flow2rgb
 
 from ..engine.stage import to_signed
 from ..engine.stage_options import StageOptions, needs_lq_images, needs_networks
@@ -37,7 +35,6 @@ class FlowDegradationOptions(StageOptions):
         needs_lq_images(opt, 'stage 1 compares with real LR faces')
 
 
-@MODEL_REGISTRY.register()
 class FlowDegradationModel(DegradationModel):
     """Trains ``network_deg`` (FlowDegradationNet) against ``network_d_lq`` on HR faces and unrelated real LR faces.
 
@@ -118,6 +115,7 @@ def draw_flow(flow: np.ndarray, max_flow: float) -> np.ndarray:
     """
     flow = flow.transpose(1, 2, 0) / max_flow
     flow = 0.999 * flow / np.maximum(np.linalg.norm(flow, axis=2, keepdims=True), 1)
+    from mmcv import flow2rgb
     # flow2rgb divides by the longest vector that it sees: a row of unit vectors keeps the scale, and is cut off again.
     # 0.999, because it darkens what rounding makes longer than that.
     unit = np.zeros_like(flow[:1])

@@ -9,7 +9,6 @@ import torch
 from basicsr.archs import build_network
 from basicsr.losses import build_loss
 from basicsr.utils import get_root_logger, tensor2img
-from basicsr.utils.registry import MODEL_REGISTRY
 from torch import Tensor, nn
 
 from ..engine.stage import Stage, digest, to_signed
@@ -94,7 +93,6 @@ class SelfCondSROptions(StageOptions):
             raise UserError(f'{key}.{error}') from None
 
 
-@MODEL_REGISTRY.register()
 class SelfCondSRModel(Stage):
     """Trains ``network_g`` against ``network_d`` (optional) with one of three supervisions, growing as it goes.
 

@@ -7,7 +7,6 @@ from typing import Any
 
 from basicsr.models.base_model import BaseModel
 from basicsr.utils import get_root_logger
-from basicsr.utils.registry import MODEL_REGISTRY
 from torch import nn
 
 from ..engine.checkpoint import weights_path
@@ -45,7 +44,6 @@ class SelFSROptions(Section):
         self.sr.check_run(opt, f'{key}.sr')
 
 
-@MODEL_REGISTRY.register()
 class SelFSRModel(BaseModel):
     """Runs a model of stage 1 and then SelfCondSRModel, as two option files one after the other would.
 

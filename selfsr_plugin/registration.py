@@ -1,0 +1,110 @@
+"""What this package puts into BasicSR's registries; the one file that does.
+
+Only names go in. The class or function behind a name is imported when somebody looks it up, so that ``import basicsr``
+costs with this package what it costs without, and a process that uses nothing of ours never runs our code.
+"""
+import importlib
+import sys
+from collections import UserDict
+from typing import Any, NamedTuple
+
+# Registry of basicsr.utils.registry -> name -> the module of this package that defines it.
+ENTRIES: dict[str, dict[str, str]] = {
+    'ARCH_REGISTRY': {
+        'CycleGANGenerator': 'archs.cyclegan_generator_arch',
+        'DomainDiscriminator': 'archs.domain_discriminator_arch',
+        'FlowDegradationNet': 'archs.flow_degradation_arch',
+        'ProgressiveDiscriminator': 'archs.progressive_discriminator_arch',
+        'SelfCondSRNet': 'archs.selfcond_sr_arch',
+    },
+    'DATASET_REGISTRY': {
+        'HRFaceDataset': 'data.hr_face_dataset',
+        'LRFaceDataset': 'data.lr_face_dataset',
+        'PairedFaceDataset': 'data.paired_face_dataset',
+        'UnpairedFaceDataset': 'data.unpaired_face_dataset',
+    },
+    'LOSS_REGISTRY': {
+        'FlowTVLoss': 'losses.flow_tv_loss',
+    },
+    'METRIC_REGISTRY': {
+        'calculate_fid': 'metrics.fid_metric',
+        'calculate_frechet_alex': 'metrics.frechet_alex_metric',
+        'calculate_identity': 'metrics.identity_metric',
+        'calculate_lpips': 'metrics.lpips_metric',
+    },
+    'MODEL_REGISTRY': {
+        'CycleGANDegradationModel': 'stages.cyclegan_degradation_model',
+        'FlowDegradationModel': 'stages.flow_degradation_model',
+        'SelFSRModel': 'stages.selfsr_model',
+        'SelfCondSRModel': 'stages.selfcond_sr_model',
+    },
+}
+
+
+class Ours(NamedTuple):
+    """An entry of ours that nobody has looked up: the full name of the module that defines it."""
+    module: str
+
+
+class Entries(UserDict):
+    """The names of a registry; a name of ours is imported when it is looked up, by ``[]``, ``get`` or iteration."""
+
+    def __getitem__(self, name: str) -> Any:
+        entry = super().__getitem__(name)
+        return getattr(importlib.import_module(entry.module), name) if isinstance(entry, Ours) else entry
+
+    def is_ours(self, name: str) -> bool:
+        """Whether ``name`` stands for something of this package; says it without importing that."""
+        return isinstance(self.data.get(name), Ours)
+
+
+def register() -> None:
+    """Put our names into the registries of BasicSR, which must have been imported. A second call does nothing."""
+    registries = sys.modules['basicsr.utils.registry']
+    for name, modules in ENTRIES.items():
+        registry = getattr(registries, name)
+        if isinstance(registry._obj_map, Entries):
+            continue
+        entries = Entries(registry._obj_map)
+        for key, module in modules.items():
+            entries.setdefault(key, Ours(f'{__package__}.{module}'))  # a name that is taken stays what it was
+        registry._obj_map = entries
+        registry._do_register = _register_over_ours(registry)
+
+
+def _register_over_ours(registry: Any) -> Any:
+    """``registry``'s own ``_do_register``, which lets other projects have a name of ours.
+
+    A name may be registered once only, and a project that has a ``calculate_lpips`` of its own must not fail because
+    this package is installed beside it.
+    """
+    do_register = type(registry)._do_register
+
+    def register_over_ours(name: str, obj: Any, suffix: str | None = None) -> None:
+        full_name = f'{name}_{suffix}' if isinstance(suffix, str) else name
+        if registry._obj_map.is_ours(full_name):
+            del registry._obj_map[full_name]
+        do_register(registry, name, obj, suffix)
+
+    return register_over_ours
+
+
+def is_ours(registry: str, name: Any) -> bool:
+    """Whether ``name`` in ``registry`` ('MODEL_REGISTRY', ...) is one of this package's classes or functions.
+
+    Classes that derive from them count, wherever they are defined: a ``class MyModel(SelfCondSRModel)`` is trained as
+    ours are. Nothing of ours is imported to find out.
+    """
+    found = getattr(sys.modules['basicsr.utils.registry'], registry)._obj_map
+    if not isinstance(name, str) or name not in found:
+        return False
+    return found.is_ours(name) or base_of_ours(registry, found[name]) is not None
+
+
+def base_of_ours(registry: str, cls: Any) -> str | None:
+    """The name of our class that ``cls`` is or derives from; None if there is none, or ``cls`` is a function."""
+    for base in getattr(cls, '__mro__', ()):
+        module = ENTRIES[registry].get(base.__name__)
+        if module is not None and base.__module__ == f'{__package__}.{module}':
+            return base.__name__
+    return None

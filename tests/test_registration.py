@@ -1,0 +1,100 @@
+"""What BasicSR's registries hold with this package beside it, and what it costs."""
+import inspect
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from basicsr.archs import build_network
+from basicsr.data.paired_image_dataset import PairedImageDataset
+from basicsr.utils import registry as registries
+from torch import nn
+from torch.utils.data import Dataset
+
+from selfsr_plugin import archs, data, losses, metrics, registration, stages
+
+
+def test_every_public_part_is_registered():
+    """A new network that is exported and not listed in registration.py could not be named in an option file."""
+    found = {
+        'ARCH_REGISTRY': {name for name in archs.__all__ if issubclass(getattr(archs, name), nn.Module)},
+        'DATASET_REGISTRY': {name for name in data.__all__ if name.endswith('Dataset')
+                             and issubclass(getattr(data, name), Dataset) and name != 'SeededDataset'},
+        'LOSS_REGISTRY': set(losses.__all__),
+        'METRIC_REGISTRY': {name for name in metrics.__all__ if name.startswith('calculate_')},
+        'MODEL_REGISTRY': set(stages.__all__),
+    }
+    assert found == {registry: set(names) for registry, names in registration.ENTRIES.items()}
+
+
+@pytest.mark.parametrize('registry, name', [(r, n) for r, names in registration.ENTRIES.items() for n in names])
+def test_looking_up_gives_the_part_itself(registry: str, name: str):
+    entries = getattr(registries, registry)
+    part = entries.get(name)
+    assert name in entries and part is dict(iter(entries))[name] and part.__name__ == name
+    assert part.__module__.startswith('selfsr_plugin.') and (inspect.isclass(part) or inspect.isfunction(part))
+
+
+def test_basicsr_own_entries_and_errors_are_as_ever(capsys: pytest.CaptureFixture):
+    assert registries.DATASET_REGISTRY.get('PairedImageDataset') is PairedImageDataset
+    assert registries.ARCH_REGISTRY.get('VGGStyleDiscriminator').__name__ == 'VGGStyleDiscriminator'  # has a suffix
+    with pytest.raises(KeyError, match="No object named 'SelfCondSRNett' found in 'arch' registry!"):
+        registries.ARCH_REGISTRY.get('SelfCondSRNett')
+
+
+@pytest.fixture
+def arch_registry(monkeypatch: pytest.MonkeyPatch):
+    """BasicSR's, whose entries are put back after the test."""
+    registry = registries.ARCH_REGISTRY
+    monkeypatch.setattr(registry._obj_map, 'data', dict(registry._obj_map.data))
+    return registry
+
+
+def test_another_project_may_have_a_name_of_ours(arch_registry):
+    class SelfCondSRNet(nn.Module):
+        pass
+
+    arch_registry.register()(SelfCondSRNet)
+    assert isinstance(build_network({'type': 'SelfCondSRNet'}), SelfCondSRNet)
+    assert not registration.is_ours('ARCH_REGISTRY', 'SelfCondSRNet')
+    with pytest.raises(AssertionError, match='already registered'):  # twice is a mistake, as without us
+        arch_registry.register(SelfCondSRNet)
+
+
+def test_what_derives_from_ours_is_recognised(arch_registry):
+    class Wider(archs.SelfCondSRNet):
+        pass
+
+    class SelfCondSRNet(nn.Module):  # the name alone makes it none of ours
+        pass
+
+    arch_registry.register(Wider)
+    assert registration.is_ours('ARCH_REGISTRY', 'Wider')
+    assert registration.base_of_ours('ARCH_REGISTRY', Wider) == 'SelfCondSRNet'
+    assert registration.base_of_ours('ARCH_REGISTRY', SelfCondSRNet) is None
+    assert not registration.is_ours('ARCH_REGISTRY', 'RRDBNet')
+    assert not registration.is_ours('ARCH_REGISTRY', 'Unknown') and not registration.is_ours('ARCH_REGISTRY', ['Wider'])
+
+
+# Which modules `import basicsr` may load because of us: these files, none of which does more than hold names.
+LIGHT = {'selfsr_plugin', 'selfsr_plugin.basicsr_compat', 'selfsr_plugin.basicsr_compat.autoload',
+         'selfsr_plugin.basicsr_compat.aliases', 'selfsr_plugin.registration'}
+COST = '''
+import sys
+import selfsr_plugin
+assert 'torch' not in sys.modules and 'basicsr' not in sys.modules and 'cv2' not in sys.modules
+import basicsr
+print(*(name for name in sys.modules if name.split('.')[0] in ('selfsr_plugin', 'mmcv', 'mmengine', 'facexlib', 'lpips')))
+from basicsr.utils.registry import ARCH_REGISTRY
+assert 'SelfCondSRNet' in ARCH_REGISTRY and 'selfsr_plugin.archs' not in sys.modules
+import selfsr_plugin.stages, selfsr_plugin.metrics
+print(*(name for name in sys.modules if name in ('mmcv', 'mmengine', 'facexlib', 'lpips')))
+'''
+
+
+def test_importing_basicsr_loads_names_only(tmp_path: Path):
+    done = subprocess.run([sys.executable, '-c', COST], capture_output=True, text=True, cwd=tmp_path,
+                          env={'PYTHONPATH': str(Path(__file__).parents[1]), 'SELFSR_AUTOLOAD': '0'})
+    assert done.returncode == 0, done.stderr
+    loaded, heavy = done.stdout.split('\n')[:2]
+    assert set(loaded.split()) <= LIGHT and heavy == ''

@@ -1,0 +1,56 @@
+"""Networks are used where BasicSR is absent or broken: in node editors, on servers, in other people's training code."""
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from selfsr_plugin.archs import SelfCondSRNet
+
+ROOT = Path(__file__).parents[1]
+
+BLOCKED = '''
+import importlib.abc, sys
+
+class Blocker(importlib.abc.MetaPathFinder):
+    def find_spec(self, name, path=None, target=None):
+        if name.split('.')[0] == 'basicsr':
+            raise ModuleNotFoundError("No module named 'basicsr'", name='basicsr')
+
+sys.meta_path.insert(0, Blocker())
+'''
+USE = '''
+import torch
+import selfsr_plugin
+from selfsr_plugin.archs import (CycleGANGenerator, DomainDiscriminator, FlowDegradationNet, ProgressiveDiscriminator,
+                                 SelfCondSRNet)
+from selfsr_plugin.losses import FlowTVLoss
+from selfsr_plugin.ops import bicubic_downsample, flow_warp
+net = selfsr_plugin.load(sys.argv[1])
+assert net(torch.rand(1, 3, 8, 8)).shape == (1, 3, 16, 16)
+assert FlowTVLoss()(torch.zeros(1, 2, 4, 4)) == 0
+'''
+
+
+@pytest.fixture
+def checkpoint(tmp_path: Path) -> Path:
+    net = SelfCondSRNet(widths=[8], num_block=1)
+    torch.save({'params': net.state_dict()}, tmp_path / 'net_g.pth')
+    return tmp_path / 'net_g.pth'
+
+
+def run(code: str, *arguments: object) -> str:
+    done = subprocess.run([sys.executable, '-c', BLOCKED + code, *map(str, arguments)], capture_output=True, text=True,
+                          cwd=ROOT)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_networks_losses_operators_and_load(checkpoint: Path):
+    run(USE, checkpoint)
+
+
+def test_export(checkpoint: Path, tmp_path: Path):
+    pytest.importorskip('onnxscript')
+    run('from selfsr_plugin.export_onnx import main\nmain()', '--model', checkpoint, '--output', tmp_path / 'net.onnx')
