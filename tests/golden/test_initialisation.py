@@ -1,0 +1,87 @@
+"""How every network starts: the distribution and scale of each layer's weights, and what starts at zero.
+
+Their moments, not their values: a layer that goes, or another order of making them, leaves the scheme what it is.
+"""
+import math
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import nn
+
+from selfsr_plugin.archs import (CycleGANGenerator, DomainDiscriminator, FlowDegradationNet, ProgressiveDiscriminator,
+                                 SelfCondSRNet)
+
+NORMAL, UNIFORM = 3.0, 1.8  # fourth moment over the squared second one
+
+
+def standard_normal(_: int) -> float:
+    return 1.0
+
+
+def he(fan_in: int) -> float:
+    """For a leaky ReLU of slope 0.2 (He et al., ICCV 2015)."""
+    return math.sqrt(2 / (1 + 0.2**2) / fan_in)
+
+
+def torch_default(fan_in: int) -> float:
+    """Uniform within 1 / sqrt(fan_in), weights and biases."""
+    return 1 / math.sqrt(3 * fan_in)
+
+
+def cyclegan(_: int) -> float:
+    return 0.02
+
+
+NETWORKS: dict[str, tuple[Callable[[], nn.Module], Callable[[int], float], float]] = {
+    'SelfCondSRNet': (lambda: SelfCondSRNet(widths=[48, 32], num_block=2, cond_ratio=4), standard_normal, NORMAL),
+    'SelfCondSRNet concat': (lambda: SelfCondSRNet(widths=[48, 32], num_block=1, condition='concat'), standard_normal,
+                             NORMAL),
+    'ProgressiveDiscriminator': (lambda: ProgressiveDiscriminator(size=32, feat_base=512, feat_max=48), standard_normal,
+                                 NORMAL),
+    'DomainDiscriminator': (lambda: DomainDiscriminator(num_feat=24), he, NORMAL),
+    'FlowDegradationNet': (lambda: FlowDegradationNet(num_feat=24, num_block=2), torch_default, UNIFORM),
+    'CycleGANGenerator': (lambda: CycleGANGenerator(num_feat=24, num_block=2), cyclegan, NORMAL),
+}
+HEADS = ('image_head', 'flow_head')  # of FlowDegradationNet: the untrained network gives its input back
+
+
+@pytest.mark.parametrize('name', NETWORKS)
+def test_weights(name):
+    make, scale, kurtosis = NETWORKS[name]
+    torch.manual_seed(0)
+    whitened = []
+    for key, parameter in make().double().named_parameters():
+        if key.endswith('bias'):
+            continue
+        if key.startswith(HEADS):
+            assert not parameter.any(), key
+            continue
+        values = parameter.detach().flatten() / scale(parameter[0].numel())
+        assert abs(values.mean()) < 5 / math.sqrt(len(values)), key
+        assert abs(values.std() - 1) < 5 / math.sqrt(2 * len(values)), key
+        whitened.append(values)
+    everything = torch.cat(whitened)
+    assert everything.square().mean().item() == pytest.approx(1, abs=5 * math.sqrt(2 / len(everything)))
+    assert everything.pow(4).mean().item() == pytest.approx(kurtosis, rel=0.05)
+
+
+@pytest.mark.parametrize('name', NETWORKS)
+def test_biases(name):
+    net = NETWORKS[name][0]()
+    for key, module in net.named_modules():
+        if getattr(module, 'bias', None) is None:
+            continue
+        if name == 'FlowDegradationNet' and not key.startswith(HEADS):
+            bound = 1 / math.sqrt(module.weight[0].numel())
+            assert 0.5 * bound < module.bias.abs().max() <= bound, key
+        elif 'sigma' in key and key.endswith('conv2'):
+            assert (module.bias == 1).all(), key
+        else:
+            assert not module.bias.any(), key
+
+
+def test_layers_do_not_share_their_weights():
+    net = FlowDegradationNet(num_feat=8, num_block=2)
+    assert not torch.equal(net.blocks[0].conv1.weight, net.blocks[1].conv1.weight)
+    assert not torch.equal(net.blocks[0].conv1.weight, net.blocks[0].conv2.weight)
