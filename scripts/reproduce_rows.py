@@ -84,7 +84,7 @@ def make_small(opt: Dict[str, Any], demo: Dict[str, Any]) -> None:
     rates, losses = demo['train']['degradation'], ('identity_opt', 'r1_reg_weight')
     for key in stage1 or {}:
         if key.startswith('optim_'):
-            stage1[key] = deepcopy(rates[key.replace('clean', 'lr' if '_d_' in key else 'deg')])
+            stage1[key] = deepcopy(rates[key.replace('clean', 'lq' if '_d_' in key else 'deg')])
         elif key in losses and 'tv_opt' in stage1 and stage1[key] is not None:  # the flow field's
             stage1[key] = deepcopy(rates[key])
     rates = demo['train']['sr']

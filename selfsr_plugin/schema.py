@@ -47,13 +47,14 @@ class Option:
     expects: str
     decides: bool
     missing: str
+    unit: str
     variants: 'Callable[[], Mapping[str, type[Section]]] | None'
     selector: str
 
 
 def option(meaning: str, *, default: Any = dataclasses.MISSING, least: float | None = None, below: float | None = None,
            source: Source = 'ours', decides: bool = True, expects: str = '', missing: str = '',
-           variants: 'Callable[[], Mapping[str, type[Section]]] | None' = None, selector: str = '') -> Any:
+           unit: str = '', variants: 'Callable[[], Mapping[str, type[Section]]] | None' = None, selector: str = '') -> Any:
     """A field of a :class:`Section`. Its annotation is the type; ``| None`` lets the file say ``~``.
 
     Args:
@@ -64,10 +65,11 @@ def option(meaning: str, *, default: Any = dataclasses.MISSING, least: float | N
         decides: whether the value decides what is computed, so that a run is resumed with the same one only.
         expects: what the value must be, in place of the words made from type and range.
         missing: the remedy, when a key without default is missing.
+        unit: 'iterations' if ``--shorten`` divides the value.
         variants: for a section of several kinds: the classes by name. ``selector`` is the key that names one of them,
             the first by default, and belongs to the section.
     """
-    about = Option(meaning, source, least, below, expects, decides, missing, variants, selector)
+    about = Option(meaning, source, least, below, expects, decides, missing, unit, variants, selector)
     default = {'default_factory': default.copy} if isinstance(default, (list, dict)) else {'default': default}
     return dataclasses.field(metadata={'option': about}, **default)
 
@@ -139,8 +141,13 @@ class Component(dict):
     refused: ClassVar[Mapping[str, str]] = {}  # names -> why
 
     @classmethod
-    def targets(cls) -> dict[str, Callable]:
-        """The classes or functions by name. Imports what holds them, which takes time."""
+    def names(cls) -> list[str]:
+        """What ``type`` may be. Imports what holds the classes, which takes time."""
+        raise NotImplementedError
+
+    @classmethod
+    def target(cls, name: str) -> Callable:
+        """The class or function of a name among :meth:`names`."""
         raise NotImplementedError
 
     @classmethod
@@ -154,25 +161,45 @@ class Component(dict):
         name = section.get('type')
         if name is None:
             raise UserError(f'{key}.type: this key is missing; it names the {cls.what}.')
-        target = look_up(name, cls.targets(), f'{key}.type', cls.refused)
+        target = cls.target(one_of(name, cls.names(), f'{key}.type', cls.refused))
         check_arguments({k: v for k, v in section.items() if k not in cls.extra}, target, key, cls.given)
         return cls(section)
 
+    @classmethod
+    def arguments(cls, name: str) -> dict[str, inspect.Parameter]:
+        """The arguments that a section of this ``type`` may have."""
+        return {key: each for key, each in inspect.signature(cls.target(name)).parameters.items() if key not in cls.given}
+
     def complete(self) -> dict[str, Any]:
         """With the defaults of the arguments that the file leaves out."""
-        target = look_up(self['type'], self.targets(), 'type')
-        parameters = {name: parameter.default for name, parameter in inspect.signature(target).parameters.items()
-                      if name not in self.given and parameter.default is not parameter.empty}
-        return {**parameters, **self}
+        defaults = {name: each.default for name, each in self.arguments(self['type']).items()
+                    if each.default is not each.empty}
+        return {**defaults, **self}
 
 
 class _Registered(Component):
     registry: ClassVar[str]
 
     @classmethod
-    def targets(cls) -> dict[str, Callable]:
-        from basicsr.utils import registry
-        return dict(iter(getattr(registry, cls.registry)))  # it has keys() but no []
+    def names(cls) -> list[str]:
+        return registered_names(cls.registry)
+
+    @classmethod
+    def target(cls, name: str) -> Callable:
+        return registered(cls.registry, name)
+
+
+def registered_names(registry: str) -> list[str]:
+    """The names in one of BasicSR's registries, without the suffix for names that other projects have as well."""
+    from basicsr.utils import registry as registries
+    return sorted(name.removesuffix('_basicsr') for name in getattr(registries, registry).keys())
+
+
+def registered(registry: str, name: str) -> Any:
+    """What BasicSR makes of a name: that entry, or else the one with BasicSR's suffix."""
+    from basicsr.utils import registry as registries
+    entries = getattr(registries, registry)
+    return entries.get(name if name in entries else f'{name}_basicsr')
 
 
 class Network(_Registered):
@@ -200,11 +227,16 @@ class Optimizer(Component):
     }
 
     @classmethod
-    def targets(cls) -> dict[str, Callable]:
+    def names(cls) -> list[str]:
         import torch
-        return {name: target for name, target in vars(torch.optim).items()
-                if inspect.isclass(target) and issubclass(target, torch.optim.Optimizer)
-                and target is not torch.optim.Optimizer}
+        return sorted(name for name, each in vars(torch.optim).items()
+                      if inspect.isclass(each) and issubclass(each, torch.optim.Optimizer)
+                      and each is not torch.optim.Optimizer and name not in cls.refused)
+
+    @classmethod
+    def target(cls, name: str) -> Callable:
+        import torch
+        return getattr(torch.optim, name)
 
     @classmethod
     def parse(cls, section: Any, key: str) -> 'Optimizer':
@@ -218,7 +250,7 @@ class Optimizer(Component):
                             'e.g. [0.0, 0.99]: torch refuses a whole number there.')
         arguments = {name: value for name, value in found.items() if name != 'type'}
         try:
-            cls.targets()[found['type']]([torch.zeros(1, requires_grad=True)], **arguments)
+            cls.target(found['type'])([torch.zeros(1, requires_grad=True)], **arguments)
         except Exception as error:  # what torch finds wrong with a value, in its words
             raise UserError(f'{key}: {found["type"]} does not take these values: {" ".join(str(error).split())}.') from None
         return found
@@ -229,26 +261,30 @@ class LinearDecay(Section):
     """Arguments of LinearDecayLR that a file gives."""
     type: str = option('schedule')
     decay_from: int = option('iteration after which the rate falls, in a straight line to zero at total_iter', least=0,
-                             source='paper')
+                             source='paper', unit='iterations')
 
 
 class Scheduler(Component):
     """A schedule of the learning rates: LinearDecayLR, or one of BasicSR's with its arguments."""
-    what, given = 'schedule of the learning rate', ('optimizer', 'total_iter')
+    what, given = 'schedule of the learning rates', ('optimizer', 'last_epoch', 'type')
 
     @classmethod
-    def targets(cls) -> dict[str, Callable]:
+    def names(cls) -> list[str]:
+        return ['LinearDecayLR', 'MultiStepLR', 'MultiStepRestartLR', 'CosineAnnealingRestartLR']
+
+    @classmethod
+    def target(cls, name: str) -> Callable:
+        if name == 'LinearDecayLR':
+            return LinearDecay
         from basicsr.models import lr_scheduler
-        return {'LinearDecayLR': LinearDecay, 'MultiStepLR': lr_scheduler.MultiStepRestartLR,  # alike in BasicSR
-                'MultiStepRestartLR': lr_scheduler.MultiStepRestartLR,
-                'CosineAnnealingRestartLR': lr_scheduler.CosineAnnealingRestartLR}
+        return getattr(lr_scheduler, 'MultiStepRestartLR' if name == 'MultiStepLR' else name)  # alike in BasicSR
 
     @classmethod
     def parse(cls, section: Any, key: str) -> 'Scheduler':
         import torch
         is_section(section, key)
         kind = section.get('type')
-        if kind not in cls.targets():
+        if kind not in cls.names():
             raise UserError(f'{key}.type: {kind!r} is unknown; use LinearDecayLR, MultiStepLR or CosineAnnealingRestartLR, '
                             'or leave the section out for a constant rate.')
         if kind == 'LinearDecayLR':
@@ -258,7 +294,7 @@ class Scheduler(Component):
         _whole_numbers(section, ('milestones', 'periods', 'restarts'), key)
         optimizer = torch.optim.SGD([torch.zeros(1)], lr=1.0)
         try:
-            cls.targets()[kind](optimizer, **{name: value for name, value in section.items() if name != 'type'})
+            cls.target(kind)(optimizer, **{name: value for name, value in section.items() if name != 'type'})
         except Exception as error:
             raise UserError(f'{key}: {kind} does not take these values: {" ".join(str(error).split())}.') from None
         return cls(section)
@@ -291,7 +327,7 @@ def _may_be_none(kind: Any) -> bool:
     return kind is Any or type(None) in typing.get_args(kind)
 
 
-def _alternatives(kind: Any) -> list[Any]:
+def alternatives(kind: Any) -> list[Any]:
     """The types of a union, without None."""
     if typing.get_origin(kind) in (typing.Union, types.UnionType):
         return [each for each in typing.get_args(kind) if each is not type(None)]
@@ -300,11 +336,11 @@ def _alternatives(kind: Any) -> list[Any]:
 
 def _convert(value: Any, kind: Any, about: Option, key: str) -> Any:
     """A value of an option file as its type says."""
-    if value is None:
+    if value is None and _may_be_none(kind):
         return None
     if about.variants is not None:
         return _parse_variant(value, about, key)
-    kinds = _alternatives(kind)
+    kinds = alternatives(kind)
     first = kinds[0]
     if inspect.isclass(first) and issubclass(first, Section):
         return parse(first, value, key)
@@ -344,7 +380,7 @@ def _fits(value: Any, kind: Any, about: Option) -> bool:
 
 def expected(kind: Any, about: Option) -> str:
     """What a value must be, in words."""
-    return about.expects or ' or '.join(_words(each, about) for each in _alternatives(kind))
+    return about.expects or ' or '.join(_words(each, about) for each in alternatives(kind))
 
 
 def _words(kind: Any, about: Option) -> str:
@@ -366,20 +402,29 @@ def _words(kind: Any, about: Option) -> str:
 
 def _remedy(value: Any, kind: Any, about: Option) -> str:
     """What to write for a number that YAML or the user wrote as something else; '' if that would not do either."""
-    kinds = _alternatives(kind)
+    kinds = alternatives(kind)
     if isinstance(value, float) and int in kinds and value.is_integer() and _fits(int(value), kind, about):
         return f'{value!r} must be {expected(kind, about)}: write {int(value)}.'
     if not isinstance(value, str):
         return ''
     if _NUMBER_AS_TEXT.fullmatch(value):
-        number = float(value)
-        if int in kinds and number.is_integer() and _fits(int(number), int, about):
-            return f'YAML reads {value} as text; write {int(number)}.'
-        if float in kinds and _fits(number, float, about):
-            return f'YAML reads {value} as text; write !!float {value}.'
+        number = _spelled_out(value)
+        if any(_fits(number, each, about) for each in kinds if each in (int, float)):
+            return _as_text(value)
     if _DECIMAL_COMMA.fullmatch(value) and float in kinds and _fits(float(value.replace(',', '.')), float, about):
         return f'{value!r} is text; write {value.replace(",", ".")}, with a point.'
     return ''
+
+
+def _spelled_out(text: str) -> 'int | float':
+    """The number that a text such as 1e3 stands for, a whole one where it is one."""
+    number = float(text)
+    return int(number) if number.is_integer() and abs(number) < 1e15 else number
+
+
+def _as_text(text: str) -> str:
+    number = _spelled_out(text)
+    return f'YAML reads {text} as text; write {number if isinstance(number, int) else f"!!float {text}"}.'
 
 
 def to_yaml(value: Any) -> str:
@@ -426,18 +471,13 @@ def known(section: Mapping[str, Any], names: Iterable[str], key: str, refused: M
         raise UserError(f'{join(key, name)}: unknown key; {_suggestion(str(name), names)}')
 
 
-def look_up(name: Any, targets: Mapping[str, Callable], key: str, refused: Mapping[str, str] | None = None) -> Callable:
-    """The class or function that a ``type`` names; as in BasicSR, ``<name>_basicsr`` goes before ``<name>``.
-
-    Raises:
-        UserError: there is none, with what may be meant.
-    """
+def one_of(name: Any, names: list[str], key: str, refused: Mapping[str, str] | None = None) -> str:
+    """The name itself. Raises UserError if it is none of ``names``, with what may be meant or the reason."""
     if isinstance(name, str) and name in (refused or {}):
         raise UserError(f'{key}: {name}: {refused[name]}.')
-    for each in (f'{name}_basicsr', name):
-        if isinstance(each, str) and each in targets:
-            return targets[each]
-    raise UserError(f'{key}: unknown name {name!r}; {_suggestion(str(name), sorted(targets), "there are")}')
+    if not isinstance(name, str) or name not in names:
+        raise UserError(f'{key}: unknown name {name!r}; {_suggestion(str(name), names, "there are")}')
+    return name
 
 
 def _suggestion(name: str, names: list[str], all_of_them: str = 'known here:') -> str:
@@ -467,22 +507,21 @@ def check_arguments(settings: Mapping[str, Any], target: Callable, key: str, giv
         raise UserError(f'{key}.{needed}: this key is missing; {settings["type"]} needs it.')
 
 
-_PLAIN = Option('', 'ours', None, None, '', True, '', None, '')  # an argument: nothing is known but its type
+_PLAIN = Option('', 'ours', None, None, '', True, '', '', None, '')  # an argument: nothing is known but its type
 
 
 def _check_argument(value: Any, parameter: inspect.Parameter | None, key: str) -> None:
     """Held against the annotation where that is a plain type, and a number must not be text anywhere."""
     annotation = parameter.annotation if parameter is not None else Any
-    kinds = [each for each in _alternatives(annotation) if each in (int, float, bool, str)]
+    kinds = [each for each in alternatives(annotation) if each in (int, float, bool, str)]
     if kinds and value is not None and not any(_fits(value, each, _PLAIN) for each in kinds):
-        whole = ' or '.join(_words(each, _PLAIN) for each in kinds)
-        raise UserError(f'{key}: {_remedy(value, typing.Union[tuple(kinds)], _PLAIN) or f"{value!r} must be {whole}."}')
+        words = ' or '.join(_words(each, _PLAIN) for each in kinds)
+        raise UserError(f'{key}: {_remedy(value, typing.Union[tuple(kinds)], _PLAIN) or f"{value!r} must be {words}."}')
     if str not in kinds:
-        is_whole = int in kinds or is_int(getattr(parameter, 'default', None), -math.inf)
-        no_numbers_as_text(value, key, is_whole)
+        no_numbers_as_text(value, key)
 
 
-def no_numbers_as_text(node: Any, key: str, whole: bool = False) -> None:
+def no_numbers_as_text(node: Any, key: str) -> None:
     """Refuse numbers such as 1e-8, which YAML reads as text, anywhere in a value that no type is known of.
 
     Raises:
@@ -493,8 +532,6 @@ def no_numbers_as_text(node: Any, key: str, whole: bool = False) -> None:
             no_numbers_as_text(value, join(key, name))
     elif isinstance(node, list):
         for value in node:
-            no_numbers_as_text(value, key, whole)
+            no_numbers_as_text(value, key)
     elif isinstance(node, str) and _NUMBER_AS_TEXT.fullmatch(node):
-        number = float(node)
-        text = str(int(number)) if whole and number.is_integer() else f'!!float {node}'
-        raise UserError(f'{key}: YAML reads {node} as text; write {text}.')
+        raise UserError(f'{key}: {_as_text(node)}')

@@ -51,7 +51,7 @@ DIFFERENCES = {
     'table4/train_unpaired_no_growth.yml': ('table1/train_celeba_unpaired.yml', {'train.grow_at'}),
     'table4/train_unpaired_no_r1.yml': ('table1/train_celeba_unpaired.yml', {'train.r1_reg_weight'}),
     'table1/train_celeba_unpaired.yml': ('table1/train_celeba_paired.yml', {
-        DATA + 'type', DATA + 'dataroot_lq', DATA + 'lq_size', 'train.supervision', 'train.total_iter',
+        DATA + 'type', DATA + 'dataroot_lq', DATA + 'lq_size', 'train.supervision', 'train.lq_from_gt', 'train.total_iter',
         'train.grow_at'}),
     'table1/train_helen_paired.yml': ('table1/train_celeba_paired.yml', {
         DATA + 'name', DATA + 'dataroot_gt', 'datasets.val.name', 'datasets.val.dataroot_gt'}),
@@ -69,7 +69,7 @@ DIFFERENCES = {
         'train.degradation.gan_opt.gan_type', 'train.degradation.cycle_opt', 'train.degradation.pool_size',
         'train.degradation.identity_opt.loss_weight', 'train.degradation.r1_reg_weight', 'train.degradation.tv_opt'}),
     'table3/train_vanilla.yml': ('train_selfsr_real_sr.yml', {
-        'network_deg', 'path.pretrain_network_deg', 'train.supervision'}),
+        'network_deg', 'path.pretrain_network_deg', 'train.supervision', 'train.lq_from_gt'}),
 }
 
 

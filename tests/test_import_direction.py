@@ -7,7 +7,7 @@ COMMANDS = ('train', 'test', 'restore', 'evaluate', 'export_onnx', 'prepare_face
             '__main__')
 # From the top to the bottom; the rooms of one line do not import each other.
 ROOMS = [COMMANDS, ('run', ), ('option_check', 'pictures', 'preparation'), ('stages', 'loading'), ('engine', ),
-         ('metrics', ), ('data', 'losses', 'archs'), ('ops', 'options', 'schema'), ('files', ),
+         ('metrics', ), ('data', 'losses', 'archs'), ('ops', 'options'), ('option_sections', ), ('schema', 'files'),
          ('basicsr_compat', 'errors'), ('registration', '__init__')]
 LEVEL = {room: len(ROOMS) - number for number, rooms in enumerate(ROOMS) for room in rooms}
 

@@ -77,11 +77,11 @@ def test_every_key_of_the_main_file_is_commented():
     (TRAIN_STAGE1, 'train:scheduler:decay_from=200000', r'decay_from: 200000 must be a whole number below total_iter'),
     (TRAIN_STAGE1, 'train:scheduler:type=Linear', r"scheduler\.type: 'Linear' is unknown"),
     (TRAIN_STAGE1, 'train:ema_decay=0.9', r'train\.ema_decay: unknown key'),
-    (TRAIN_STAGE2, 'path:pretrain_network_deg=~', r'path\.pretrain_network_deg: supervision: pseudo needs the weights'),
+    (TRAIN_STAGE2, 'path:pretrain_network_deg=~', r'path\.pretrain_network_deg: this key is missing; supervision: pseudo needs the weights'),
     (TRAIN_STAGE2, 'train:supervision=unpaired', r'datasets\.train\.dataroot_lq: missing; supervision: unpaired'),
     (TRAIN_STAGE2, 'train:ema_decay=1.5', r'ema_decay: 1\.5 must be a number'),
     (TEST, 'network_g=~', r'network_g'),
-    (TEST, 'val=~', r'val: this section is needed'),
+    (TEST, 'val=~', r'val: this key is missing; it is the section that says whether pictures are written'),
 ])
 def test_refused(path, override, message):
     opt = load(path)

@@ -59,8 +59,8 @@ def test_rows_of_table_4_differ_from_the_full_method_in_their_part_alone(network
 @pytest.mark.parametrize('networks', ['small', 'full'])
 def test_rows_of_table_3_share_stage_2(networks):
     rows = {row: options(row, networks) for row in reproduce_rows.TABLE3}
-    defaults, same = dict(lq_noise=0, nonfinite='stop'), dict(supervision='any')  # written out in some of the files
-    stage2 = [{**defaults, **opt['train'].get('sr', opt['train']), **same} for opt in rows.values()]
+    same = dict(supervision='any', lq_from_gt='any')
+    stage2 = [{**opt['train'].get('sr', opt['train']), **same} for opt in rows.values()]
     assert all(other == stage2[0] for other in stage2)
     assert len({json.dumps([opt['network_g'], opt['network_d']]) for opt in rows.values()}) == 1
     for row in ('ff', 'cyc'):

@@ -10,19 +10,22 @@ from ..schema import Scheduler, Section, option, require
 @dataclass(kw_only=True)
 class StageOptions(Section):
     """Base of the options of the models; a model names its own in ``options_class``."""
-    total_iter: int = option('number of iterations', least=1, source='paper')
+    total_iter: int = option('number of iterations', least=1, source='paper', unit='iterations')
     scheduler: Scheduler | None = option('schedule of the learning rates; without one they are constant', default=None,
                                          source='paper')
     warmup_iter: int = option('iterations over which the learning rates rise in a straight line to their full value, 0 or '
-                              '-1 for none', default=0, least=-1, source='basicsr')
+                              '-1 for none', default=0, least=-1, source='basicsr', unit='iterations')
     accum_iter: int = option('parts that a batch is computed in, one after the other, to save memory; it divides '
                              'batch_size_per_gpu', default=1, least=1)
     nonfinite: Literal['stop', 'skip'] = option('what a NaN or infinite loss or gradient does: stop the run, or skip the '
                                                 'step', default='stop', decides=False)
-    refused: ClassVar[Mapping[str, str]] = {
-        'find_unused_parameters': 'each network is wrapped with exactly the parameters that its phase of training uses; '
-                                  'leave it out',
-    }
+    networks: ClassVar[Mapping[str, str]] = {}  # label -> what network_<label> is
+    tested: ClassVar[tuple[str, ...]] = ()  # labels of the networks that validation and testing run
+
+    @classmethod
+    def networks_of(cls, section: Any) -> Mapping[str, str]:
+        """The networks that an option file may describe; ``section`` is its ``train``, unchecked, None for a test."""
+        return cls.networks
 
     def check(self, key: str) -> None:
         if self.scheduler is not None:

@@ -23,6 +23,10 @@ from .image_pool import ImagePool
 @dataclass(kw_only=True)
 class CycleGANDegradationOptions(StageOptions):
     """The section ``train`` of CycleGANDegradationModel, or ``train.degradation``."""
+    networks = {'deg': 'degradation network, stage 1', 'd_lq': 'discriminator between degraded and real LR faces, stage 1',
+                'clean': 'network from real to clean LR faces', 'd_clean': 'discriminator between cleaned and clean LR faces'}
+    tested = ('deg', 'clean')
+
     optim_deg: Optimizer = option('optimizer of network_deg')
     optim_clean: Optimizer = option('optimizer of network_clean')
     optim_d_lq: Optimizer = option('optimizer of network_d_lq')

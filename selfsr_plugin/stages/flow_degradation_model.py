@@ -21,6 +21,9 @@ from .degradation_model import DegradationModel
 @dataclass(kw_only=True)
 class FlowDegradationOptions(StageOptions):
     """The section ``train`` of FlowDegradationModel, or ``train.degradation``."""
+    networks = {'deg': 'degradation network, stage 1', 'd_lq': 'discriminator between degraded and real LR faces, stage 1'}
+    tested = ('deg', )
+
     optim_deg: Optimizer = option('optimizer of network_deg', source='paper')
     optim_d_lq: Optimizer = option('optimizer of network_d_lq', source='paper')
     gan_opt: Loss = option('adversarial loss, Eq. 2', source='paper')

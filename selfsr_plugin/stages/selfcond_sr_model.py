@@ -24,6 +24,10 @@ from .adversarial import discriminator_terms
 @dataclass(kw_only=True)
 class SelfCondSROptions(StageOptions):
     """The section ``train`` of SelfCondSRModel, or ``train.sr``."""
+    networks = {'g': 'super-resolution network, stage 2', 'd': 'HR discriminator, stage 2; without it there is no GAN',
+                'deg': 'degradation network of stage 1, for supervision: pseudo'}
+    tested = ('g', )
+
     supervision: Literal['paired', 'unpaired', 'pseudo'] = option(
         'where LR images come from and what the output is held against', source='paper')
     lq_from_gt: bool = option('supervision: paired makes the LR images from the HR images with the bicubic kernel, whatever '
@@ -31,9 +35,10 @@ class SelfCondSROptions(StageOptions):
     lq_noise: float = option('white noise on the LR images of stage 1, its standard deviation in grey levels of 255',
                              default=0, least=0, below=256)
     grow_at: list[int] = option('iterations after which the next level comes in, one for each after x2; [] for the full '
-                                'scale from the start', default=[], least=1, source='paper',
+                                'scale from the start', default=[], least=1, source='paper', unit='iterations',
                                 expects='a list of iterations, e.g. [60000], or []')
-    fade_iter: int = option('iterations over which a new level is faded in, 0 for at once', default=0, least=0)
+    fade_iter: int = option('iterations over which a new level is faded in, 0 for at once', default=0, least=0,
+                           unit='iterations')
     optim_g: Optimizer = option('optimizer of network_g', source='paper')
     optim_d: Optimizer | None = option('optimizer of network_d', default=None, source='paper')
     pixel_opt: Loss = option('loss of Eq. 8, or Eq. 11 when unpaired, images in [-1, 1]', source='paper')
@@ -44,7 +49,8 @@ class SelfCondSROptions(StageOptions):
     net_d_reg_every: int = option('iterations from one R1 penalty to the next, which is as many times as strong', default=1,
                                   least=1)
     net_d_iters: int = option('steps of network_d for one of network_g', default=1, least=1, source='basicsr')
-    net_d_init_iters: int = option('iterations before the first step of network_g', default=0, least=0, source='basicsr')
+    net_d_init_iters: int = option('iterations before the first step of network_g', default=0, least=0, source='basicsr',
+                                  unit='iterations')
     ema_decay: float = option('decay of a moving average of network_g, which is validated and saved too; 0 for none',
                               default=0, least=0, below=1, source='basicsr')
 
@@ -84,6 +90,9 @@ class SelfCondSROptions(StageOptions):
             needs_lq_images(opt, 'supervision: unpaired trains on LR faces')
         if self.supervision == 'pseudo':
             needs_networks(opt, ('deg', ), 'supervision: pseudo makes the LR images with it')
+            if key == 'train':  # stage 2 alone
+                require(opt.get('path') or {}, ('pretrain_network_deg', ), 'path', 'supervision: pseudo needs the weights of '
+                        'stage 1, experiments/<stage 1 run>/models/net_deg_latest.pth')
         if self.supervision == 'paired' and not self.lq_from_gt and data['type'] == 'HRFaceDataset':
             raise UserError(f'{key}.supervision: paired needs LR images, and HRFaceDataset gives none; write {key}.lq_from_gt: '
                             'true to have them made from the HR images with the bicubic kernel.')

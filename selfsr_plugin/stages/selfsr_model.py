@@ -27,7 +27,9 @@ DEFAULT_STAGE1 = FlowDegradationModel.__name__  # the method of the paper
 @dataclass(kw_only=True)
 class SelFSROptions(Section):
     """The section ``train`` of SelFSRModel."""
-    total_iter: int = option('number of iterations of both stages', least=1, source='paper')
+    tested = SelfCondSROptions.tested
+
+    total_iter: int = option('number of iterations of both stages', least=1, source='paper', unit='iterations')
     degradation: StageOptions = option(
         'options of stage 1, and model_type', selector='model_type',
         variants=lambda: {name: model.options_class for name, model in STAGE1_MODELS.items()})
@@ -37,6 +39,15 @@ class SelFSROptions(Section):
         total = self.degradation.total_iter + self.sr.total_iter
         if self.total_iter != total:
             raise UserError(f'{key}.total_iter: {self.total_iter} must be the sum of the two stages, {total}.')
+
+    @classmethod
+    def networks_of(cls, section: Any) -> Mapping[str, str]:
+        """The networks that an option file may describe: those of the stage 1 that is chosen, and of stage 2."""
+        stage1 = section.get('degradation') if isinstance(section, dict) else None
+        name = stage1.get('model_type', DEFAULT_STAGE1) if isinstance(stage1, dict) else DEFAULT_STAGE1
+        models = [model for each, model in STAGE1_MODELS.items() if each == name] or STAGE1_MODELS.values()  # or a wrong name
+        return {**SelfCondSROptions.networks,
+                **{label: what for model in models for label, what in model.options_class.networks.items()}}
 
     def check_run(self, opt: Mapping[str, Any], key: str) -> None:
         """Compare with the other sections of the option file; see :class:`StageOptions`."""
