@@ -14,8 +14,8 @@ class UserError(ValueError):
 
 
 @contextlib.contextmanager
-def one_sentence_errors(debug: bool = False) -> Iterator[None]:
-    """End the process with status 1 and the message of what was wrong; with ``debug``, show where it came from.
+def one_sentence_errors(traceback: bool = False) -> Iterator[None]:
+    """End the process with status 1 and the message of what was wrong; with ``traceback``, show where it came from.
 
     That is every UserError, every error of the file system, Ctrl-C (status 130), and what is raised here
     because another process of the run has ended.
@@ -24,13 +24,13 @@ def one_sentence_errors(debug: bool = False) -> Iterator[None]:
     try:
         yield
     except (UserError, OSError) as error:
-        if debug:
+        if traceback:
             raise
         message = str(error)
     except KeyboardInterrupt:
         status, message = 130, 'interrupted; what was saved before is unharmed.'
     except RuntimeError as error:
-        if debug or not lost_a_process(error):
+        if traceback or not lost_a_process(error):
             raise
         message = 'another process of this run has ended; its own message says why.'
     finally:

@@ -4,11 +4,9 @@ import os
 from os import path as osp
 from typing import Any, Dict, Hashable, Optional, Sequence
 
-import torch
 import yaml
 
 from .errors import UserError
-from .registration import ENTRIES
 
 
 class _OptionLoader(yaml.SafeLoader):
@@ -32,7 +30,9 @@ def parse_arguments(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
     parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm'], default='none',
                         help='pytorch when started by torchrun')
     parser.add_argument('--auto_resume', action='store_true', help='go on from the newest checkpoint of this run')
-    parser.add_argument('--debug', action='store_true', help='log and validate every few iterations; full tracebacks')
+    parser.add_argument('--debug', action='store_true',
+                        help="BasicSR's debug mode: a run named debug_..., logged and validated every few iterations")
+    parser.add_argument('--traceback', action='store_true', help='show where an error came from')
     parser.add_argument('--local_rank', '--local-rank', type=int, default=0, help='set by some launchers; not used')
     parser.add_argument('--force_yml', nargs='+', default=[], metavar='KEY:KEY=VALUE',
                         help='override options, e.g. train:total_iter=1000')
@@ -85,25 +85,13 @@ def apply_overrides(opt: Dict[str, Any], overrides: Sequence[str]) -> None:
         target[last] = value
 
 
-def uses_plugin(opt: Any) -> bool:
-    """Whether any ``type`` or ``model_type`` in the options is a class or function of this package."""
-    ours = {name for names in ENTRIES.values() for name in names}
-
-    def search(node: Any) -> bool:
-        if isinstance(node, dict):
-            return any((key in ('type', 'model_type') and isinstance(value, str) and value in ours) or search(value)
-                       for key, value in node.items())
-        return isinstance(node, list) and any(search(value) for value in node)
-
-    return search(opt)
-
-
 def complete_options(opt: Dict[str, Any], args: argparse.Namespace, root: str, is_train: bool, rank: int,
                      world_size: int) -> Dict[str, Any]:
     """Add what BasicSR's ``parse_options`` adds for its models, loggers and data sets; changes and returns ``opt``.
 
     ``num_gpu: auto`` means one GPU if there is one: several are used by starting one process for each (torchrun).
     """
+    import torch  # not at the top: usage errors are answered without
     opt['dist'] = args.launcher != 'none'
     opt['rank'], opt['world_size'] = rank, world_size
     opt['auto_resume'] = args.auto_resume

@@ -89,16 +89,23 @@ def _register_over_ours(registry: Any) -> Any:
     return register_over_ours
 
 
+def is_registered(registry: str, name: Any) -> bool:
+    """Whether ``registry`` ('MODEL_REGISTRY', ...) has an entry of that name, anybody's."""
+    return isinstance(name, str) and name in _entries(registry)
+
+
 def is_ours(registry: str, name: Any) -> bool:
-    """Whether ``name`` in ``registry`` ('MODEL_REGISTRY', ...) is one of this package's classes or functions.
+    """Whether ``name`` in ``registry`` is one of this package's classes or functions.
 
     Classes that derive from them count, wherever they are defined: a ``class MyModel(SelfCondSRModel)`` is trained as
     ours are. Nothing of ours is imported to find out.
     """
-    found = getattr(sys.modules['basicsr.utils.registry'], registry)._obj_map
-    if not isinstance(name, str) or name not in found:
-        return False
-    return found.is_ours(name) or base_of_ours(registry, found[name]) is not None
+    found = _entries(registry)
+    return is_registered(registry, name) and (found.is_ours(name) or base_of_ours(registry, found[name]) is not None)
+
+
+def _entries(registry: str) -> Entries:
+    return getattr(sys.modules['basicsr.utils.registry'], registry)._obj_map
 
 
 def base_of_ours(registry: str, cls: Any) -> str | None:
@@ -108,3 +115,12 @@ def base_of_ours(registry: str, cls: Any) -> str | None:
         if module is not None and base.__module__ == f'{__package__}.{module}':
             return base.__name__
     return None
+
+
+def uses_plugin(opt: Any) -> bool:
+    """Whether any ``type`` or ``model_type`` in the options is the name of a class or function of this package."""
+    if isinstance(opt, dict):
+        return any((key in ('type', 'model_type') and isinstance(value, str)
+                    and any(value in names for names in ENTRIES.values())) or uses_plugin(value)
+                   for key, value in opt.items())
+    return isinstance(opt, list) and any(uses_plugin(value) for value in opt)

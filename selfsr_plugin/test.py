@@ -27,16 +27,16 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
         argv: the command line without the program's name; that of the process by default.
     """
     args = parse_arguments(argv)
-    with one_sentence_errors(args.debug):
+    with one_sentence_errors(args.traceback):
         opt = load_options(args, is_train=False)
         if is_plugin_model(opt):
             set_up(opt, args, is_train=False)
             with locked(opt['path']['results_root'], opt):
                 test(opt)
-        else:
-            if argv is not None:
-                sys.argv[1:] = argv  # BasicSR reads the command line itself
-            test_pipeline(basicsr_root(opt))
+            return
+    # BasicSR's own, which reads the command line itself, and shows its own tracebacks.
+    sys.argv[1:] = [argument for argument in (sys.argv[1:] if argv is None else argv) if argument != '--traceback']
+    test_pipeline(basicsr_root(opt))
 
 
 def test(opt: Dict[str, Any]) -> None:

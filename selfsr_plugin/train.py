@@ -39,7 +39,7 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
         argv: the command line without the program's name; that of the process by default.
     """
     args = parse_arguments(argv)
-    with one_sentence_errors(args.debug):
+    with one_sentence_errors(args.traceback):
         opt = load_options(args, is_train=True)
         if is_plugin_model(opt):
             set_up(opt, args, is_train=True)
@@ -47,10 +47,10 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
                 stopped_by = train(opt, args.opt)
             if stopped_by is not None:
                 sys.exit(128 + stopped_by)  # as a shell reports a process that the signal ended
-        else:
-            if argv is not None:
-                sys.argv[1:] = argv  # BasicSR reads the command line itself
-            train_pipeline(basicsr_root(opt))
+            return
+    # BasicSR's own, which reads the command line itself, and shows its own tracebacks.
+    sys.argv[1:] = [argument for argument in (sys.argv[1:] if argv is None else argv) if argument != '--traceback']
+    train_pipeline(basicsr_root(opt))
 
 
 def train(opt: Dict[str, Any], option_file: str) -> Optional[signal.Signals]:
@@ -162,7 +162,7 @@ def _build(opt: Dict[str, Any]) -> Any:
         raise UserError(str(error)) from error
     except Exception as error:  # a value that BasicSR or torch do not take
         raise UserError(f'the model cannot be built from these options: {" ".join(str(error).split())} '
-                        f'({type(error).__name__}; --debug shows where)') from error
+                        f'({type(error).__name__}; --traceback shows where)') from error
 
 
 def _next_batch(data: TrainingData, model: Any, current_iter: int) -> Dict[str, Any]:
@@ -188,7 +188,7 @@ def _step(model: Any, current_iter: int, opt: Dict[str, Any], first: bool) -> No
         if not first or isinstance(error, UserError) or lost_a_process(error):
             raise
         raise UserError(f'iteration {current_iter} cannot be computed with these options: {" ".join(str(error).split())} '
-                        f'({type(error).__name__}; --debug shows where)') from error
+                        f'({type(error).__name__}; --traceback shows where)') from error
 
 
 def _save(model: Any, epoch: int, current_iter: int, opt: Dict[str, Any]) -> None:

@@ -1,7 +1,7 @@
 """The start-up hook, in a throw-away environment with toy packages, so that each case takes well under a second.
 
-The hook, its ``.pth`` line and the alias are the real ones; torchvision, BasicSR and the plugin's registration and
-``train`` are small models of what matters here. test_install.py does the same with the real packages.
+The hook, its ``.pth`` line and the alias are the real ones; torchvision, BasicSR and the plugin's registration,
+``entry_points`` and ``train`` are small models of what matters here. test_install.py does the same with the real packages.
 """
 import os
 import shutil
@@ -29,6 +29,7 @@ TOYS = {
                                      '    if not REGISTRY:\n'
                                      '        REGISTRY.append("SelfCondSRNet")\n',
     'selfsr_plugin/basicsr_compat/__init__.py': '',
+    'selfsr_plugin/basicsr_compat/entry_points.py': 'def is_for_us(argv):\n    return "theirs.yml" not in argv\n',
     'selfsr_plugin/train.py': 'import sys\n\n\ndef main():\n    print("SelFSR trains", sys.argv[1:])\n',
     'selfsr_plugin/test.py': 'def main():\n    print("SelFSR tests")\n',
 }
@@ -157,6 +158,25 @@ def test_an_error_of_basicsr_stays_an_error(env: Environment) -> None:
 def test_python_m_runs_the_plugins_entry_point(env: Environment, module: str, printed: str) -> None:
     # runpy would warn of basicsr.train being imported already; the warning as an error would stop the run
     assert env.succeeds('-W', 'error', '-m', f'basicsr.{module}', '-opt', 'x.yml') == printed
+
+
+@pytest.mark.parametrize('module', ['train', 'test'])
+def test_an_option_file_of_basicsr_is_run_as_without_us(env: Environment, module: str) -> None:
+    env.write({'torchvision/transforms/functional_tensor.py': 'def rgb_to_grayscale(): pass\n',
+               'selfsr_plugin/train.py': 'raise SystemExit("our training code is imported")\n'})
+    if module == 'train':  # an error keeps its traceback
+        with open(env.site / 'basicsr/train.py', 'a') as file:
+            file.write('    open("nowhere")\n')
+    ours = env.run('-m', f'basicsr.{module}', '-opt', 'theirs.yml')
+    without = env.run('-m', f'basicsr.{module}', '-opt', 'theirs.yml', SELFSR_AUTOLOAD='0')
+    assert (ours.returncode, ours.stdout, ours.stderr) == (without.returncode, without.stdout, without.stderr)
+    assert ours.stdout.startswith('BasicSR')
+
+
+def test_a_look_that_fails_leaves_the_run_to_basicsr(env: Environment) -> None:
+    env.write({'selfsr_plugin/basicsr_compat/entry_points.py': 'import yamml\n'})
+    done = env.run('-m', 'basicsr.train')
+    assert done.returncode == 0 and done.stdout.strip() == 'BasicSR trains []' and "No module named 'yamml'" in done.stderr
 
 
 def test_an_error_in_the_entry_point_is_shown_and_fails_the_run(env: Environment) -> None:

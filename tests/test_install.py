@@ -19,6 +19,9 @@ ROOT = Path(__file__).parents[1]
 USE = '''
 import sys
 assert 'torch' not in sys.modules
+with open('ours.yml', 'w') as file:
+    file.write('model_type: SelFSRModel')
+sys.argv = ['-m', '-opt', 'ours.yml']
 import basicsr
 from basicsr.utils.registry import ARCH_REGISTRY
 assert 'SelfCondSRNet' in ARCH_REGISTRY and 'RRDBNet' in ARCH_REGISTRY

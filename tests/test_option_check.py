@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings, strategies as st
 
 from selfsr_plugin.errors import UserError
 from selfsr_plugin.option_check import check_options
-from selfsr_plugin.options import apply_overrides, parse_arguments, read_option_file, uses_plugin
+from selfsr_plugin.options import apply_overrides, parse_arguments, read_option_file
 
 OPTIONS = Path(__file__).resolve().parents[1] / 'options'
 TRAIN_BOTH = OPTIONS / 'train_selfsr_demo.yml'
@@ -139,13 +139,6 @@ def test_overrides_read_values_as_yaml_and_never_run_them():
 def test_launchers_may_pass_the_local_rank_in_either_spelling():
     assert parse_arguments(['-opt', 'a.yml', '--local-rank', '3']).local_rank == 3
     assert parse_arguments(['-opt', 'a.yml', '--local_rank=3']).local_rank == 3
-
-
-def test_what_counts_as_using_the_plugin():
-    assert uses_plugin({'network_g': {'type': 'SelfCondSRNet'}})
-    assert uses_plugin({'model_type': 'SelFSRModel'})
-    assert uses_plugin({'val': {'metrics': {'a': {'type': 'calculate_lpips'}}}})
-    assert not uses_plugin({'model_type': 'SRModel', 'network_g': {'type': 'RRDBNet'}, 'name': 'SelfCondSRNet'})
 
 
 def _leaves(node, path=()):

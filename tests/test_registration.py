@@ -76,6 +76,13 @@ def test_what_derives_from_ours_is_recognised(arch_registry):
     assert not registration.is_ours('ARCH_REGISTRY', 'Unknown') and not registration.is_ours('ARCH_REGISTRY', ['Wider'])
 
 
+def test_what_counts_as_using_the_package():
+    assert registration.uses_plugin({'network_g': {'type': 'SelfCondSRNet'}})
+    assert registration.uses_plugin({'model_type': 'SelFSRModel'})
+    assert registration.uses_plugin({'val': {'metrics': {'a': {'type': 'calculate_lpips'}}}})
+    assert not registration.uses_plugin({'model_type': 'SRModel', 'network_g': {'type': 'RRDBNet'}, 'name': 'SelfCondSRNet'})
+
+
 # Which modules `import basicsr` may load because of us: these files, none of which does more than hold names.
 LIGHT = {'selfsr_plugin', 'selfsr_plugin.basicsr_compat', 'selfsr_plugin.basicsr_compat.autoload',
          'selfsr_plugin.basicsr_compat.aliases', 'selfsr_plugin.registration'}

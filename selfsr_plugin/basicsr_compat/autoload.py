@@ -1,4 +1,4 @@
-"""Start-up hook: ``import basicsr`` also registers selfsr_plugin, and ``python -m basicsr.train`` runs our entry point.
+"""Start-up hook: ``import basicsr`` also registers selfsr_plugin, and ``python -m basicsr.train`` trains our models.
 
 Installing the project puts a copy of this file beside the packages, as the top-level module ``_selfsr_autoload``, with
 a one-line ``.pth`` file that imports it at every interpreter start (setup.py, ``build_autoload``). It is a copy because
@@ -15,7 +15,7 @@ TYPE_CHECKING = False  # typing's own constant, without importing typing at ever
 if TYPE_CHECKING:
     from collections.abc import Callable
     from importlib.machinery import ModuleSpec
-    from types import ModuleType
+    from types import CodeType, ModuleType
 
 # Run by ``python -m``. The guard is for spawned processes, which run the main module again as ``__mp_main__``.
 _ENTRY_POINT = """\
@@ -88,19 +88,39 @@ def _load_aliases() -> 'ModuleType':
 
 
 def _take_over_entry_points() -> None:
-    """Let ``python -m basicsr.train`` and ``python -m basicsr.test`` run the plugin's entry points.
+    """Let ``python -m basicsr.train`` and ``python -m basicsr.test`` run our entry points for option files of our models.
 
     ``basicsr/__init__.py`` imports both modules, so runpy takes their specs from ``sys.modules`` and asks the loader
-    for the code to run. It also warns that the module would exist twice, which is no longer so.
+    for the code to run: BasicSR's own, untouched, for all other option files.
     """
-    import warnings
     for name in ('train', 'test'):
         module = sys.modules.get(f'basicsr.{name}')
         if module is None:
             continue
-        source = _ENTRY_POINT.format(name=name)
-        module.__spec__.loader.get_code = lambda _, source=source: compile(source, '<selfsr_plugin>', 'exec')
-        warnings.filterwarnings('ignore', rf"'basicsr\.{name}' found in sys\.modules", RuntimeWarning)
+        module.__spec__.loader.get_code = _code_to_run(name, module.__spec__.loader.get_code)
+        if sys.argv[:1] in (['-m'], [module.__file__]) and _is_for_us():  # python -m, and a process spawned by that
+            # runpy warns that the module would exist twice, which it will not.
+            import warnings
+            warnings.filterwarnings('ignore', rf"'basicsr\.{name}' found in sys\.modules", RuntimeWarning)
+
+
+def _code_to_run(name: str, get_code: 'Callable') -> 'Callable':
+    """``get_code`` of the loader of ``basicsr.<name>``, with our entry point in its place where the run is ours."""
+    def ours_or_own(module_name: str) -> 'CodeType':
+        if _is_for_us():
+            return compile(_ENTRY_POINT.format(name=name), '<selfsr_plugin>', 'exec')
+        return get_code(module_name)
+
+    return ours_or_own
+
+
+def _is_for_us() -> bool:
+    try:
+        from selfsr_plugin.basicsr_compat.entry_points import is_for_us
+        return is_for_us(sys.argv[1:])
+    except Exception as error:
+        _warn('look at the option file', error)
+        return False
 
 
 def _warn(what: str, error: Exception) -> None:

@@ -17,8 +17,8 @@ from ..basicsr_compat.root import results_root
 from ..errors import UserError
 from ..metrics import check_set_size
 from ..option_check import check_options
-from ..options import apply_overrides, complete_options, read_option_file, uses_plugin
-from ..registration import is_ours
+from ..options import apply_overrides, complete_options, read_option_file
+from ..registration import is_ours, is_registered, uses_plugin
 
 
 def load_options(args: argparse.Namespace, is_train: bool) -> Dict[str, Any]:
