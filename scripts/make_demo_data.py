@@ -29,8 +29,9 @@ import numpy as np
 from tqdm import tqdm
 
 import selfsr_plugin  # noqa: F401  facexlib may import basicsr, which needs the plugin's alias first
+from selfsr_plugin.files import encode_image
+from selfsr_plugin.ops import resize_array, to_uint8
 from selfsr_plugin.preparation import LANDMARKS, Refused
-from selfsr_plugin.preparation.crops import encode_png, shrink_to, to_uint8
 from selfsr_plugin.preparation.detection import WEIGHTS_FILE, FaceDetector
 from selfsr_plugin.preparation.framing import Box, frame, inside
 from selfsr_plugin.preparation.photos import read_photo
@@ -180,7 +181,7 @@ def degrade(face: np.ndarray, name: str) -> Tuple[np.ndarray, Degradation]:
     how = Degradation.draw(rng)
     kernel = motion_kernel(how.blur_length * face.shape[0] / LR_SIZE, how.blur_angle)
     blurred = cv2.filter2D(face.astype(np.float64), -1, kernel, borderType=cv2.BORDER_REFLECT_101)
-    small = shrink_to(blurred, LR_SIZE).clip(0, 255)
+    small = resize_array(blurred, LR_SIZE).clip(0, 255)
     deviation = np.sqrt(how.read_noise**2 + how.shot_noise**2 * small / 255)
     noisy = to_uint8(small + deviation * rng.standard_normal(small.shape))
     code = cv2.imencode('.jpg', noisy, [cv2.IMWRITE_JPEG_QUALITY, how.jpeg_quality])[1]
@@ -198,7 +199,7 @@ def images_of(person: str, photo: np.ndarray,
             image, how = degrade(box.cut(photo), name)
             yield f'{split}/{name}.png', image, box, asdict(how)
         return
-    sharp = to_uint8(shrink_to(face.box.cut(photo), HR_SIZE))
+    sharp = to_uint8(resize_array(face.box.cut(photo), HR_SIZE))
     if split == 'train_hr':
         yield f'{split}/{person}.png', sharp, face.box, {}
         return
@@ -233,7 +234,7 @@ def make(photos: Sequence[Path], finder: FaceFinder, output: Path) -> Tuple[List
         points = {f'{point}_{axis}': f'{value:.1f}' for point, pair in zip(LANDMARKS, face.landmarks)
                   for axis, value in zip('xy', pair)}
         for file, image, box, how in images_of(path.stem, photo, face):
-            (output / file).write_bytes(encode_png(image, 9))
+            (output / file).write_bytes(encode_image(image, '.png', [cv2.IMWRITE_PNG_COMPRESSION, 9]))
             how = {key: f'{value:.2f}' if isinstance(value, float) else value for key, value in how.items()}
             rows.append({'file': file, 'split': file.split('/')[0], 'person': path.stem, **asdict(box),
                          'score': f'{face.score:.3f}', **points, **how})

@@ -16,6 +16,7 @@ import cv2
 
 import selfsr_plugin  # noqa: F401  applies the alias that importing basicsr needs
 from selfsr_plugin.data import open_image_source
+from selfsr_plugin.data.image_source import left_out
 from selfsr_plugin.preparation.image_recode import Recipe
 from selfsr_plugin.preparation.lmdb_writer import create_lmdb
 from selfsr_plugin.errors import UserError
@@ -65,9 +66,8 @@ def run(options: argparse.Namespace) -> None:
         source = open_image_source(options.input, options.recursive)
     except (OSError, ValueError) as error:
         raise UserError(f'--input: {error}') from error
-    if source.passed_over:
-        kinds = ', '.join(f'{kind or "none"} {count}' for kind, count in sorted(source.passed_over.items()))
-        print(f'Passed over, for their extension is not that of an image: {kinds}.')
+    if source.passed_over or source.folders:
+        print(f'{source.root} holds more than is read: {left_out(source.passed_over, source.folders)}.')
 
     cv2.setNumThreads(1)  # the workers share the CPUs among themselves
     warnings.filterwarnings('ignore', module='PIL')  # what it warns of is refused by name or does not matter

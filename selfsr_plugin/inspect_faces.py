@@ -12,10 +12,10 @@ import cv2
 import numpy as np
 import selfsr_plugin  # noqa: F401  before basicsr: applies the alias that its import needs
 from selfsr_plugin.data import ImageSource, open_image_source
-from selfsr_plugin.data.image_source import CorruptImageError
+from selfsr_plugin.data.decoding import CorruptImageError
 from selfsr_plugin.preparation.inspection import (DomainFigures, Framing, compare, compare_framing, measure, measure_framing,
                                            warnings_of)
-from selfsr_plugin.preparation.crops import to_uint8
+from selfsr_plugin.ops import to_uint8
 from selfsr_plugin.preparation.detection import FaceDetector
 from selfsr_plugin.errors import UserError, one_sentence_errors
 from selfsr_plugin.pictures import draw_sheet

@@ -6,13 +6,12 @@ from typing import Iterator, List, Mapping, Optional, Sequence, Tuple, Union
 import cv2
 import numpy as np
 import torch
-from basicsr.utils import img2tensor, tensor2img
 from torch import Tensor
 
 from .data import open_image_source
 from .data.face_images import FaceImages
 from .errors import UserError
-from .ops import bicubic_resize
+from .ops import resize_array, to_uint8
 
 _GAP = 4
 _TITLE_HEIGHT = 24
@@ -48,7 +47,7 @@ class Images(Mapping[str, np.ndarray]):
 
 def resize(image: np.ndarray, side: int) -> np.ndarray:
     """Bicubic to ``side`` x ``side``, rounded to 8 bits; (H, W, 3) uint8 BGR in and out."""
-    return tensor2img(bicubic_resize(img2tensor(image.astype(np.float32) / 255), side))
+    return to_uint8(resize_array(image, side))
 
 
 def write_image(path: Union[str, Path], image: np.ndarray) -> None:

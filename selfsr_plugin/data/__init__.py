@@ -1,7 +1,8 @@
 """Datasets and image sources."""
 from .bad_images import BadImageLog
+from .decoding import CorruptImageError
 from .hr_face_dataset import HRFaceDataset
-from .image_source import CorruptImageError, ImageSource, close_environments, open_image_source
+from .image_source import ImageSource, close_environments, open_image_source
 from .lr_face_dataset import LRFaceDataset
 from .paired_face_dataset import PairedFaceDataset
 from .sampling import InfiniteSampler, SeededDataset, build_train_loader

@@ -3,7 +3,7 @@ import os
 import random
 from typing import Callable, Dict, Iterable, List, Mapping, Set, Tuple, TypeVar
 
-from .image_source import CorruptImageError
+from .decoding import CorruptImageError
 
 Item = TypeVar('Item')
 

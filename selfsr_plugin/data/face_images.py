@@ -1,16 +1,19 @@
 """The faces of one domain as tensors of one size, and the options that all face data sets share."""
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, Iterator, List, Mapping, Optional, Tuple
+from typing import Any
 
 import cv2
 import numpy as np
 import torch
+from basicsr.utils import get_root_logger
 from torch import Tensor
 
 from selfsr_plugin.ops import bicubic_resize
 
 from .bad_images import DEFAULT_MAX_BAD_SHARE, find_first_good, read_or_replace, tolerated_bad_images
-from .image_source import CorruptImageError, open_image_source
+from .decoding import CorruptImageError
+from .image_source import left_out, may_hold_pictures, open_image_source
 
 
 class FaceImages:
@@ -29,13 +32,16 @@ class FaceImages:
         FileNotFoundError, PermissionError, ValueError: from :func:`open_image_source`, or the option is missing.
     """
 
-    def __init__(self, opt: Mapping[str, Any], root_key: str, size: Optional[int]) -> None:
+    def __init__(self, opt: Mapping[str, Any], root_key: str, size: int | None) -> None:
         if not opt.get(root_key):
             raise ValueError(f'{root_key} is missing: give a folder of images or an LMDB.')
         try:
             self._source = open_image_source(opt[root_key])
         except (FileNotFoundError, PermissionError, ValueError) as error:
             raise type(error)(f'{root_key}: {error}') from error
+        skipped = self._source.passed_over, self._source.folders
+        if may_hold_pictures(*skipped):
+            get_root_logger().warning(f'{root_key}: {self.root} holds more than is read: {left_out(*skipped)}.')
         self._root_key = root_key
         self.size = size
         self._may_enlarge = root_key == 'dataroot_lq'
@@ -49,7 +55,7 @@ class FaceImages:
         return self._source.root
 
     @property
-    def names(self) -> List[str]:
+    def names(self) -> list[str]:
         return self._source.names
 
     def path(self, index: int) -> str:
@@ -83,7 +89,7 @@ class FaceImages:
         except ValueError as error:
             raise ValueError(f'{self._root_key}: {error}.') from error
 
-    def read_or_replace(self, index: int) -> Tuple[Tensor, str, List[str]]:
+    def read_or_replace(self, index: int) -> tuple[Tensor, str, list[str]]:
         """:meth:`read` for training: a bad image is replaced by another. -> face, its path, what it stands in for."""
         face, index, bad = read_or_replace(self.read, index, len(self), self.tolerated)
         return face, self.path(index), bad
@@ -94,7 +100,7 @@ def is_square(height: int, width: int) -> bool:
     return abs(height - width) <= max(1, 0.05 * max(height, width))
 
 
-def to_face(image: np.ndarray, size: Optional[int]) -> Tensor:
+def to_face(image: np.ndarray, size: int | None) -> Tensor:
     """uint8 (H, W, 3), BGR -> float32 (3, size, size), RGB in [0, 1]: antialiased bicubic kernel, clamped. None keeps H, W."""
     # OpenCV takes the colours apart in a tenth of torch's time for the same
     tensor = torch.from_numpy(np.stack(cv2.split(image)[::-1])).float().div_(255)
@@ -125,7 +131,7 @@ def max_bad_share(opt: Mapping[str, Any]) -> float:
     return opt.get('max_bad_share', DEFAULT_MAX_BAD_SHARE) if is_training(opt) else 0
 
 
-def size_options(opt: Mapping[str, Any], *required: str) -> Tuple[Optional[int], Optional[int]]:
+def size_options(opt: Mapping[str, Any], *required: str) -> tuple[int | None, int | None]:
     """``gt_size`` and ``lq_size``, checked, None where absent.
 
     Raises:

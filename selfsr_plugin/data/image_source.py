@@ -1,28 +1,17 @@
 """Images by number from a plain folder or from an LMDB in BasicSR's layout; the reader need not know which."""
+import mimetypes
 import os
 import re
 import threading
 from abc import ABC, abstractmethod
 from collections import Counter
-from typing import Dict, Iterator, List, Mapping
+from collections.abc import Iterator, Mapping
 
-import cv2
 import lmdb
 import numpy as np
 
 from ..files import printable
-
-IMAGE_EXTENSIONS = ('.png', '.jpg', '.jpeg', '.bmp', '.webp', '.tif', '.tiff', '.ppm', '.pgm')
-
-
-class CorruptImageError(ValueError):
-    """One image cannot be used. ``str()`` gives '<path>: <reason>'."""
-
-    def __init__(self, path: str, reason: str = '') -> None:
-        super().__init__(path, reason)  # both in args, so that it pickles
-
-    def __str__(self) -> str:
-        return ': '.join(part for part in self.args if part)
+from .decoding import HEIC_EXTENSIONS, CorruptImageError, decode_image, readable_extensions
 
 
 class ImageSource(ABC):
@@ -32,22 +21,21 @@ class ImageSource(ABC):
         root: the folder as the user wrote it, printable.
         names: BasicSR's keys, one per image: the file name without its extension.
         passed_over: how many files were left out by their extension ('.txt': 2); none of an LMDB.
+        folders: how many folders in it were not searched; none of an LMDB.
     """
     root: str
-    names: List[str]
+    names: list[str]
     passed_over: Mapping[str, int] = {}
+    folders: int = 0
 
     def __len__(self) -> int:
         return len(self.names)
 
     def read(self, index: int) -> np.ndarray:
-        """Image number ``index``, uint8 (H, W, 3), BGR.
-
-        OpenCV's colour reading: grey becomes three channels, alpha is dropped, 16 bits become 8, EXIF rotation is
-        applied.
+        """Image number ``index`` as :func:`decode_image` gives it: uint8 (H, W, 3), BGR, in sRGB.
 
         Raises:
-            CorruptImageError: missing, unreadable, empty, cut short or not an image.
+            CorruptImageError: missing, unreadable, or what :func:`decode_image` refuses.
         """
         return decode_image(self.read_bytes(index), self.path(index))
 
@@ -60,7 +48,7 @@ class ImageSource(ABC):
         """The encoded image, or CorruptImageError."""
 
     @abstractmethod
-    def stamp(self, index: int) -> List[int]:
+    def stamp(self, index: int) -> list[int]:
         """[size in bytes, time of change in ns] of the file that holds the image; OSError if there is none."""
 
 
@@ -94,15 +82,14 @@ def open_image_source(root: str, recursive: bool = False) -> ImageSource:
 class _FolderSource(ImageSource):
     def __init__(self, root: str, recursive: bool) -> None:
         self._root, self.root = root, printable(root)
-        files: Dict[str, str] = {}
+        files: dict[str, str] = {}
         self.passed_over = Counter()
-        folders = 0
-        for file in _list_files(root, recursive):
+        for file in list_files(root, recursive):
             if file.endswith(os.sep):
-                folders += 1
+                self.folders += 1
                 continue
             stem, extension = os.path.splitext(file)
-            if extension.lower() not in IMAGE_EXTENSIONS:
+            if extension.lower() not in readable_extensions():
                 self.passed_over[extension.lower()] += 1
                 continue
             name = stem.replace(os.sep, '/')
@@ -112,9 +99,10 @@ class _FolderSource(ImageSource):
             files[name] = file
         if not files:
             hint = ('it holds only subfolders, which are not searched: give one of them, or move the images up'
-                    if folders and not self.passed_over and not recursive else
-                    f'put images there ({", ".join(IMAGE_EXTENSIONS)}) or correct the path')
-            raise ValueError(f'there are no images in the folder {self.root}: {hint}.')
+                    if self.folders and not self.passed_over else
+                    f'put images there ({", ".join(readable_extensions())}) or correct the path')
+            but = f', only {left_out(self.passed_over)}' if self.passed_over else ''
+            raise ValueError(f'there are no images in the folder {self.root}{but}: {hint}.')
         self.names = sorted(files)
         self._files = [files[name] for name in self.names]
 
@@ -128,11 +116,30 @@ class _FolderSource(ImageSource):
         except OSError as error:
             raise CorruptImageError(self.path(index), f'it cannot be read ({error.strerror})') from error
 
-    def stamp(self, index: int) -> List[int]:
+    def stamp(self, index: int) -> list[int]:
         return _stamp(os.path.join(self._root, self._files[index]))
 
 
-def _list_files(root: str, recursive: bool) -> Iterator[str]:
+def left_out(passed_over: Mapping[str, int], folders: int = 0) -> str:
+    """What of a folder is not read and why, as a part of a sentence, or ''."""
+    parts = []
+    if passed_over:
+        kinds = ', '.join(f'{kind or "none"} {count}' for kind, count in sorted(passed_over.items()))
+        remedy = '; HEIC is read after pip install pillow-heif' if set(passed_over) & set(HEIC_EXTENSIONS) else ''
+        parts.append(f'files with other extensions ({kinds}{remedy})')
+    if folders:
+        parts.append(f'folders in it ({folders}), which are not searched')
+    return ' and '.join(parts)
+
+
+def may_hold_pictures(passed_over: Mapping[str, int], folders: int = 0) -> bool:
+    """Whether what is left out looks as if it had been meant: pictures of other kinds, files without extension."""
+    return bool(folders) or any(
+        not kind or kind in HEIC_EXTENSIONS or (mimetypes.guess_type(f'x{kind}')[0] or '').startswith('image/')
+        for kind in passed_over)
+
+
+def list_files(root: str, recursive: bool) -> Iterator[str]:
     """Files below ``root`` in a fixed order, relative to it; folders that are not searched end with a separator.
 
     Links to folders are followed, but no folder is read twice, so that a link to a folder above ends.
@@ -157,7 +164,7 @@ def _list_files(root: str, recursive: bool) -> Iterator[str]:
                 waiting.append(path)
 
 
-def _stamp(path: str) -> List[int]:
+def _stamp(path: str) -> list[int]:
     state = os.stat(path)
     return [state.st_size, state.st_mtime_ns]
 
@@ -173,6 +180,7 @@ class _LmdbSource(ImageSource):
         with open(os.path.join(root, 'meta_info.txt'), encoding='utf-8', errors='surrogateescape') as lines:
             self.names = sorted(self._key(line) for line in lines if line.strip())
         if not self.names:
+            but = f', only {left_out(self.passed_over)}' if self.passed_over else ''
             raise ValueError(f'there are no images in the LMDB {self.root}: its meta_info.txt is empty; make it again.')
         for name, following in zip(self.names, self.names[1:]):
             if name == following:
@@ -210,7 +218,7 @@ class _LmdbSource(ImageSource):
             raise CorruptImageError(self.path(index), 'meta_info.txt lists it, but it is not in the LMDB')
         return data
 
-    def stamp(self, index: int) -> List[int]:
+    def stamp(self, index: int) -> list[int]:
         return _stamp(os.path.join(self._root, 'data.mdb'))
 
 
@@ -219,7 +227,7 @@ _LMDB_LINE = re.compile(r'(?P<file>.+?)(?:\s+\([\d, ]*\)(?:\s+\d+)?)?$')
 # lmdb>=2 refuses to open one environment twice in a process, and an environment must not be used after a fork. So all
 # sources on one LMDB share one environment per process, and a forked child drops those that it inherited. They live
 # here and not in the sources, which therefore pickle.
-_ENVIRONMENTS: Dict[str, lmdb.Environment] = {}
+_ENVIRONMENTS: dict[str, lmdb.Environment] = {}
 _OPENING = threading.Lock()
 
 
@@ -267,32 +275,6 @@ def _after_fork() -> None:
 
 if hasattr(os, 'register_at_fork'):  # absent on Windows, which cannot fork
     os.register_at_fork(after_in_child=_after_fork)
-
-
-def decode_image(data: bytes, path: str) -> np.ndarray:
-    """An encoded image as :meth:`ImageSource.read` gives it; ``path`` names it in the CorruptImageError."""
-    if not data:
-        raise CorruptImageError(path, 'it is empty (0 bytes)')
-    if _jpeg_is_cut(data):
-        raise CorruptImageError(path, 'the JPEG data is cut short')
-    try:
-        image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
-    except cv2.error as error:
-        raise CorruptImageError(path, f'OpenCV refuses it ({" ".join(str(error.err).split())})') from error
-    if image is None:
-        raise CorruptImageError(path, 'it is cut short or not an image that OpenCV can read')
-    return image
-
-
-def _jpeg_is_cut(data: bytes) -> bool:
-    """Whether a JPEG stream lacks the end marker after its scan. OpenCV 4 fills such an image with grey, silently."""
-    position = 2
-    while data[:2] == b'\xff\xd8' and position + 4 <= len(data) and data[position] == 0xFF:
-        marker = data[position + 1]
-        if marker == 0xDA:  # start of scan: from here on FF D9 can only be the end marker
-            return data.rfind(b'\xff\xd9', position) < 0
-        position += 1 if marker == 0xFF else 2 + int.from_bytes(data[position + 2:position + 4], 'big')
-    return False  # no JPEG, or no scan in it: the decoder's to judge
 
 
 def lmdb_key(name: str) -> bytes:

@@ -8,8 +8,8 @@ from torch.utils.data import Dataset
 from selfsr_plugin.ops import bicubic_downsample
 
 from .bad_images import find_first_good, read_or_replace
+from .decoding import CorruptImageError
 from .face_images import FaceImages, is_training, max_bad_share, one_thread, size_options
-from .image_source import CorruptImageError
 
 
 class PairedFaceDataset(Dataset):

@@ -3,9 +3,11 @@
 One pair of matrices serves whole batches on any device, is differentiable, and agrees with BasicSR's ``imresize``
 (MATLAB's convention) or with Pillow. The clean LR images of section III-A and the degradation in Eq. 11 use it.
 """
-from functools import lru_cache
-from typing import Literal, Tuple, Union
+from collections import OrderedDict
+from threading import Lock
+from typing import Literal
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -20,7 +22,6 @@ def _cubic(x: Tensor) -> Tensor:
     return torch.where(x <= 1, near, torch.where(x < 2, far, torch.zeros_like(x)))
 
 
-@lru_cache(maxsize=256)
 def bicubic_matrix(in_size: int, out_size: int, convention: Convention = 'matlab') -> Tensor:
     """The matrix that resamples a row of ``in_size`` samples to ``out_size`` samples.
 
@@ -34,7 +35,7 @@ def bicubic_matrix(in_size: int, out_size: int, convention: Convention = 'matlab
         convention: 'matlab' or 'pil'.
 
     Returns:
-        Tensor (out_size, in_size), float64, on the CPU; every row sums to 1. Cached: do not write into it.
+        Tensor (out_size, in_size), float64, on the CPU; every row sums to 1.
 
     Raises:
         ValueError: a size below 1 or an unknown convention.
@@ -63,14 +64,31 @@ def bicubic_matrix(in_size: int, out_size: int, convention: Convention = 'matlab
     return matrix / matrix.sum(1, keepdim=True)
 
 
-@lru_cache(maxsize=64)
-def _matrix_like(in_size: int, out_size: int, convention: Convention, dtype: torch.dtype,
-                 device: torch.device) -> Tensor:
-    with torch.inference_mode(False):  # a cached inference tensor could not be used in training later
-        return bicubic_matrix(in_size, out_size, convention).to(device, dtype, copy=True)
+# The matrices used last on each device, least recently used first. Faces of a data set may have thousands of sizes: kept
+# by number, the matrices would take gigabytes in every worker.
+KEPT_BYTES = 16 << 20
+_kept: dict[torch.device, 'OrderedDict[tuple, Tensor]'] = {}
+_keeping = Lock()
 
 
-def bicubic_resize(images: Tensor, size: Union[int, Tuple[int, int]], convention: Convention = 'matlab') -> Tensor:
+def _matrix_like(in_size: int, out_size: int, convention: Convention, like: Tensor) -> Tensor:
+    """:func:`bicubic_matrix` in the dtype and on the device of ``like``. Kept: do not write into it."""
+    key = (in_size, out_size, convention, like.dtype)
+    with _keeping:
+        kept = _kept.setdefault(like.device, OrderedDict())
+        if key in kept:
+            kept.move_to_end(key)
+            return kept[key]
+    with torch.inference_mode(False):  # a kept inference tensor could not be used in training later
+        matrix = bicubic_matrix(in_size, out_size, convention).to(like.device, like.dtype)
+    with _keeping:
+        kept[key] = matrix
+        while sum(each.nbytes for each in kept.values()) > KEPT_BYTES:
+            kept.popitem(last=False)
+    return matrix
+
+
+def bicubic_resize(images: Tensor, size: int | tuple[int, int], convention: Convention = 'matlab') -> Tensor:
     """Resample images with the antialiased bicubic kernel; differentiable, on the device of ``images``.
 
     The output is neither rounded nor clamped: like BasicSR's ``imresize``, the kernel overshoots at edges.
@@ -84,9 +102,8 @@ def bicubic_resize(images: Tensor, size: Union[int, Tuple[int, int]], convention
         Tensor (..., size[0], size[1]) of the dtype of ``images``.
     """
     height, width = (size, size) if isinstance(size, int) else size
-    key = (images.dtype, images.device)
-    rows = _matrix_like(images.shape[-2], height, convention, *key)
-    columns = _matrix_like(images.shape[-1], width, convention, *key)
+    rows = _matrix_like(images.shape[-2], height, convention, images)
+    columns = _matrix_like(images.shape[-1], width, convention, images)
     return rows @ images @ columns.T
 
 
@@ -97,3 +114,17 @@ def bicubic_downsample(images: Tensor, scale: int, convention: Convention = 'mat
         raise ValueError(f'an image of {height}x{width} cannot be shrunk by {scale}: '
                          f'height and width must be multiples of {scale}.')
     return bicubic_resize(images, (height // scale, width // scale), convention)
+
+
+def resize_array(image: np.ndarray, size: int) -> np.ndarray:
+    """:func:`bicubic_resize` of an array (H, W, C) to (size, size, C) float64 of the same range, unrounded, unclipped.
+
+    In double precision: what :func:`to_uint8` makes of it is then the same on every processor.
+    """
+    planes = torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1))).double()
+    return bicubic_resize(planes, size).numpy().transpose(1, 2, 0)
+
+
+def to_uint8(image: np.ndarray) -> np.ndarray:
+    """Round and clip to 0...255."""
+    return np.clip(np.rint(image), 0, 255).astype(np.uint8)

@@ -1,18 +1,14 @@
 """One encoded image in, the bytes that an LMDB holds out: checked, resized and encoded again where needed."""
-import io
 from dataclasses import dataclass
-from typing import List, Optional
 
 import cv2
 import numpy as np
 from PIL import Image
 
+from ..data.decoding import CorruptImageError, check_header, decode_image, to_srgb
 from ..data.face_images import is_square, to_face
-from ..data.image_source import CorruptImageError, decode_image
+from ..files import encode_image
 
-MAX_PIXELS = 89_478_485  # Pillow's limit, from which on it warns of decompression bombs: 256 MB as 24-bit RGB
-
-_FORMATS = ('JPEG', 'PNG', 'WEBP', 'BMP', 'TIFF', 'PPM')
 _KEPT_FORMATS = ('JPEG', 'MPO', 'PNG', 'WEBP')  # MPO: a JPEG of a phone, followed by further pictures
 _ORIENTATION = 0x0112  # EXIF tag; 1: as stored
 
@@ -22,8 +18,8 @@ class Recipe:
     """How images are stored.
 
     Without ``size`` and with encode 'keep', JPEG, PNG and WebP files of plain 8-bit RGB keep their bytes. What readers
-    could understand differently (grey, palette, alpha, 16 bits, CMYK, EXIF rotation) and the other formats become PNG,
-    holding what OpenCV's colour reading gives, as BasicSR's and our data sets use it. So every reader, whichever way it
+    could understand differently (grey, palette, alpha, 16 bits, CMYK, EXIF rotation, a colour profile other than sRGB) and the other formats become PNG,
+    holding what our data sets make of them. So every reader, whichever way it
     reads, sees 8-bit images of three channels, the same ones.
 
     Args:
@@ -37,7 +33,7 @@ class Recipe:
     Raises:
         ValueError: a value outside these ranges.
     """
-    size: Optional[int] = None
+    size: int | None = None
     enlarge: bool = False
     encode: str = 'keep'
     png_level: int = 1  # BasicSR's
@@ -70,9 +66,9 @@ def recode(data: bytes, path: str, recipe: Recipe) -> StoredImage:
     Torch should be on one thread here, see ``face_images.one_thread``.
 
     Raises:
-        CorruptImageError: broken, animated, of more than MAX_PIXELS, or not of a size that the recipe allows.
+        CorruptImageError: broken, animated, of too many pixels, or not of a size that the recipe allows.
     """
-    plain = _check_header(data, path)
+    plain = _is_plain(check_header(data, path), data)
     image = decode_image(data, path)
     height, width = image.shape[:2]
     if recipe.size is not None:
@@ -93,39 +89,22 @@ def recode(data: bytes, path: str, recipe: Recipe) -> StoredImage:
     return StoredImage(encoded, *image.shape[:2], level)
 
 
-def _encode(image: np.ndarray, path: str, extension: str, parameters: List[int]) -> bytes:
+def _encode(image: np.ndarray, path: str, extension: str, parameters: list[int]) -> bytes:
     try:
-        done, encoded = cv2.imencode(extension, image, parameters)
-    except cv2.error:
-        done = False
-    if not done:  # a JPEG has at most 65,535 pixels a side
-        raise CorruptImageError(path, f'it is {image.shape[1]}x{image.shape[0]} and cannot be encoded as {extension}')
-    return encoded.tobytes()
+        return encode_image(image, extension, parameters)
+    except ValueError as error:  # a JPEG has at most 65,535 pixels a side
+        raise CorruptImageError(path, str(error)) from error
 
 
-def _check_header(data: bytes, path: str) -> bool:
-    """Refuse an image by its header, before its pixels take any memory; whether its bytes may be kept."""
-    if not data:
-        raise CorruptImageError(path, 'it is empty (0 bytes)')
-    try:
-        image = Image.open(io.BytesIO(data), formats=_FORMATS)
-    except Image.DecompressionBombError:
-        raise CorruptImageError(path, _too_large('its header claims more than')) from None
-    except Exception as error:  # Pillow's readers raise many kinds
-        raise CorruptImageError(path, 'it is cut short or not an image') from error
-    if image.width * image.height > MAX_PIXELS:
-        raise CorruptImageError(path, _too_large(f'it is {image.width}x{image.height}, more than'))
-    if image.format not in ('JPEG', 'MPO') and getattr(image, 'is_animated', False):
-        raise CorruptImageError(path, 'it is animated or holds several pictures: keep one of them')
-    if image.format not in _KEPT_FORMATS or image.mode != 'RGB' or 'transparency' in image.info:
+def _is_plain(header: Image.Image, data: bytes) -> bool:
+    """Whether every reader sees the same in an image, so that its bytes may be kept."""
+    if header.format not in _KEPT_FORMATS or header.mode != 'RGB' or 'transparency' in header.info:
         return False
-    if image.format == 'PNG' and data[24] != 8:  # IHDR's bit depth; Pillow shows 16-bit RGB as RGB
+    if header.format == 'PNG' and data[24] != 8:  # IHDR's bit depth; Pillow shows 16-bit RGB as RGB
+        return False
+    if to_srgb(header.info.get('icc_profile') or b'', 'RGB') is not None:
         return False
     try:
-        return image.getexif().get(_ORIENTATION, 1) == 1
+        return header.getexif().get(_ORIENTATION, 1) == 1
     except Exception:  # broken EXIF data: readers may disagree on it
         return False
-
-
-def _too_large(what: str) -> str:
-    return f'{what} {MAX_PIXELS} pixels (a decompression bomb?): shrink it or cut the face out'

@@ -13,9 +13,11 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from selfsr_plugin.ops import bicubic_resize
+from ..ops import bicubic_resize, resize_array, to_uint8
 
-from ..data.image_source import CorruptImageError, ImageSource
+from ..data.face_images import is_square
+from ..data.decoding import CorruptImageError
+from ..data.image_source import ImageSource
 
 MAX_BITS = 12  # of 256, at most 15: images whose difference hashes are no further apart look alike
 MAX_SCALE = 1.08  # faces that are larger by this factor on one side are framed differently
@@ -121,7 +123,7 @@ def measure(source: ImageSource, size: int) -> DomainFigures:
         if len(content) == 1:
             names.append(name)
             hashes.append(difference_hash(image))
-        small = to_size(image, size)
+        small = resize_array(image, size).clip(0, 255)
         total += small
         squares += (small**2).mean((0, 1))
         sharpness.append(laplacian_energy(small))
@@ -134,12 +136,6 @@ def measure(source: ImageSource, size: int) -> DomainFigures:
     return DomainFigures(source.root, np.array(sides), mean, std, float(np.median(sharpness)), mean_face,
                          [group for group in by_content.values() if len(group) > 1],
                          [[names[index] for index in group] for group in near_groups(np.array(hashes))], bad)
-
-
-def to_size(image: np.ndarray, size: int) -> np.ndarray:
-    """(H, W, 3) uint8 -> (size, size, 3) float64 in [0, 255] with the paper's bicubic."""
-    planes = torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1))).float()
-    return bicubic_resize(planes, size).clamp(0, 255).numpy().transpose(1, 2, 0).astype(np.float64)
 
 
 def laplacian_energy(image: np.ndarray) -> float:
@@ -196,7 +192,7 @@ def measure_framing(source: ImageSource, detect: Callable, count: int, sides: Op
             continue
         tried += 1
         if sides is not None and sides[number % len(sides)] < min(image.shape[:2]):
-            image = np.rint(to_size(image, sides[number % len(sides)])).astype(np.uint8)
+            image = to_uint8(resize_array(image, sides[number % len(sides)]))
         row = _detect_in_crop(image, detect)
         if row is not None:
             rows.append(row)
@@ -233,7 +229,7 @@ def warnings_of(figures: DomainFigures, smallest: int) -> List[str]:
     small = int((figures.sides.min(1) < smallest).sum())
     if small:
         found.append(f'{small} of {count} images of {figures.root} are smaller than {smallest} pixels.')
-    uneven = int((np.abs(figures.sides[:, 0] - figures.sides[:, 1]) > np.maximum(1, 0.05 * figures.sides.max(1))).sum())
+    uneven = sum(not is_square(*sides) for sides in figures.sides)
     if uneven:
         found.append(f'{uneven} of {count} images of {figures.root} are not square, and training refuses them.')
     copies = sum(len(names) - 1 for names in figures.identical)

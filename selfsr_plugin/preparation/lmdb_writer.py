@@ -26,9 +26,10 @@ from tqdm import tqdm
 
 from selfsr_plugin.errors import UserError
 
+from ..data.decoding import CorruptImageError
 from ..data.face_images import one_thread
 from .image_recode import Recipe, StoredImage, recode
-from ..data.image_source import CorruptImageError, ImageSource, lmdb_key
+from ..data.image_source import ImageSource, lmdb_key
 from ..files import printable, sync_folder, whole_file
 
 try:

@@ -1,51 +1,48 @@
 """Photos in a folder: which there are, what their crops are called, and their pixels."""
 import hashlib
-import io
 import os
 import re
-import warnings
 from collections import Counter
 from pathlib import Path
-from typing import Dict, List, Tuple
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
 
-from selfsr_plugin.data.image_source import IMAGE_EXTENSIONS, CorruptImageError, decode_image
-from selfsr_plugin.errors import UserError
+from ..data.decoding import CorruptImageError, check_header, decode_image, readable_extensions
+from ..data.image_source import left_out, list_files
+from ..errors import UserError
+from ..files import printable
 
 from .faces import Refused
 
-MAX_PIXELS = 2 * 89_478_485  # Pillow's limit; so many pixels take 0.5 GB
-
-
-def find_photos(root: Path) -> Tuple[List[str], List[str]]:
+def find_photos(root: Path) -> tuple[list[str], list[str]]:
     """The photos in a folder and below it, and the other files, as paths from ``root`` with '/', sorted.
 
-    Hidden files and folders are passed over; links to folders are not followed, since they may run in circles.
+    Hidden files and folders are passed over; links to folders are followed, and no folder is read twice.
 
     Raises:
         UserError: no such folder, or there is no photo in it.
     """
     if not root.is_dir():
-        raise UserError(f'--input: there is no folder {root}; give the folder that holds the photos.')
-
-    def fail(error: OSError) -> None:
-        raise UserError(f'--input: {error.filename} cannot be read ({error.strerror}).') from error
-
+        raise UserError(f'--input: there is no file or folder {printable(root)}; give the folder that holds the photos.')
     photos, others = [], []
-    for folder, folders, files in os.walk(root, onerror=fail):
-        folders[:] = [name for name in folders if not name.startswith('.')]
-        for name in files:
-            if not name.startswith('.'):
-                path = Path(folder, name).relative_to(root).as_posix()
-                (photos if os.path.splitext(name)[1].lower() in IMAGE_EXTENSIONS else others).append(path)
+    try:
+        for file in list_files(str(root), recursive=True):
+            is_photo = os.path.splitext(file)[1].lower() in readable_extensions()
+            (photos if is_photo else others).append(file.replace(os.sep, '/'))
+    except OSError as error:
+        raise UserError(f'--input: {printable(error.filename)} cannot be read ({error.strerror}).') from error
     if not photos:
-        raise UserError(f'--input: {root} holds no photos ({", ".join(IMAGE_EXTENSIONS)}).')
+        but = f', only {left_out(kinds_of(others))}' if others else ''
+        raise UserError(f'--input: {printable(root)} holds no photos ({", ".join(readable_extensions())}){but}.')
     return sorted(photos), sorted(others)
 
 
-def crop_stems(photos: List[str]) -> Dict[str, str]:
+def kinds_of(files: list[str]) -> Counter:
+    """How many files there are by their extension in small letters."""
+    return Counter(os.path.splitext(file)[1].lower() for file in files)
+
+
+def crop_stems(photos: list[str]) -> dict[str, str]:
     """What the crops of each photo are called, before their number: plain ASCII without dots, and never twice.
 
     BasicSR reads folders flat, cuts keys of an LMDB at the first dot and encodes them as ASCII. So folders are joined
@@ -64,35 +61,17 @@ def crop_stems(photos: List[str]) -> Dict[str, str]:
 
 
 def read_photo(path: Path) -> np.ndarray:
-    """The pixels of a photo, (H, W, 3) uint8, BGR, turned as its EXIF data say.
-
-    Grey, 16 bits, CMYK and alpha are converted, as when training (the pixels below transparency are kept).
+    """The pixels of a photo as :func:`selfsr_plugin.data.decoding.decode_image` gives them: (H, W, 3) uint8, BGR, sRGB.
 
     Raises:
-        Refused: unreadable, empty, cut short, not an image, animated, or more than ``MAX_PIXELS``.
+        Refused: unreadable, empty, cut short, not an image, animated, or too many pixels.
     """
     try:
         data = path.read_bytes()
     except OSError as error:
         raise Refused(f'it cannot be read ({error.strerror})') from error
-    _check_header(data)
     try:
+        check_header(data, '')
         return decode_image(data, '')
     except CorruptImageError as error:
         raise Refused(error.args[1]) from error
-
-
-def _check_header(data: bytes) -> None:
-    """Refuse what must not be decoded. Pillow reads the header alone."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter('ignore', Image.DecompressionBombWarning)
-            with Image.open(io.BytesIO(data)) as image:
-                # a phone's MPO file is a JPEG with extra pictures behind it
-                frames = 1 if image.format == 'MPO' else getattr(image, 'n_frames', 1)
-    except Image.DecompressionBombError as error:
-        raise Refused(f'it claims more than {MAX_PIXELS // 10**6} million pixels') from error
-    except (UnidentifiedImageError, OSError, ValueError, SyntaxError, EOFError):
-        return  # OpenCV's to judge, it says what is wrong
-    if frames > 1:
-        raise Refused(f'it holds {frames} pictures (an animation or pages): save the one you want as a file of its own')

@@ -12,14 +12,15 @@ from multiprocessing.connection import wait as wait_for_sentinel
 from pathlib import Path
 from typing import Any, Callable, Dict, Iterator, List, Optional, Tuple
 
+import cv2
 import numpy as np
 from tqdm import tqdm
 
 from ..errors import UserError
-from ..files import write_file
+from ..files import encode_image, write_file
+from ..ops import resize_array, to_uint8
 
 from .annotations import read_annotations
-from .crops import encode_png, shrink_to, to_uint8
 from .detection import FaceDetector, limit_threads
 from .faces import Face, Refused
 from .framing import Box, frame_face
@@ -113,8 +114,8 @@ class PhotoCutter:
             image = box.cut(photo)
             size = self.settings.size or box.side
             if box.side != size:
-                image = to_uint8(shrink_to(image, size))
-            data = encode_png(image, 3)
+                image = to_uint8(resize_array(image, size))
+            data = encode_image(image, '.png', [cv2.IMWRITE_PNG_COMPRESSION, 3])
             write_file(self.output / file, data)
             line['faces'].append({'file': file, **_describe(face), 'crop': asdict(box), 'size': size,
                                   'sha256': hashlib.sha256(data).hexdigest()})

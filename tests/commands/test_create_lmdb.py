@@ -16,14 +16,14 @@ def folder(files, tmp_path):
 def test_what_it_says(files, folder, tmp_path, capsys):
     for i in range(3, 28):
         Path(folder, f'{i:03d}.png').write_bytes(b'')
-    for name in ('notes.txt', 'face.heic', 'noextension'):
+    for name in ('notes.txt', 'face.gif', 'noextension'):
         Path(folder, name).write_bytes(b'x')
     files.write_folder(Path(folder), {'a.b': files.make_image(1)})
     output = str(tmp_path / 'x.lmdb')
     script.main(['--input', folder, '--output', output, '--workers', '1', '--size', '8', '--encode', 'jpeg'])
     captured = capsys.readouterr()
     lines = captured.out.splitlines()
-    assert lines[0].endswith('not that of an image: none 1, .heic 1, .txt 1.')
+    assert 'holds more than is read: files with other extensions (none 1, .gif 1, .txt 1).' in lines[0]
     assert lines[1] == f'refused {folder}/003.png: it is empty (0 bytes)' and len(lines) == 1 + 20 + 3
     assert lines[21] == f'5 more are in {output}.refused.txt.'
     assert lines[22].startswith("1 names hold a dot or letters beyond ASCII, for example 'a.b'")

@@ -179,6 +179,15 @@ def test_bad_pair_options(pairs, change, sentence):
         PairedFaceDataset({**pairs, **change})
 
 
+def test_pictures_that_are_left_out_are_warned_of(roots, tmp_path, caplog):
+    LRFaceDataset({'dataroot_lq': roots['dataroot_lq'], 'phase': 'test'})
+    assert not caplog.records
+    (tmp_path / 'lr' / 'more').mkdir()
+    (tmp_path / 'lr' / 'a.gif').touch()
+    LRFaceDataset({'dataroot_lq': roots['dataroot_lq'], 'phase': 'test'})
+    assert 'dataroot_lq' in caplog.text and '.gif 1) and folders in it (1), which are not searched' in caplog.text
+
+
 def test_bad_images_are_replaced_and_named(files, roots, tmp_path):
     (tmp_path / 'hr' / 'h0.png').write_bytes(b'')
     (tmp_path / 'lr' / 'l1.png').write_text('no image')

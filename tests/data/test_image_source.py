@@ -10,8 +10,9 @@ from basicsr.utils import lmdb_util
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from selfsr_plugin.data import CorruptImageError, close_environments, image_source, open_image_source
-from selfsr_plugin.data.image_source import decode_image
+from selfsr_plugin.data import CorruptImageError, close_environments, decoding, image_source, open_image_source
+from selfsr_plugin.data.decoding import decode_image
+from selfsr_plugin.data.image_source import left_out, may_hold_pictures
 
 
 @pytest.fixture
@@ -266,3 +267,25 @@ def test_every_shared_test_face_is_readable(shared_data):
         for index in range(len(source)):
             height, width, _ = source.read(index).shape
             assert height == width
+
+
+def test_what_is_left_out_is_said(files, tmp_path, monkeypatch):
+    monkeypatch.setattr(image_source, 'readable_extensions', lambda: decoding.IMAGE_EXTENSIONS)  # without pillow-heif
+    root = files.write_folder(tmp_path / 'a', {'x': files.make_image(0)}, '.jpg')
+    (tmp_path / 'a' / 'x.jpg').rename(tmp_path / 'a' / 'x.jfif')
+    for name in ('b.heic', 'c.HEIC', 'd.gif', 'notes.txt'):
+        (tmp_path / 'a' / name).touch()
+    source = open_image_source(root)
+    assert source.names == ['x'] and source.folders == 0
+    said = left_out(source.passed_over, source.folders)
+    assert said == 'files with other extensions (.gif 1, .heic 2, .txt 1; HEIC is read after pip install pillow-heif)'
+    (tmp_path / 'elsewhere').mkdir()
+    (tmp_path / 'a' / 'linked').symlink_to(tmp_path / 'elsewhere')
+    assert open_image_source(root).folders == 1 and '(1), which are not searched' in left_out({}, 1)
+    assert open_image_source(root, recursive=True).folders == 0
+    assert may_hold_pictures({'.gif': 1}) and may_hold_pictures({'': 1}) and may_hold_pictures({}, 1)
+    assert not may_hold_pictures({'.txt': 3, '.jsonl': 1})
+    (tmp_path / 'a' / 'x.jfif').unlink()
+    (tmp_path / 'a' / 'linked').unlink()
+    with pytest.raises(ValueError, match='no images in the folder .*, only files with other extensions .*heic 2'):
+        open_image_source(root)

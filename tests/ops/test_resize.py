@@ -5,7 +5,7 @@ import torch
 from basicsr.utils.matlab_functions import imresize
 from PIL import Image
 
-from selfsr_plugin.ops import bicubic_downsample, bicubic_matrix, bicubic_resize
+from selfsr_plugin.ops import bicubic_downsample, bicubic_matrix, bicubic_resize, resize, resize_array, to_uint8
 
 CONVENTIONS = ('matlab', 'pil')
 # Shrinking, enlarging, both at once, no whole factor, down to less than the kernel's reach, unchanged.
@@ -121,6 +121,27 @@ def test_use_without_gradients_does_not_spoil_the_cache_for_training():
     images = random_images(1, 18, 22).requires_grad_()
     bicubic_resize(images, (6, 11)).sum().backward()
     torch.testing.assert_close(images.grad.sum(), torch.tensor(66.0, dtype=torch.float64))
+
+
+def test_memory_does_not_grow_with_the_number_of_sizes(monkeypatch):
+    monkeypatch.setattr(resize, 'KEPT_BYTES', 8 * 16 * 100)
+    monkeypatch.setattr(resize, '_kept', {})
+    images = random_images(1, 90, 60)
+    expected = bicubic_resize(images[:, :50, :40], 16)
+    for height in range(50, 90):
+        bicubic_resize(images[:, :height], 16)
+    kept = resize._kept[images.device]
+    assert 0 < sum(matrix.nbytes for matrix in kept.values()) <= 8 * 16 * 100
+    assert (60, 16, 'matlab', torch.float64) in kept  # used every time
+    bicubic_resize(random_images(1, 500, 500), 16)  # one that is too large for it is not kept
+    assert torch.equal(bicubic_resize(images[:, :50, :40], 16), expected)
+
+
+def test_arrays():
+    image = np.random.default_rng(0).integers(0, 256, (11, 8, 3), dtype=np.uint8)
+    expected = bicubic_resize(torch.from_numpy(image).permute(2, 0, 1).double(), 5).permute(1, 2, 0)
+    np.testing.assert_array_equal(resize_array(image, 5), expected.numpy())
+    assert to_uint8(np.array([-3, 0.4, 0.6, 254.6, 300])).tolist() == [0, 0, 1, 255, 255]
 
 
 @pytest.mark.parametrize('call, message', [

@@ -6,8 +6,9 @@ import pytest
 
 from selfsr_plugin import inspect_faces
 from selfsr_plugin.data import open_image_source
+from selfsr_plugin.ops import resize_array, to_uint8
 from selfsr_plugin.preparation.inspection import (Framing, compare, compare_framing, difference_hash, laplacian_energy,
-                                           measure, measure_framing, near_groups, to_size, warnings_of)
+                                           measure, measure_framing, near_groups, warnings_of)
 
 
 def test_figures_of_flat_images_are_known(files, tmp_path):
@@ -94,7 +95,7 @@ def test_framing_is_read_from_detections_in_shares_of_the_crop(files, tmp_path):
         [0.4, 0.7, 0.2 + 0.3, 0.5, 0.55])
     seen = []
     measure_framing(source, lambda image, _: seen.append(image) or [], 5, sides=[10])
-    expected = cv2.resize(np.rint(to_size(source.read(0), 10)).astype(np.uint8), (128, 128),
+    expected = cv2.resize(to_uint8(resize_array(source.read(0), 10)), (128, 128),
                           interpolation=cv2.INTER_CUBIC)
     np.testing.assert_array_equal(seen[0][64:-64, 64:-64], expected)
 

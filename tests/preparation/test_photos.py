@@ -49,7 +49,7 @@ def test_exif_rotation(kit, tmp_path):
 def test_animations_and_pages_are_refused(kit, tmp_path, extension, form):
     frames = [Image.fromarray(kit.photo(seed)) for seed in range(3)]
     path = save(tmp_path / f'a{extension}', frames[0], format=form, save_all=True, append_images=frames[1:])
-    with pytest.raises(Refused, match='3 pictures'):
+    with pytest.raises(Refused, match='several pictures'):
         read_photo(path)
 
 
@@ -57,7 +57,7 @@ def test_decompression_bombs_are_refused_before_decoding(kit, tmp_path, monkeypa
     bomb = save(tmp_path / 'bomb.png', Image.new('1', (20000, 9000)), format='PNG')
     assert bomb.stat().st_size < 1e6
     monkeypatch.setattr(photos, 'decode_image', lambda *_: pytest.fail('decoded'))
-    with pytest.raises(Refused, match='more than 178 million pixels'):
+    with pytest.raises(Refused, match='more than 178956970 pixels'):
         read_photo(bomb)
 
 
@@ -84,7 +84,7 @@ def test_find_photos_goes_into_folders_and_skips_hidden_ones(kit, tmp_path):
     (tmp_path / 'b' / 'loop').symlink_to(tmp_path)
     found, others = find_photos(tmp_path)
     assert found == ['a.jpg', 'b/1.png', 'b/2.JPG'] and 'notes.txt' in others
-    with pytest.raises(UserError, match='no folder'):
+    with pytest.raises(UserError, match='no file or folder'):
         find_photos(tmp_path / 'none')
     (tmp_path / 'empty').mkdir()
     with pytest.raises(UserError, match='holds no photos'):

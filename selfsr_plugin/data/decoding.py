@@ -1,0 +1,181 @@
+"""Encoded images to pixels: refused by their header where they must not be decoded, and always in sRGB.
+
+OpenCV decodes, since it is the fastest and what BasicSR's users have; it ignores colour profiles, though, with which a
+phone's photo comes out some grey levels off. Pillow reads the headers, and LittleCMS, which it brings, converts.
+"""
+import functools
+import importlib.util
+import io
+import warnings
+
+import cv2
+import numpy as np
+from PIL import Image, ImageCms, ImageOps
+
+IMAGE_EXTENSIONS = ('.png', '.jpg', '.jpeg', '.jfif', '.bmp', '.webp', '.tif', '.tiff', '.ppm', '.pgm')
+HEIC_EXTENSIONS = ('.heic', '.heif')  # photos of phones; the optional package pillow-heif decodes them
+MAX_PIXELS = 2 * 89_478_485  # Pillow's limit for decompression bombs: 512 MiB as 24-bit RGB
+
+_FORMATS = ('JPEG', 'PNG', 'WEBP', 'BMP', 'TIFF', 'PPM')
+_SMALL = 1 << 16  # of fewer bytes the header is not looked at while training: that would take as long as decoding them
+_NEARLY_SRGB = 2  # of 255: profiles that change no colour by more are taken for sRGB, of which there are many versions
+
+
+class CorruptImageError(ValueError):
+    """One image cannot be used. ``str()`` gives '<path>: <reason>'."""
+
+    def __init__(self, path: str, reason: str = '') -> None:
+        super().__init__(path, reason)  # both in args, so that it pickles
+
+    def __str__(self) -> str:
+        return ': '.join(part for part in self.args if part)
+
+
+@functools.cache
+def readable_extensions() -> tuple[str, ...]:
+    """``IMAGE_EXTENSIONS``, and ``HEIC_EXTENSIONS`` where the package pillow-heif is installed."""
+    if importlib.util.find_spec('pillow_heif') is None:
+        return IMAGE_EXTENSIONS
+    import pillow_heif
+    pillow_heif.register_heif_opener()
+    return IMAGE_EXTENSIONS + HEIC_EXTENSIONS
+
+
+def decode_image(data: bytes, path: str) -> np.ndarray:
+    """An encoded image as uint8 (H, W, 3), BGR, in sRGB.
+
+    Grey becomes three channels, alpha is dropped, 16 bits become 8, EXIF rotation is applied, and colours of an embedded
+    profile (Display P3, Adobe RGB, grey, CMYK) are converted. A profile that is broken, or of another kind than the
+    image, is ignored, as viewers do; CMYK without one is converted by the plain formula.
+
+    Args:
+        data: the file's content.
+        path: names it in errors.
+
+    Raises:
+        CorruptImageError: empty, cut short, not an image, or more than ``MAX_PIXELS``.
+    """
+    header = _open(data, path) if _needs_a_look(data) else None
+    if header is None:
+        return _decode_with_opencv(data, path)
+    mode = _profile_mode(header)
+    transform = to_srgb(header.info.get('icc_profile') or b'', mode)
+    if header.format == 'HEIF' or transform and mode == 'CMYK':  # OpenCV reads the first not, and the second as RGB
+        return _decode_with_pillow(header, path, transform)
+    image = _decode_with_opencv(data, path)
+    if transform is None:
+        return image
+    image = image[..., 0] if mode == 'L' else image[..., ::-1]
+    return np.asarray(ImageCms.applyTransform(Image.fromarray(np.ascontiguousarray(image)), transform))[..., ::-1].copy()
+
+
+def check_header(data: bytes, path: str) -> Image.Image:
+    """Look at an image before its pixels take any memory, also for what no face is cut from: animations, pages.
+
+    Arguments as :func:`decode_image`.
+
+    Returns:
+        Pillow's image, of which the header alone has been read.
+
+    Raises:
+        CorruptImageError: not an image by its header, more than ``MAX_PIXELS``, or several pictures in one.
+    """
+    image = _open(data, path)
+    # a phone's MPO file is a JPEG with extra pictures behind it, its HEIC file may hold several shots
+    if image.format not in ('JPEG', 'MPO', 'HEIF') and getattr(image, 'is_animated', False):
+        raise CorruptImageError(path, 'it is animated or holds several pictures: keep one of them')
+    return image
+
+
+def _open(data: bytes, path: str) -> Image.Image:
+    if not data:
+        raise CorruptImageError(path, 'it is empty (0 bytes)')
+    formats = _FORMATS + ('HEIF', ) * (readable_extensions() != IMAGE_EXTENSIONS)
+    too_large = f'more than {MAX_PIXELS} pixels (a decompression bomb?): shrink it or cut the face out'
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter('ignore')  # of what Pillow warns is refused here or does not matter
+            image = Image.open(io.BytesIO(data), formats=formats)
+    except Image.DecompressionBombError:
+        raise CorruptImageError(path, f'its header claims {too_large}') from None
+    except Exception as error:  # Pillow's readers raise many kinds
+        heic = readable_extensions() == IMAGE_EXTENSIONS and data[4:8] == b'ftyp'
+        raise CorruptImageError(path, 'it is no image, or one that needs pip install pillow-heif (HEIC): or save it as PNG'
+                                if heic else 'it is cut short or not an image') from error
+    if image.width * image.height > MAX_PIXELS:
+        raise CorruptImageError(path, f'it is {image.width}x{image.height}, {too_large}')
+    return image
+
+
+@functools.lru_cache(maxsize=32)
+def to_srgb(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform | None:
+    """LittleCMS's transform from an ICC profile, or None where there is nothing to do or nothing that could be done.
+
+    Args:
+        profile: an image's ``info['icc_profile']``; may be empty.
+        mode: of the pixels: 'L', 'RGB' or 'CMYK'. The transform gives 'RGB'.
+    """
+    if not profile:
+        return None
+    try:
+        transform = ImageCms.buildTransform(
+            ImageCms.ImageCmsProfile(io.BytesIO(profile)), ImageCms.createProfile('sRGB'), mode, 'RGB',
+            ImageCms.Intent.RELATIVE_COLORIMETRIC,
+            ImageCms.Flags.BLACKPOINTCOMPENSATION | ImageCms.Flags.NOCACHE)  # its cache is not for several threads
+    except (ImageCms.PyCMSError, OSError, ValueError):
+        return None
+    if mode == 'CMYK':
+        return transform
+    steps = np.linspace(0, 255, 18).astype(np.uint8)  # colours all over the cube, or all greys
+    colours = np.stack(np.meshgrid(steps, steps, steps), -1).reshape(-1, 18, 3)
+    colours = colours if mode == 'RGB' else np.arange(256, dtype=np.uint8)[None]
+    converted = np.asarray(ImageCms.applyTransform(Image.fromarray(colours), transform)).astype(int)
+    change = np.abs(converted - (colours if mode == 'RGB' else colours[..., None]))
+    return transform if change.max() > _NEARLY_SRGB else None
+
+
+def _profile_mode(header: Image.Image) -> str:
+    if header.mode == 'CMYK':
+        return 'CMYK'
+    return 'L' if header.mode.startswith(('1', 'L', 'I', 'F')) and header.mode != 'LAB' else 'RGB'
+
+
+def _needs_a_look(data: bytes) -> bool:
+    """Whether a header may hold what OpenCV does not see: a profile, too many pixels for memory, another format."""
+    return (len(data) >= _SMALL or b'ICC_PROFILE' in data or b'iCCP' in data or b'ICCP' in data
+            or data[:2] in (b'II', b'MM') or data[4:8] == b'ftyp')
+
+
+def _decode_with_opencv(data: bytes, path: str) -> np.ndarray:
+    if not data:
+        raise CorruptImageError(path, 'it is empty (0 bytes)')
+    if _jpeg_is_cut(data):
+        raise CorruptImageError(path, 'the JPEG data is cut short')
+    try:
+        image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+    except cv2.error as error:
+        raise CorruptImageError(path, f'OpenCV refuses it ({" ".join(str(error.err).split())})') from error
+    if image is None:
+        raise CorruptImageError(path, 'it is cut short or not an image that OpenCV can read')
+    return image
+
+
+def _decode_with_pillow(header: Image.Image, path: str, transform: ImageCms.ImageCmsTransform | None) -> np.ndarray:
+    try:
+        image = ImageOps.exif_transpose(header)
+        image = image.convert('RGB') if transform is None else ImageCms.applyTransform(
+            image if image.mode == 'CMYK' else image.convert('RGB'), transform)
+    except Exception as error:  # Pillow's readers raise many kinds
+        raise CorruptImageError(path, 'it is cut short or broken') from error
+    return np.asarray(image)[..., ::-1].copy()
+
+
+def _jpeg_is_cut(data: bytes) -> bool:
+    """Whether a JPEG stream lacks the end marker after its scan. OpenCV 4 fills such an image with grey, silently."""
+    position = 2
+    while data[:2] == b'\xff\xd8' and position + 4 <= len(data) and data[position] == 0xFF:
+        marker = data[position + 1]
+        if marker == 0xDA:  # start of scan: from here on FF D9 can only be the end marker
+            return data.rfind(b'\xff\xd9', position) < 0
+        position += 1 if marker == 0xFF else 2 + int.from_bytes(data[position + 2:position + 4], 'big')
+    return False  # no JPEG, or no scan in it: the decoder's to judge

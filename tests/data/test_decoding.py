@@ -1,0 +1,134 @@
+"""Colours of embedded profiles, formats of phones, headers that claim too much."""
+import io
+import struct
+import zlib
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from PIL import Image, ImageCms
+
+from selfsr_plugin.data import CorruptImageError, decoding
+from selfsr_plugin.data.decoding import check_header, decode_image, to_srgb
+
+SRGB = ImageCms.createProfile('sRGB')
+PRIMARIES = {  # columns of the matrix to XYZ (D50), as in the profiles themselves
+    'Display P3': {b'rXYZ': (.51512, .24120, -.00105), b'gXYZ': (.29198, .69225, .04189), b'bXYZ': (.15710, .06657, .78407)},
+    'Adobe RGB': {b'rXYZ': (.60974, .31111, .01947), b'gXYZ': (.20528, .62567, .06087), b'bXYZ': (.14919, .06322, .74457)}
+}
+
+
+def rgb_profile(name):
+    """sRGB's profile with other primaries."""
+    profile = bytearray(ImageCms.ImageCmsProfile(SRGB).tobytes())
+    for number in range(struct.unpack('>I', profile[128:132])[0]):
+        tag, at, _ = struct.unpack('>4sII', profile[132 + 12 * number:144 + 12 * number])
+        if tag in PRIMARIES[name]:
+            profile[at + 8:at + 20] = struct.pack('>3i', *(round(value * 65536) for value in PRIMARIES[name][tag]))
+    return bytes(profile)
+
+
+def grey_profile(gamma):
+    """The least that an ICC profile of a grey device holds: its white point and its curve."""
+    white = b'XYZ \0\0\0\0' + struct.pack('>3i', 63190, 65536, 54061)
+    curve = b'curv\0\0\0\0' + struct.pack('>IH', 1, round(gamma * 256)) + b'\0\0'
+    tags = struct.pack('>I', 2) + struct.pack('>4sII', b'wtpt', 156, 20) + struct.pack('>4sII', b'kTRC', 176, 14)
+    body = tags + white + curve
+    header = struct.pack('>I4sI4s4s4s', 128 + len(body), b'\0\0\0\0', 0x02100000, b'mntr', b'GRAY', b'XYZ ')
+    header += bytes(12) + b'acsp' + bytes(28) + struct.pack('>3i', 63190, 65536, 54061)
+    return header.ljust(128, b'\0') + body
+
+
+def widened(image, profile):
+    """The same colours in the numbers of another profile."""
+    wide = ImageCms.profileToProfile(image, SRGB, ImageCms.ImageCmsProfile(io.BytesIO(profile)))
+    del wide.info['icc_profile']  # Pillow would write it by itself
+    return wide
+
+
+def encoded(image, form='PNG', **options):
+    file = io.BytesIO()
+    image.save(file, form, **options)
+    return file.getvalue()
+
+
+@pytest.fixture
+def face(files):
+    """Colours that all the profiles here hold: none is at its very edge."""
+    return Image.fromarray(np.ascontiguousarray(files.make_image(3, 32)[..., ::-1]) // 2 + 60)
+
+
+def difference(data, image):
+    return np.abs(decode_image(data, 'x')[..., ::-1].astype(int) - np.asarray(image.convert('RGB')).astype(int)).max()
+
+
+@pytest.mark.parametrize('name', PRIMARIES)
+@pytest.mark.parametrize('form', ['PNG', 'WEBP', 'TIFF', 'JPEG'])
+def test_colours_of_a_wide_profile_come_out_as_srgb(face, name, form):
+    profile = rgb_profile(name)
+    wide = widened(face, profile)
+    options = {'JPEG': {'quality': 100, 'subsampling': 0}, 'WEBP': {'lossless': True}}.get(form, {})
+    tolerance = 6 if form == 'JPEG' else 3
+    assert difference(encoded(wide, form, icc_profile=profile, **options), face) <= tolerance
+    assert difference(encoded(wide, form, **options), face) > 10  # the test would see it if nothing were converted
+
+
+def test_rotation_and_profile_together(face):
+    profile, turn = rgb_profile('Display P3'), Image.Exif()
+    turn[0x0112] = 6
+    face = face.resize((32, 20))
+    wide = widened(face, profile)
+    assert difference(encoded(wide, 'PNG', icc_profile=profile, exif=turn), face.rotate(-90, expand=True)) <= 3
+
+
+def test_grey_profiles(face):
+    """A grey image of gamma 1.0 is much lighter than its numbers."""
+    grey = face.convert('L')
+    light = np.asarray(grey) / 255.0
+    expected = np.where(light <= 0.0031308, 12.92 * light, 1.055 * light**(1 / 2.4) - 0.055) * 255
+    got = decode_image(encoded(grey, icc_profile=grey_profile(1.0)), 'x')
+    assert got.shape == (32, 32, 3) and np.ptp(got, axis=2).max() == 0
+    assert np.abs(got[..., 0] - expected).max() <= 2
+
+
+def test_cmyk_with_a_profile_is_decoded_as_cmyk(face, monkeypatch):
+    """No profile of a press is at hand: a stand-in for the transform sees what it would be given."""
+    data = encoded(face.convert('CMYK'), 'JPEG', quality=100, subsampling=0, icc_profile=b'a press')
+    assert difference(data, face) <= 6  # a broken profile: the plain formula
+    monkeypatch.setattr(decoding, 'to_srgb', lambda profile, mode: (profile, mode))
+    monkeypatch.setattr(decoding, 'ImageCms', SimpleNamespace(
+        ImageCmsTransform=ImageCms.ImageCmsTransform,
+        applyTransform=lambda image, given: given == (b'a press', 'CMYK') and image.convert('RGB')))
+    assert difference(data, face) <= 6
+
+
+def test_srgb_and_broken_profiles_change_nothing(face):
+    for profile in (ImageCms.ImageCmsProfile(SRGB).tobytes(), b'no profile', grey_profile(2.2)):
+        assert difference(encoded(face, icc_profile=profile), face) == 0
+    assert to_srgb(ImageCms.ImageCmsProfile(SRGB).tobytes(), 'RGB') is None
+
+
+def test_too_many_pixels_are_refused_before_they_take_memory(monkeypatch):
+    def chunk(kind, content):
+        return struct.pack('>I', len(content)) + kind + content + struct.pack('>I', zlib.crc32(kind + content))
+
+    bomb = (b'\x89PNG\r\n\x1a\n' + chunk(b'IHDR', struct.pack('>IIBBBBB', 30000, 30000, 8, 2, 0, 0, 0)) +
+            chunk(b'IDAT', bytes(1 << 16)) + chunk(b'IEND', b''))
+    monkeypatch.setattr(decoding.cv2, 'imdecode', lambda *_: pytest.fail('decoded'))
+    with pytest.raises(CorruptImageError, match='x: its header claims more than 178956970 pixels'):
+        decode_image(bomb, 'x')
+
+
+def test_heic(face):
+    heif = pytest.importorskip('pillow_heif', reason='the optional package pillow-heif is not installed')
+    heif.register_heif_opener()
+    profile = rgb_profile('Display P3')
+    wide = widened(face, profile)
+    data = encoded(wide, 'HEIF', quality=-1, chroma=444, icc_profile=profile)
+    assert check_header(data, 'x').size == (32, 32) and difference(data, face) <= 8
+
+
+def test_heic_without_the_package_says_what_is_missing(monkeypatch):
+    monkeypatch.setattr(decoding, 'readable_extensions', lambda: decoding.IMAGE_EXTENSIONS)
+    with pytest.raises(CorruptImageError, match='pip install pillow-heif'):
+        decode_image(b'\0\0\0\x18ftypheic' + bytes(40), 'x.heic')
