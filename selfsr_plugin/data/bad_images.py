@@ -1,7 +1,9 @@
 """What happens to images that cannot be used while training: replaced, named, counted, and too many stop the run."""
+import logging
 import os
 import random
-from typing import Callable, Dict, Iterable, List, Mapping, Set, Tuple, TypeVar
+from collections.abc import Callable, Iterable, Mapping
+from typing import TypeVar
 
 from .decoding import CorruptImageError
 
@@ -27,7 +29,7 @@ def tolerated_bad_images(total: int, max_share: float) -> int:
 
 
 def read_or_replace(read: Callable[[int], Item], index: int, total: int,
-                    tolerated: int) -> Tuple[Item, int, List[str]]:
+                    tolerated: int) -> tuple[Item, int, list[str]]:
     """``read(index)``, or for a bad image ``read`` of another index, drawn by Python's ``random``.
 
     Args:
@@ -42,7 +44,7 @@ def read_or_replace(read: Callable[[int], Item], index: int, total: int,
     Raises:
         ValueError: more than ``tolerated`` different bad images.
     """
-    bad: Dict[int, str] = {}
+    bad: dict[int, str] = {}
     while True:
         try:
             return read(index), index, list(bad.values())
@@ -60,7 +62,7 @@ def find_first_good(read: Callable[[int], Item], tolerated: int) -> Item:
     Raises:
         ValueError: the first ``tolerated + 1`` images are all bad, which is more than training would bear.
     """
-    bad: List[str] = []
+    bad: list[str] = []
     while True:
         try:
             return read(len(bad))
@@ -72,12 +74,17 @@ def find_first_good(read: Callable[[int], Item], tolerated: int) -> Item:
 
 
 class BadImageLog:
-    """Counts the bad images of a training set, in the process that trains.
+    """Counts the bad images of a training set. Every data set for training has one as ``bad_image_log``.
 
-    With several ranks each counts what it meets itself; the first to meet too many stops the run.
+    Our training reads the ``bad_images`` of the batches and counts in its own process, over all workers. BasicSR's does
+    not, so there the data set itself counts and warns, in each worker. With several ranks each counts what it meets
+    itself; the first to meet too many stops the run.
+
+    Attributes:
+        handed_over: whether whoever reads the batches calls :meth:`update`.
 
     Args:
-        totals: number of images in every folder or LMDB of the set, as a data set's ``image_counts`` gives it.
+        totals: number of images in every folder or LMDB of the set.
         max_share: option ``max_bad_share``: see :func:`tolerated_bad_images`. It holds for each folder by itself, so
             that a large set of HR faces does not cover for a broken set of LR faces.
     """
@@ -85,8 +92,19 @@ class BadImageLog:
     def __init__(self, totals: Mapping[str, int], max_share: float = DEFAULT_MAX_BAD_SHARE) -> None:
         self.totals = dict(totals)
         self.max_share = max_share
-        self.bad: Dict[str, Set[str]] = {root: set() for root in totals}
-        self._seen: Set[str] = set()
+        self.bad: dict[str, set[str]] = {root: set() for root in totals}
+        self._seen: set[str] = set()
+        self.handed_over = False
+
+    def note(self, bad_images: list[str]) -> str:
+        """The ``bad_images`` of an item, from what was wrong with the images that it stands in for.
+
+        Raises:
+            ValueError: as :meth:`update`, unless that is called elsewhere.
+        """
+        if not self.handed_over:
+            self.update(bad_images)
+        return '\n'.join(bad_images)
 
     def update(self, bad_images: Iterable[str]) -> None:
         """Take a batch's ``bad_images``: per item '' or '<path>: <reason>' lines. Warns once about each bad image.
@@ -105,9 +123,9 @@ class BadImageLog:
         self.bad[root].add(line)
         count, total = len(self.bad[root]), self.totals[root]
         tolerated = tolerated_bad_images(total, self.max_share)
-        from basicsr.utils import get_root_logger  # reading faces needs no BasicSR
-        get_root_logger().warning(f'Bad image, another takes its place: {line} '
-                                  f'({count} of {total} images so far, at most {tolerated} tolerated).')
+        # BasicSR's logger, without importing BasicSR
+        logging.getLogger('basicsr').warning(f'Bad image, another takes its place: {line} '
+                                             f'({count} of {total} images so far, at most {tolerated} tolerated).')
         if count > tolerated:
             raise ValueError(f'{count} of {total} images in {root} cannot be used and at most {tolerated} may be bad: '
                              f'repair or remove them, or raise max_bad_share ({self.max_share}); the last is {line}')

@@ -1,4 +1,5 @@
 """The faces of one domain as tensors of one size, and the options that all face data sets share."""
+import logging
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -6,7 +7,6 @@ from typing import Any
 import cv2
 import numpy as np
 import torch
-from basicsr.utils import get_root_logger
 from torch import Tensor
 
 from selfsr_plugin.ops import bicubic_resize
@@ -41,7 +41,9 @@ class FaceImages:
             raise type(error)(f'{root_key}: {error}') from error
         skipped = self._source.passed_over, self._source.folders
         if may_hold_pictures(*skipped):
-            get_root_logger().warning(f'{root_key}: {self.root} holds more than is read: {left_out(*skipped)}.')
+            # BasicSR's logger, without importing BasicSR: restoring needs none
+            logging.getLogger('basicsr').warning(f'{root_key}: {self.root} holds more than is read: '
+                                                 f'{left_out(*skipped)}.')
         self._root_key = root_key
         self.size = size
         self._may_enlarge = root_key == 'dataroot_lq'

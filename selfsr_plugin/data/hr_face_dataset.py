@@ -1,9 +1,11 @@
 """HR faces alone: the clean domain that the degradation starts from."""
 import random
-from typing import Any, Dict, Mapping
+from collections.abc import Mapping
+from typing import Any
 
 from torch.utils.data import Dataset
 
+from .bad_images import BadImageLog
 from .face_images import FaceImages, is_training, max_bad_share, size_options
 
 
@@ -33,16 +35,15 @@ class HRFaceDataset(Dataset):
         self.use_hflip = opt.get('use_hflip', False) and self.training
         self.gt = FaceImages(opt, 'dataroot_gt', gt_size)
         self.gt.check()
-        self.max_bad_share = max_bad_share(opt)
-        self.image_counts: Dict[str, int] = {self.gt.root: len(self.gt)}
+        self.bad_image_log = BadImageLog({self.gt.root: len(self.gt)}, max_bad_share(opt))
 
     def __len__(self) -> int:
         return len(self.gt)
 
-    def __getitem__(self, index: int) -> Dict[str, Any]:
+    def __getitem__(self, index: int) -> dict[str, Any]:
         if not self.training:
             return {'gt': self.gt.read(index), 'gt_path': self.gt.path(index)}
         gt, gt_path, bad = self.gt.read_or_replace(index)
         if self.use_hflip and random.random() < 0.5:
             gt = gt.flip(-1)
-        return {'gt': gt, 'gt_path': gt_path, 'bad_images': '\n'.join(bad)}
+        return {'gt': gt, 'gt_path': gt_path, 'bad_images': self.bad_image_log.note(bad)}

@@ -1,13 +1,14 @@
 """HR faces with their own LR images: supervised training, and every test that has ground truth."""
 import random
-from typing import Any, Dict, List, Mapping, Optional, Tuple
+from collections.abc import Mapping
+from typing import Any
 
 from torch import Tensor
 from torch.utils.data import Dataset
 
 from selfsr_plugin.ops import bicubic_downsample
 
-from .bad_images import find_first_good, read_or_replace
+from .bad_images import BadImageLog, find_first_good, read_or_replace
 from .decoding import CorruptImageError
 from .face_images import FaceImages, is_training, max_bad_share, one_thread, size_options
 
@@ -45,19 +46,19 @@ class PairedFaceDataset(Dataset):
         gt_size, lq_size = self._sizes(opt)
         self.use_hflip = opt.get('use_hflip', False) and self.training
         self.gt = FaceImages(opt, 'dataroot_gt', gt_size)
-        self.lq: Optional[FaceImages] = None
-        self.image_counts: Dict[str, int] = {self.gt.root: len(self.gt)}
+        self.lq: FaceImages | None = None
+        totals = {self.gt.root: len(self.gt)}
         if opt.get('dataroot_lq'):
             self.lq = FaceImages(opt, 'dataroot_lq', lq_size)
-            self.image_counts[self.lq.root] = len(self.lq)
+            totals[self.lq.root] = len(self.lq)
             self._check_names()
-        self.max_bad_share = max_bad_share(opt)
+        self.bad_image_log = BadImageLog(totals, max_bad_share(opt))
         try:
             find_first_good(self._read, self.gt.tolerated)
         except ValueError as error:
             raise ValueError(f'{error}.') from error
 
-    def _sizes(self, opt: Mapping[str, Any]) -> Tuple[Optional[int], Optional[int]]:
+    def _sizes(self, opt: Mapping[str, Any]) -> tuple[int | None, int | None]:
         gt_size, lq_size = size_options(opt, *(['gt_size'] if self.training and not opt.get('lq_size') else []))
         if gt_size is None and lq_size is not None:
             gt_size = lq_size * self.scale
@@ -80,8 +81,8 @@ class PairedFaceDataset(Dataset):
     def __len__(self) -> int:
         return len(self.gt)
 
-    def __getitem__(self, index: int) -> Dict[str, Any]:
-        bad: List[str] = []
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        bad: list[str] = []
         if self.training:
             (gt, lq), index, bad = read_or_replace(self._read, index, len(self), self.gt.tolerated)
         else:
@@ -90,10 +91,10 @@ class PairedFaceDataset(Dataset):
             gt, lq = gt.flip(-1), lq.flip(-1)
         item = {'gt': gt, 'lq': lq, 'gt_path': self.gt.path(index), 'lq_path': (self.lq or self.gt).path(index)}
         if self.training:
-            item['bad_images'] = '\n'.join(bad)
+            item['bad_images'] = self.bad_image_log.note(bad)
         return item
 
-    def _read(self, index: int) -> Tuple[Tensor, Tensor]:
+    def _read(self, index: int) -> tuple[Tensor, Tensor]:
         image = self.gt.read_stored(index)
         height, width = image.shape[:2]
         if self.lq is None:

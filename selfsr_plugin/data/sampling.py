@@ -66,11 +66,14 @@ class SeededDataset(Dataset):
     """Any map-style data set, with every random draw of item k decided by (seed, k). Takes an InfiniteSampler's keys.
 
     Python's, NumPy's and torch's (CPU) global generators are seeded before each item and, where the caller is not a
-    worker of its own, put back afterwards.
+    worker of its own, put back afterwards. Bad images are left to whoever reads the batches (:class:`BadImageLog`).
     """
 
     def __init__(self, dataset: Dataset, seed: int) -> None:
         self.dataset, self.seed = dataset, seed
+        log = getattr(dataset, 'bad_image_log', None)
+        if log is not None:
+            log.handed_over = True
 
     def __len__(self) -> int:
         return len(self.dataset)

@@ -1,9 +1,11 @@
 """HR faces and real LR faces of other people, without any pairing: the paper's real-world setting (section IV-B)."""
 import random
-from typing import Any, Dict, Mapping
+from collections.abc import Mapping
+from typing import Any
 
 from torch.utils.data import Dataset
 
+from .bad_images import BadImageLog
 from .face_images import FaceImages, is_training, max_bad_share, size_options
 
 
@@ -38,13 +40,12 @@ class UnpairedFaceDataset(Dataset):
         self.lq = FaceImages(opt, 'dataroot_lq', lq_size)
         self.gt.check()
         self.lq.check()
-        self.max_bad_share = max_bad_share(opt)
-        self.image_counts: Dict[str, int] = {self.gt.root: len(self.gt), self.lq.root: len(self.lq)}
+        self.bad_image_log = BadImageLog({self.gt.root: len(self.gt), self.lq.root: len(self.lq)}, max_bad_share(opt))
 
     def __len__(self) -> int:
         return len(self.gt)
 
-    def __getitem__(self, index: int) -> Dict[str, Any]:
+    def __getitem__(self, index: int) -> dict[str, Any]:
         if not self.training:
             other = index % len(self.lq)
             return {'gt': self.gt.read(index), 'lq': self.lq.read(other),
@@ -55,4 +56,5 @@ class UnpairedFaceDataset(Dataset):
             gt = gt.flip(-1)
         if self.use_hflip and random.random() < 0.5:
             lq = lq.flip(-1)
-        return {'gt': gt, 'lq': lq, 'gt_path': gt_path, 'lq_path': lq_path, 'bad_images': '\n'.join(bad_gt + bad_lq)}
+        return {'gt': gt, 'lq': lq, 'gt_path': gt_path, 'lq_path': lq_path,
+                'bad_images': self.bad_image_log.note(bad_gt + bad_lq)}

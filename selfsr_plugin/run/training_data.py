@@ -15,7 +15,7 @@ class TrainingData:
     its memory perhaps, the loader is made anew and gives the very batch that was due.
 
     Args:
-        dataset: any map-style data set; one with ``image_counts`` reports its bad images, which are counted.
+        dataset: any map-style data set; the bad images of one with a ``bad_image_log`` are counted.
         opt: completed options.
         start_iter: iterations already done.
     """
@@ -25,9 +25,7 @@ class TrainingData:
         self._dataset, self._opt = dataset, opt
         self._settings = opt['datasets']['train']
         self.batch_size = self._settings['batch_size_per_gpu'] * opt['world_size']  # over all processes
-        counts = getattr(dataset, 'image_counts', None)
-        self._bad_images: Optional[BadImageLog] = (
-            None if counts is None else BadImageLog(counts, self._settings.get('max_bad_share', 0.01)))
+        self._bad_images: Optional[BadImageLog] = getattr(dataset, 'bad_image_log', None)
         self._died_at: Optional[int] = None
         self._load(start_iter)
 

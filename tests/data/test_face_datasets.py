@@ -6,7 +6,7 @@ from basicsr.utils.matlab_functions import imresize
 from basicsr.utils.registry import DATASET_REGISTRY
 
 from selfsr_plugin.data import (CorruptImageError, HRFaceDataset, LRFaceDataset, PairedFaceDataset,
-                                UnpairedFaceDataset, build_train_loader)
+                                SeededDataset, UnpairedFaceDataset, build_train_loader)
 
 ALL = [UnpairedFaceDataset, HRFaceDataset, LRFaceDataset, PairedFaceDataset]
 
@@ -48,7 +48,7 @@ def test_registered_and_built_as_basicsr_builds(roots):
 
 def test_unpaired(roots):
     dataset = UnpairedFaceDataset({**roots, 'gt_size': 16, 'lq_size': 4, 'scale': 4, 'phase': 'train'})
-    assert len(dataset) == 8 and dataset.image_counts == {roots['dataroot_gt']: 8, roots['dataroot_lq']: 5}
+    assert len(dataset) == 8 and dataset.bad_image_log.totals == {roots['dataroot_gt']: 8, roots['dataroot_lq']: 5}
     partners = set()
     for _ in range(20):
         item = dataset[3]
@@ -179,13 +179,13 @@ def test_bad_pair_options(pairs, change, sentence):
         PairedFaceDataset({**pairs, **change})
 
 
-def test_pictures_that_are_left_out_are_warned_of(roots, tmp_path, caplog):
+def test_pictures_that_are_left_out_are_warned_of(roots, tmp_path, log):
     LRFaceDataset({'dataroot_lq': roots['dataroot_lq'], 'phase': 'test'})
-    assert not caplog.records
+    assert not log.records
     (tmp_path / 'lr' / 'more').mkdir()
     (tmp_path / 'lr' / 'a.gif').touch()
     LRFaceDataset({'dataroot_lq': roots['dataroot_lq'], 'phase': 'test'})
-    assert 'dataroot_lq' in caplog.text and '.gif 1) and folders in it (1), which are not searched' in caplog.text
+    assert 'dataroot_lq' in log.text and '.gif 1) and folders in it (1), which are not searched' in log.text
 
 
 def test_bad_images_are_replaced_and_named(files, roots, tmp_path):
@@ -200,6 +200,24 @@ def test_bad_images_are_replaced_and_named(files, roots, tmp_path):
     # in validation nothing is replaced
     with pytest.raises(ValueError, match='h0.png: it is empty'):
         HRFaceDataset({'dataroot_gt': roots['dataroot_gt'], 'phase': 'val'})
+
+
+@pytest.mark.parametrize('kind', [UnpairedFaceDataset, HRFaceDataset, PairedFaceDataset])
+def test_bad_images_are_warned_of_where_nobody_reads_the_batches_for_it(kind, roots, tmp_path, log):
+    """BasicSR's loop does not; ours does, and then each is reported once."""
+    (tmp_path / 'hr' / 'h3.png').write_bytes(b'')
+    opt = {**roots, 'gt_size': 16, 'lq_size': 4, 'scale': 4}
+    if kind is PairedFaceDataset:
+        del opt['dataroot_lq']
+    dataset = kind(opt)
+    ours = SeededDataset(dataset, 0)
+    assert 'h3.png' in ours[3, 3]['bad_images'] and not log.records
+    dataset = kind(opt)
+    assert dataset[3]['gt'].shape == (3, 16, 16)
+    assert [record.levelname for record in log.records] == ['WARNING'] and 'h3.png: it is empty' in log.text
+    (tmp_path / 'hr' / 'h4.png').write_bytes(b'')
+    with pytest.raises(ValueError, match='2 of 8 images in .*hr cannot be used and at most 1 may be bad'):
+        dataset[4]
 
 
 def test_faces_that_are_not_square_are_bad(files, roots, tmp_path):
