@@ -47,6 +47,7 @@ class Stage(ValidatedModel):
         super().__init__(opt)
         self.log_dict: dict[str, Any] = OrderedDict()
         if self.is_train:
+            warn_of_other_loop(opt)
             self.options = parse(self.options_class, opt['train'], 'train')
         # File names in 'models', beside the networks of its own iteration, without which a state is of no use.
         self.needed_weights: set[str] = set()
@@ -247,6 +248,17 @@ class Stage(ValidatedModel):
         if self.updater.skipped_steps:
             log['skipped_steps'] = self.updater.skipped_steps
         return log
+
+
+def warn_of_other_loop(opt: dict[str, Any]) -> None:
+    """Say in the log, once for these options, that a model is not trained by this package's loop, which names ``run_options``."""
+    if 'run_options' in opt:
+        return
+    opt['run_options'] = None
+    get_root_logger().warning(
+        f'{opt["model_type"]} is not trained by the loop of selfsr_plugin: options are not checked, a resumed run is not '
+        'exact, and Ctrl-C loses what came after the last checkpoint; start the run with python -m selfsr_plugin.train -opt '
+        "FILE, or from a script by selfsr_plugin.train's main().")
 
 
 def move_average(average: nn.Module, net: nn.Module, decay: float) -> None:

@@ -10,7 +10,7 @@ from basicsr.utils import get_root_logger
 from torch import nn
 
 from ..engine.checkpoint import weights_path
-from ..engine.stage import Stage
+from ..engine.stage import Stage, warn_of_other_loop
 from ..engine.stage_options import StageOptions
 from ..errors import UserError
 from ..schema import Section, option
@@ -74,6 +74,7 @@ class SelFSRModel(BaseModel):
         if not self.is_train:
             self.stage = SelfCondSRModel(opt)
         else:
+            warn_of_other_loop(opt)
             # Built and dropped: what is wrong with stage 2 must show now, not after days of stage 1.
             SelfCondSRModel(self._stage_options('sr'), net_deg=nn.Identity())
             self._enter_stage(1)
