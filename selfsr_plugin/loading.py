@@ -6,7 +6,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from . import archs
-from .engine.checkpoint import load_checkpoint, select_weights
+from .engine.checkpoint import grow_as_saved, load_checkpoint, select_weights
 from .errors import UserError
 
 Weights = Mapping[str, Tensor]
@@ -14,6 +14,9 @@ Weights = Mapping[str, Tensor]
 
 def load(path: str | Path, key: str | None = None, expected: type[nn.Module] = nn.Module) -> nn.Module:
     """Build the network that ``path`` holds, as the file describes it.
+
+    A growing network runs at the level at which the file was saved: the ``scale`` of a SelfCondSRNet that was saved
+    while training at x2 is 2.
 
     Files that this package wrote before they described their networks, and those that BasicSR's models write, have
     weights alone; there the class and the arguments are read off the shapes, for networks of this package.
@@ -41,13 +44,14 @@ def load(path: str | Path, key: str | None = None, expected: type[nn.Module] = n
     except RuntimeError as error:
         raise UserError(f'{path}: the weights do not fit the {type(net).__name__} that the file describes: '
                         f'{" ".join(str(error).split())[:600]}') from error
+    grow_as_saved(net, path, content)
     return net.eval()
 
 
 def _described(architecture: Mapping[str, Any], path: str | Path) -> nn.Module:
     arguments = dict(architecture)
     name = arguments.pop('type', None)
-    cls = {each.__name__: each for each in _READERS}.get(name) or _registered(name)
+    cls = next((each for each in _READERS if each.__name__ == name), None) or _registered(name)
     if cls is None:
         raise UserError(f'{path} holds a {name}, which neither this package nor BasicSR has: import the code that registers '
                         'it in ARCH_REGISTRY first.')
@@ -64,7 +68,7 @@ def _registered(name: Any) -> type[nn.Module] | None:
         from basicsr.utils.registry import ARCH_REGISTRY
     except ImportError:
         return None
-    return ARCH_REGISTRY.get(name) if name in ARCH_REGISTRY else None
+    return ARCH_REGISTRY.get(name) if isinstance(name, str) and name in ARCH_REGISTRY else None
 
 
 # ----- files without a description -----

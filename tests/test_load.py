@@ -85,6 +85,24 @@ def test_arguments_that_weights_do_not_show_are_not_made_up(tmp_path):
             selfsr_plugin.load(path)
 
 
+@pytest.mark.parametrize('cls', [SelfCondSRNet, ProgressiveDiscriminator])
+def test_a_file_below_the_full_scale_gives_a_network_that_runs_there(cls, tmp_path):
+    arguments = dict(NETWORKS)[cls]
+    net = make(cls, **arguments)
+    net.built_from = describe(dict(type=cls.__name__, **arguments))
+    for level, alpha in ((1, 1.0), (net.num_level, 0.25)):
+        save_networks(tmp_path / 'net.pth', dict(params=net), level, alpha)
+        loaded = selfsr_plugin.load(tmp_path / 'net.pth')
+        side = 20 if cls is SelfCondSRNet or level == 1 else 40
+        images = torch.rand(2, arguments.get('num_in_ch', 3), side, side)
+        with torch.no_grad():
+            assert torch.equal(loaded(images), net(images, level, alpha))
+        assert getattr(loaded, 'scale', 2**level) == 2**level
+    save_networks(tmp_path / 'net.pth', dict(params=net), 7, 1.0)
+    with pytest.raises(UserError, match=rf'net.pth was saved at level 7: {cls.__name__} has levels 1 to'):
+        selfsr_plugin.load(tmp_path / 'net.pth')
+
+
 def test_networks_of_others(tmp_path):
     opt = dict(network_g=dict(type='RRDBNet', num_in_ch=3, num_out_ch=3, num_feat=4, num_block=1, num_grow_ch=4), path={})
     net = build_network(opt, 'g', torch.device('cpu'))

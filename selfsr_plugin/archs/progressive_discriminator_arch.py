@@ -5,6 +5,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from .growing import GrowingNetwork
 from .layers import EqualizedConv2d, EqualizedLinear, compare_constants, count_parameters, leaky_relu, lerp
 
 
@@ -34,7 +35,7 @@ def minibatch_stddev(x: Tensor, group: int) -> Tensor:
     return torch.cat((x, deviation.reshape(n, 1, 1, 1).expand(n, 1, height, width)), dim=1)
 
 
-class ProgressiveDiscriminator(nn.Module):
+class ProgressiveDiscriminator(GrowingNetwork):
     """ProGAN-style discriminator of Eqs. 7 and 9 with equalized learning rate.
 
     One input conv (fromRGB) for each output resolution of the generator; blocks halve the resolution down to the
@@ -77,14 +78,16 @@ class ProgressiveDiscriminator(nn.Module):
         self.conv = EqualizedConv2d(widths[-1] + 1, widths[-1])
         self.linear = EqualizedLinear(widths[-1] * sides[-1]**2, widths[-1])
         self.to_logit = EqualizedLinear(widths[-1], 1, gain=1.0)
+        self.grow_to(num_level)
 
-    def forward(self, x: Tensor, level: int | None = None, alpha: float = 1.0) -> Tensor:
+    def forward(self, x: Tensor, level: int | None = None, alpha: float | None = None) -> Tensor:
         """Judge images of the size of one level.
 
         Args:
             x: (N, C, S, S) in [0, 1] with S = size / 2 ** (num_level - level).
-            level: level of the generator, the last one by default.
-            alpha: weight of this level's input conv against the one below, which sees the image at half the size.
+            level: level of the generator; by default the last one, or that of :meth:`grow_to`.
+            alpha: weight of this level's input conv against the one below, which sees the image at half the size; 1 by
+                default.
 
         Returns:
             Tensor (N, 1), logits.
@@ -92,10 +95,8 @@ class ProgressiveDiscriminator(nn.Module):
         Raises:
             ValueError: images of another size.
         """
-        level = self.num_level if level is None else level
+        level, alpha = self.growth(level, alpha)
         first = self.num_level - level
-        if not 1 <= level <= self.num_level:
-            raise ValueError(f'ProgressiveDiscriminator has levels 1 to {self.num_level}, not level {level}.')
         side = self.size >> first
         if x.shape[-2:] != (side, side):
             raise ValueError(f'ProgressiveDiscriminator(size={self.size}, num_level={self.num_level}) at level {level} '
@@ -110,7 +111,6 @@ class ProgressiveDiscriminator(nn.Module):
         return self.to_logit(leaky_relu(self.linear(h.flatten(1))))
 
     def active_modules(self, level: int, fading: bool) -> list[nn.Module]:
-        """The modules that ``forward(x, level, alpha)`` uses; ``fading`` means alpha < 1."""
         first = self.num_level - level
         inputs = self.from_rgb[first:first + (2 if fading and level > 1 else 1)]
         return [*inputs, *self.blocks[first:], self.conv, self.linear, self.to_logit]

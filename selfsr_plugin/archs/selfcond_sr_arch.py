@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from .growing import GrowingNetwork
 from .layers import EqualizedConv2d, NormalizedConv2d, count_parameters, leaky_relu, lerp
 
 Condition = Literal['scale', 'concat']
@@ -86,7 +87,7 @@ class Level(nn.Module):
         return x
 
 
-class SelfCondSRNet(nn.Module):
+class SelfCondSRNet(GrowingNetwork):
     """Self-conditioned face super-resolution network (section III-B).
 
     Every level doubles the resolution with about the same number of convolutions ("balanced"), and its blocks see
@@ -119,20 +120,26 @@ class SelfCondSRNet(nn.Module):
         self.arguments = dict(num_in_ch=num_in_ch, num_out_ch=num_out_ch, widths=list(widths), num_block=num_block,
                               cond_ratio=cond_ratio, condition=condition)
         self.num_level = len(widths)
-        self.scale = 2**self.num_level
         self.stem = EqualizedConv2d(num_in_ch, widths[0])
         in_widths = [widths[0], *widths[:-1]]
         self.levels = nn.ModuleList(
             Level(in_width, width, num_block, cond_ratio, num_in_ch, num_out_ch, condition)
             for in_width, width in zip(in_widths, widths))
+        self.grow_to(self.num_level)
 
-    def forward(self, lq: Tensor, level: int | None = None, alpha: float = 1.0) -> Tensor:
+    @property
+    def scale(self) -> int:
+        """How much larger ``forward(lq)`` makes an image."""
+        return 2**self.level
+
+    def forward(self, lq: Tensor, level: int | None = None, alpha: float | None = None) -> Tensor:
         """Super-resolve by 2 ** level.
 
         Args:
             lq: (N, C, h, w) in [0, 1], any h and w.
-            level: 1 is x2, 2 is x4, ...; all levels by default.
-            alpha: weight of the newest level against the level below it, upsampled; 1 is the newest level alone.
+            level: 1 is x2, 2 is x4, ...; by default all levels, or that of :meth:`grow_to`.
+            alpha: weight of the newest level against the level below it, upsampled; 1, the newest level alone, by
+                default.
 
         Returns:
             Tensor (N, C, h * 2 ** level, w * 2 ** level), about [0, 1], not clamped.
@@ -140,9 +147,7 @@ class SelfCondSRNet(nn.Module):
         Raises:
             ValueError: the network has no such level.
         """
-        level = self.num_level if level is None else level
-        if not 1 <= level <= self.num_level:
-            raise ValueError(f'SelfCondSRNet has levels 1 to {self.num_level} (x2 to x{self.scale}), not {level}.')
+        level, alpha = self.growth(level, alpha)
         lq = lq * 2 - 1
         x = below = self.stem(lq)
         for number, module in enumerate(self.levels[:level], start=1):
@@ -156,7 +161,6 @@ class SelfCondSRNet(nn.Module):
         return (rgb + 1) / 2
 
     def active_modules(self, level: int, fading: bool) -> list[nn.Module]:
-        """The modules that ``forward(lq, level, alpha)`` uses; ``fading`` means alpha < 1."""
         levels = self.levels[:level]
         modules = [self.stem] + [part for module in levels for part in (module.conv, module.blocks)]
         modules += [module.to_rgb for module in levels[level - (2 if fading and level > 1 else 1):]]

@@ -136,6 +136,25 @@ def save_networks(path: str | Path, nets: Mapping[str, nn.Module], level: int | 
     save_checkpoint(content, path)
 
 
+def grow_as_saved(net: nn.Module, path: str | Path, content: Any) -> None:
+    """Let a growing network run, unless it is told a level, at the one at which its file was saved.
+
+    Args:
+        net: with the weights of the file.
+        path: of the file, for messages.
+        content: of the file; one without a level (those of before, of BasicSR, of other networks) changes nothing.
+
+    Raises:
+        UserError: ``net`` has no such level.
+    """
+    if not isinstance(content, Mapping) or content.get('level') is None or not hasattr(net, 'grow_to'):
+        return
+    try:
+        net.grow_to(content['level'], content['alpha'])
+    except ValueError as error:
+        raise UserError(f'{path} was saved at level {content["level"]}: {error}') from error
+
+
 def select_weights(content: Any, path: str | Path, key: str | None = None) -> tuple[str | None, dict[str, Tensor]]:
     """The weights in what :func:`load_checkpoint` read.
 

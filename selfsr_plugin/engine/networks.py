@@ -12,7 +12,7 @@ from basicsr.utils.registry import ARCH_REGISTRY
 from torch import nn
 
 from ..errors import UserError
-from .checkpoint import load_checkpoint, select_weights
+from .checkpoint import grow_as_saved, load_checkpoint, select_weights
 
 
 def build_network(opt: Mapping[str, Any], label: str, device: torch.device) -> nn.Module:
@@ -20,6 +20,8 @@ def build_network(opt: Mapping[str, Any], label: str, device: torch.device) -> n
 
     The initial weights are a function of ``manual_seed`` and the label alone: every process has the same, and a network
     that is built late (stage 2 of SelFSRModel) does not depend on what ran before.
+
+    A growing network whose file was saved below its last level runs at that level until it is trained further.
 
     Args:
         opt: completed options.
@@ -36,7 +38,13 @@ def build_network(opt: Mapping[str, Any], label: str, device: torch.device) -> n
     net.built_from = describe(section)
     path = opt['path'].get(f'pretrain_network_{label}')
     if path is not None:
-        load_weights(net, path, opt['path'].get(f'strict_load_{label}', True), opt['path'].get(f'param_key_{label}'))
+        content = load_checkpoint(path)
+        load_weights(net, path, opt['path'].get(f'strict_load_{label}', True), opt['path'].get(f'param_key_{label}'),
+                     content)
+        grow_as_saved(net, path, content)
+        if hasattr(net, 'grow_to') and (net.level, net.alpha) != (net.num_level, 1):
+            get_root_logger().warning(f'{path} was saved at level {net.level} of {net.num_level}, alpha {net.alpha:g}; what '
+                                      f'is above has not been trained. Until it is, network_{label} runs at that level.')
     return net.to(device)
 
 

@@ -203,7 +203,11 @@ class Stage(ValidatedModel):
         checkpoint.save_checkpoint(state, state_file)
 
     def save_weights(self, label: str, nets: Mapping[str, nn.Module], current_iter: int) -> None:
-        checkpoint.save_networks(weights_path(self.opt, label, current_iter), nets)
+        checkpoint.save_networks(weights_path(self.opt, label, current_iter), nets, *self.growth_of(label))
+
+    def growth_of(self, label: str) -> 'tuple[int | None, float | None]':
+        """Level and alpha of a network that grows, for its file."""
+        return None, None
 
     def resume_training(self, resume_state: dict[str, Any]) -> None:
         """Load the networks, optimizers and schedulers of a saved training state.

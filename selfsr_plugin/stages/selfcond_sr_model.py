@@ -298,6 +298,9 @@ class SelfCondSRModel(Stage):
             nets['params_ema'] = self.net_g_ema
         return nets
 
+    def growth_of(self, label: str) -> 'tuple[int | None, float | None]':
+        return self._growth if _can_grow(getattr(self, f'net_{label}')) else (None, None)
+
     def extra_state(self) -> dict[str, Any]:
         """Where training stands, for validation, and a checksum of the degradation network, which is not trained."""
         state: dict[str, Any] = {'growth': list(self._growth)}

@@ -4,7 +4,8 @@ import math
 import pytest
 import torch
 from arch_asserts import (assert_active_modules_are_those_used, assert_built_by_basicsr,
-                          assert_close_in_mixed_precision, assert_repr_is_honest, assert_same_on_gpu, count_on_meta, make, needs_gpu, rand)
+                          assert_close_in_mixed_precision, assert_only_used_parameters_are_trained,
+                          assert_repr_is_honest, assert_same_on_gpu, count_on_meta, make, needs_gpu, rand)
 from torch.nn import functional as F
 
 from selfsr_plugin.archs import ProgressiveDiscriminator
@@ -148,10 +149,18 @@ def test_gradient_against_finite_differences():
     assert torch.autograd.gradcheck(net, (rand(2, 1, 8, 8).double().requires_grad_(), ))
 
 
+@pytest.mark.parametrize('level, alpha', [(3, 1.0), (3, 0.5), (2, 0.5), (1, 1.0)])
+def test_grown_to_a_level(level, alpha):
+    net, images = make(ProgressiveDiscriminator, **SMALL), rand(2, 3, 4 * 2**level, 4 * 2**level)
+    assert_only_used_parameters_are_trained(net, level, alpha, lambda: net(images))
+    assert torch.equal(net(images), net(images, level, alpha))
+
+
 def test_r1_can_be_differentiated_by_every_active_weight():
     net = make(ProgressiveDiscriminator, **SMALL)
+    net.grow_to(2, 0.5)
     images = rand(2, 3, 16, 16).requires_grad_()
-    r1_penalty(net(images, 2, 0.5), images).backward()
+    r1_penalty(net(images), images).backward()
     for module in net.active_modules(2, True):
         for name, parameter in module.named_parameters():
             if name.endswith('weight'):  # a bias changes the gradient only where it moves a kink

@@ -4,7 +4,8 @@ import math
 import pytest
 import torch
 from arch_asserts import (assert_active_modules_are_those_used, assert_built_by_basicsr,
-                          assert_close_in_mixed_precision, assert_repr_is_honest, assert_same_on_gpu, count_on_meta, make, needs_gpu, rand)
+                          assert_close_in_mixed_precision, assert_only_used_parameters_are_trained,
+                          assert_repr_is_honest, assert_same_on_gpu, count_on_meta, make, needs_gpu, rand)
 from torch.nn import functional as F
 
 from selfsr_plugin.archs import SelfCondSRNet
@@ -80,10 +81,26 @@ def test_active_modules_are_those_used(level, alpha, condition):
     assert_active_modules_are_those_used(net, level, alpha < 1, lambda: net(rand(1, 3, 4, 4), level, alpha))
 
 
+@pytest.mark.parametrize('level, alpha', [(3, 1.0), (3, 0.5), (2, 0.5), (1, 1.0)])
+def test_grown_to_a_level(level, alpha):
+    net, lq = make(SelfCondSRNet, **SMALL), rand(1, 3, 4, 4)
+    assert_only_used_parameters_are_trained(net, level, alpha, lambda: net(lq))
+    assert net.scale == 2**level and torch.equal(net(lq), net(lq, level, alpha))
+    assert torch.equal(net(lq, 3), net(lq, 3, 1.0))  # a level that is given has nothing to do with it
+
+
+def test_built_for_the_full_scale():
+    net = make(SelfCondSRNet, **SMALL)
+    assert {name for name, parameter in net.named_parameters() if not parameter.requires_grad} == {
+        f'levels.{i}.to_rgb.{part}' for i in (0, 1) for part in ('weight', 'bias')}
+
+
 @pytest.mark.parametrize('level', [0, 4, -1])
 def test_refuses_levels_it_does_not_have(level):
-    with pytest.raises(ValueError, match=rf'levels 1 to 3 \(x2 to x8\), not {level}'):
+    with pytest.raises(ValueError, match=f'SelfCondSRNet has levels 1 to 3, not level {level}'):
         make(SelfCondSRNet, **SMALL)(rand(1, 3, 4, 4), level)
+    with pytest.raises(ValueError, match=f'SelfCondSRNet has levels 1 to 3, not level {level}'):
+        make(SelfCondSRNet, **SMALL).grow_to(level)
 
 
 @pytest.mark.parametrize('arguments, message', [

@@ -7,12 +7,14 @@ import numpy as np
 import pytest
 import torch
 from basicsr.metrics import calculate_psnr
-from basicsr.utils import tensor2img
+from basicsr.utils import get_root_logger, tensor2img
 from basicsr.utils.matlab_functions import imresize
 from model_kit import (ADAM, NETWORKS, Recorder, assert_identical, batch, everything, files_below, give_heads_weights,
                        images, loader, options, snapshot, stage2_options, stage2_train, start, train)
 
 from selfsr_plugin.engine.checkpoint import load_checkpoint
+from selfsr_plugin.errors import UserError
+from selfsr_plugin.ops import bicubic_resize
 
 
 def resized(faces: torch.Tensor, factor: float) -> torch.Tensor:
@@ -23,6 +25,12 @@ def resized(faces: torch.Tensor, factor: float) -> torch.Tensor:
 def l1(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
     """Mean absolute difference in [-1, 1] of images in [0, 1]."""
     return (2 * (a - b)).abs().mean()
+
+
+@pytest.fixture
+def basicsr_log(monkeypatch):
+    """Lets pytest see what BasicSR's logger is told."""
+    monkeypatch.setattr(get_root_logger(), 'propagate', True)
 
 
 class Watch:
@@ -331,6 +339,73 @@ def test_basicsrs_networks_cannot_grow(tmp_path, label, network):
         start(opt)
 
 
+def test_a_file_of_a_growing_run_is_tested_at_its_level(tmp_path, caplog, basicsr_log):
+    model = train(start(stage2_options(tmp_path, ema_decay=0.9)), range(1, 5), save_at=[2, 4])
+    opt = dict(stage2_options(tmp_path, ('g', )), is_train=False)
+    lq, outputs = images(1, 3, 16, 16), {}
+    for iteration, words in ((2, 'net_g_2.pth was saved at level 1 of 2, alpha 1; what is above has not been trained'), (4, '')):
+        caplog.clear()
+        opt['path']['pretrain_network_g'] = str(tmp_path / 'models' / f'net_g_{iteration}.pth')
+        tester = start(opt)
+        assert words in caplog.text and ('was saved at level' in caplog.text) is bool(words)
+        outputs[iteration] = tester.evaluate(dict(lq=lq)).image
+        level = torch.load(opt['path']['pretrain_network_g'], weights_only=True)['level']
+        with torch.no_grad():
+            expected = tester.net_g(lq, level)
+        assert (outputs[iteration] == tensor2img(bicubic_resize(expected, (64, 64)) if level == 1 else expected)).all()
+    assert_identical(snapshot(tester.net_g), snapshot(model.net_g_ema))  # the average, since the file has one
+    opt['path']['param_key_g'] = 'params'
+    assert_identical(snapshot(start(opt).net_g), snapshot(model.net_g))
+
+
+def test_weights_of_a_lower_level_are_trained_further(tmp_path):
+    """The schedule of the new run says where it stands, and the file is no hindrance."""
+    train(start(stage2_options(tmp_path)), [1], save_at=[1])
+    opt = stage2_options(tmp_path, grow_at=[])
+    opt['path'].update(pretrain_network_g=str(tmp_path / 'models/net_g_1.pth'),
+                       pretrain_network_d=str(tmp_path / 'models/net_d_1.pth'))
+    model = start(opt)
+    assert model.net_g.level == model.net_d.level == 1
+    train(model, [1]).save(0, 9)
+    for label in ('g', 'd'):
+        content = torch.load(tmp_path / f'models/net_{label}_9.pth', weights_only=True)
+        assert (content['level'], content['alpha']) == (2, 1)
+    assert model.get_current_log()['level'] == 2
+
+
+def test_what_a_file_says_and_what_the_options_say(tmp_path):
+    train(start(stage2_options(tmp_path)), [1], save_at=[1])
+    opt = stage2_options(tmp_path)
+    opt['path']['pretrain_network_d'] = str(tmp_path / 'models/net_d_1.pth')
+    opt['network_d']['stddev_group'] = 4  # the shapes are the same
+    message = r'net_d_1.pth holds a ProgressiveDiscriminator with stddev_group: 2, and .* one with stddev_group: 4; make'
+    with pytest.raises(UserError, match=message):
+        start(opt)
+    opt['path']['strict_load_d'] = False  # takes what fits
+    start(opt)
+    opt['path']['pretrain_network_d'] = str(tmp_path / 'models/net_g_1.pth')
+    opt['path'].pop('strict_load_d')
+    with pytest.raises(UserError, match='net_g_1.pth holds a SelfCondSRNet, and .* describes a ProgressiveDiscriminator'):
+        start(opt)
+    assert torch.load(tmp_path / 'models/net_g_1.pth', weights_only=True)['architecture'] == dict(
+        type='SelfCondSRNet', num_in_ch=3, num_out_ch=3, widths=[6, 4], num_block=1, cond_ratio=2, condition='scale')
+
+
+def test_without_strict_what_fits_is_taken(tmp_path, caplog, basicsr_log):
+    net = start(dict(stage2_options(tmp_path), manual_seed=77)).net_g
+    weights = net.state_dict()
+    del weights['levels.1.conv.bias']
+    weights['levels.1.conv.weight'] = torch.zeros(1)
+    torch.save(weights, tmp_path / 'net.pth')
+    opt = stage2_options(tmp_path)
+    built = start(opt).net_g
+    opt['path'].update(pretrain_network_g=str(tmp_path / 'net.pth'), strict_load_g=False)
+    found = start(opt).net_g
+    assert 'net.pth has no weights of this shape for 2 of' in caplog.text
+    assert torch.equal(found.stem.weight, net.stem.weight)
+    assert torch.equal(found.levels[1].conv.weight, built.levels[1].conv.weight)
+
+
 def test_our_network_trains_in_basicsrs_model(tmp_path):
     opt = options(tmp_path, 'SRModel', ('g', ), dict(
         total_iter=25, optim_g=ADAM, scheduler=dict(type='MultiStepLR', milestones=[20], gamma=0.5), ema_decay=0.9,
@@ -344,7 +419,7 @@ def test_our_network_trains_in_basicsrs_model(tmp_path):
     # What BasicSR saved, we test with.
     model.save(0, 25)
     opt = dict(stage2_options(tmp_path, ('g', )), is_train=False)
-    opt['path'].update(pretrain_network_g=str(tmp_path / 'models' / 'net_g_25.pth'), param_key_g='params_ema')
+    opt['path'].update(pretrain_network_g=str(tmp_path / 'models' / 'net_g_25.pth'))
     tester = start(opt)
     with torch.no_grad():
         expected = tensor2img(model.net_g_ema(data['lq'][:1]))
