@@ -25,7 +25,7 @@ from torch import Tensor
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('--weights', required=True, help='net_g_*.pth of a SelfCondSRNet')
-    parser.add_argument('--key', default='params', help='params_ema for the moving average (default: params)')
+    parser.add_argument('--key', help='params or params_ema; by default the moving average if the file has one')
     parser.add_argument('--faces', required=True, help='folder or LMDB of LR faces; resized to --side')
     parser.add_argument('--side', type=positive, default=16, help='LR side (default: 16)')
     parser.add_argument('--count', type=positive, default=6, help='number of faces (default: 6)')

@@ -35,7 +35,7 @@ class Case(NamedTuple):
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('--weights', required=True, help='net_g_*.pth of a SelfCondSRNet')
-    parser.add_argument('--key', default='params', help='params_ema for the moving average (default: params)')
+    parser.add_argument('--key', help='params or params_ema; by default the moving average if the file has one')
     parser.add_argument('--hr', required=True, help='folder or LMDB of HR faces')
     parser.add_argument('--lq', help='their LR faces, of the same names; left out, the HR faces are shrunk (bicubic)')
     parser.add_argument('--metric', choices=LOWER_IS_BETTER, default='psnr',

@@ -197,7 +197,8 @@ def reference_page() -> str:
         parts.append(_table(title, cls))
         if cls is PathOptions:
             parts.append('and for each `network_<label>`: `pretrain_network_<label>`, a file of weights; '
-                         '`param_key_<label>`, which of its weights, `params` or `params_ema`; `strict_load_<label>`, '
+                         '`param_key_<label>`, which of its weights, `params` or `params_ema` (default: `params_ema` if the file '
+                         'has them); `strict_load_<label>`, '
                          'whether they must be exactly those of the network (default true).\n')
     common = set(options_of(StageOptions))
     for model, cls in MODELS.items():

@@ -67,7 +67,8 @@ def run(args: argparse.Namespace) -> None:
             for name, image in zip(names, net(batch.to(device)).cpu()):
                 imwrite(tensor2img(image), str(args.output / f'{name}.png'))
             progress.update(len(names))
-    print(f'{len(faces)} faces restored, x{net.scale}, on {device}: {args.output}')
+    grown = '' if net.level == net.num_level else f' (the file was saved at level {net.level} of {net.num_level})'
+    print(f'{len(faces)} faces restored, x{net.scale}{grown}, on {device}: {args.output}')
 
 
 def batches(faces: FaceImages, size: int) -> Iterator[Tuple[List[str], torch.Tensor]]:

@@ -221,7 +221,12 @@ class Stage(ValidatedModel):
             content = read.get(osp.basename(path)) or checkpoint.load_checkpoint(path)
             for key, net in self.weights_to_save(label).items():
                 load_weights(net, path, True, key, content)
-        super().resume_training(resume_state)
+        try:
+            super().resume_training(resume_state)
+        except ValueError as error:
+            raise UserError(f'the training state of iteration {resume_state["iter"]} is of networks with other parameters, those '
+                            'of another version of this package: start a new run from its weights with '
+                            f'path.pretrain_network_*. ({error})') from error
         if resume_state.get('best_metric_results'):
             self.best_metric_results = resume_state['best_metric_results']
         self.load_extra_state(resume_state.get('extra', {}))

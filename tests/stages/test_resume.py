@@ -8,6 +8,8 @@ from model_kit import (assert_identical, both_stages_options, cyclegan_options, 
 
 from selfsr_plugin.stages import FlowDegradationModel, SelfCondSRModel
 from selfsr_plugin.engine.checkpoint import load_checkpoint
+from selfsr_plugin.errors import UserError
+from selfsr_plugin.run.resume import find_resume_state
 
 TOTAL = 8
 GROWTH = dict(grow_at=[3], fade_iter=2, ema_decay=0.9, net_d_reg_every=2,
@@ -97,6 +99,24 @@ def test_missing_network_of_a_state_is_named(tmp_path):
     (tmp_path / 'models' / 'net_d_lq_1.pth').unlink()
     with pytest.raises(FileNotFoundError, match='net_d_lq_1.pth'):
         start(stage1(tmp_path)).resume_training(load_checkpoint(tmp_path / 'training_states/1.state'))
+
+
+def test_every_file_is_read_once(tmp_path, monkeypatch):
+    train(start(stage1(tmp_path)), [1], save_at=[1])
+    read, load = [], torch.load
+    monkeypatch.setattr(torch, 'load', lambda path, **settings: (read.append(Path(path).name), load(path, **settings))[1])
+    state = find_resume_state(dict(stage1(tmp_path), auto_resume=True))
+    start(stage1(tmp_path)).resume_training(state)
+    assert sorted(read) == ['1.state', 'net_d_lq_1.pth', 'net_deg_1.pth']
+    assert 'networks' not in state  # it lives as long as the run
+
+
+def test_state_of_networks_with_other_parameters_is_refused(tmp_path):
+    train(start(stage2('paired')(tmp_path)), [1], save_at=[1])
+    state = load_checkpoint(tmp_path / 'training_states/1.state')
+    state['optimizers'][0]['param_groups'][0]['params'].append(99)  # the biases that there were once
+    with pytest.raises(UserError, match='the training state of iteration 1 is of networks with other parameters'):
+        start(stage2('paired')(tmp_path)).resume_training(state)
 
 
 def test_failed_save_raises(tmp_path, monkeypatch):
