@@ -9,11 +9,14 @@ ROOT = Path(__file__).parent
 HOOK_SOURCE = 'selfsr_plugin/basicsr_compat/autoload.py'
 # Python runs this line at every start. A hook that is broken or gone must never be felt there, hence the try; the exec
 # because a line of a .pth file must begin with import and cannot hold a compound statement.
+# Python 3.15 and later run the callable that the .start file of the same name gives (PEP 829) in place of the line, which
+# 3.18 will no longer run.
+START_LINE = '_selfsr_autoload:install'
 PTH_LINE = r"import sys; exec('try: import _selfsr_autoload; _selfsr_autoload.install()\nexcept Exception: pass')"
 
 
 class BuildAutoload(Command):
-    """Put the start-up hook and the ``.pth`` line that runs it at the top of site-packages.
+    """Put the start-up hook at the top of site-packages, and beside it the ``.pth`` and ``.start`` file that run it.
 
     A build sub-command (``setuptools.command.build.SubCommand``) is the way that works for wheels and for editable
     installations: ``data_files`` are left out of the latter.
@@ -36,11 +39,13 @@ class BuildAutoload(Command):
         target.mkdir(parents=True, exist_ok=True)
         (target / '_selfsr_autoload.py').write_bytes((ROOT / HOOK_SOURCE).read_bytes())
         (target / 'selfsr_autoload.pth').write_text(PTH_LINE + '\n', encoding='ascii')
+        (target / 'selfsr_autoload.start').write_text(START_LINE + '\n', encoding='ascii')
 
     def get_outputs(self) -> list[str]:
         if self.editable_mode:  # nothing to link to: run() has put the files where they belong
             return []
-        return [f'{self.build_lib}/_selfsr_autoload.py', f'{self.build_lib}/selfsr_autoload.pth']
+        return [f'{self.build_lib}/{name}'
+                for name in ('_selfsr_autoload.py', 'selfsr_autoload.pth', 'selfsr_autoload.start')]
 
     def get_output_mapping(self) -> dict[str, str]:
         return {}

@@ -97,6 +97,27 @@ def test_the_finder_is_there_once(env: Environment) -> None:
     assert names.count('BasicSRFinder') == 1
 
 
+def test_the_start_file_and_the_pth_file_install_one_finder(env: Environment) -> None:
+    """Python 3.15 and later go by the ``.start`` file (PEP 829) and may read it twice; a later ``import`` changes nothing."""
+    code = '''
+import pkgutil, sys
+from pathlib import Path
+count = lambda: [type(finder).__name__ for finder in sys.meta_path].count('BasicSRFinder')
+before = count()
+if sys.argv[2] == 'start alone':  # as it is where import lines of .pth files are not run
+    sys.meta_path[:] = [finder for finder in sys.meta_path if type(finder).__name__ != 'BasicSRFinder']
+line, = Path(sys.argv[1]).read_text('utf-8').splitlines()
+for _ in range(2):
+    pkgutil.resolve_name(line)()
+import selfsr_plugin, basicsr
+print(before, count(), basicsr.REGISTRY)
+'''
+    start = env.site / 'selfsr_autoload.start'
+    for case in ('both', 'start alone'):
+        assert env.succeeds('-c', code, start, case) == "1 1 ['SelfCondSRNet']"
+    assert env.run('-c', code, start, 'both', SELFSR_AUTOLOAD='0').stdout.startswith('0 1')  # opted out; then by import
+
+
 def test_a_broken_or_missing_hook_is_not_felt(env: Environment) -> None:
     for hook in ('raise OSError', 'this is no Python', ''):
         env.write({'_selfsr_autoload.py': hook})

@@ -1,9 +1,10 @@
 """Start-up hook: ``import basicsr`` also registers selfsr_plugin, and ``python -m basicsr.train`` trains our models.
 
 Installing the project puts a copy of this file beside the packages, as the top-level module ``_selfsr_autoload``, with
-a one-line ``.pth`` file that imports it at every interpreter start (setup.py, ``build_autoload``). It is a copy because
-importing it from the package would run ``selfsr_plugin/__init__.py`` in every Python process. For the same reason
-nothing but ``os`` and ``sys``, which are loaded by then, is imported before BasicSR is.
+a one-line ``.pth`` file, and for Python 3.15 and later a ``.start`` file, that calls ``install`` at every interpreter start
+(setup.py, ``build_autoload``). It is a copy because importing it from the package would run ``selfsr_plugin/__init__.py``
+in every Python process. For the same reason nothing but ``os`` and ``sys``, which are loaded by then, is imported before
+BasicSR is.
 After editing this file, install again: an editable installation has a copy as well.
 
 ``SELFSR_AUTOLOAD=0`` switches the hook off.
