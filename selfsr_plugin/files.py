@@ -10,7 +10,7 @@ import hashlib
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import IO, TYPE_CHECKING, BinaryIO
 
 from .errors import UserError
 
@@ -80,6 +80,37 @@ def sync_folder(path: str | os.PathLike) -> None:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
+
+
+def try_lock(file: IO, inherited: bool = False) -> bool:
+    """Lock an open file against other processes until it is closed, which the end of the process does, however it ends.
+
+    Args:
+        file: open for writing.
+        inherited: the lock belongs to the open file, so that forked processes hold it as well (``flock``). Without, it
+            belongs to the process alone (``lockf``), which loses it by closing any other handle of the same file.
+
+    Returns:
+        False where nothing can be locked: on Windows, and on some network and user-space file systems. The caller
+        warns and goes on.
+
+    Raises:
+        BlockingIOError: another process holds the lock.
+        OSError: any other failure.
+    """
+    try:
+        import fcntl
+    except ImportError:
+        return False
+    try:
+        (fcntl.flock if inherited else fcntl.lockf)(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        if error.errno in (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP):
+            return False
+        if error.errno == errno.EACCES:  # what some systems say for EAGAIN
+            raise BlockingIOError(error.errno, error.strerror) from error
+        raise
+    return True
 
 
 def cannot_write(path: str | os.PathLike, error: OSError) -> UserError:

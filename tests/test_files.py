@@ -1,13 +1,17 @@
 """Names of any bytes, files that are whole or as they were, pictures."""
 import errno
+import fcntl
 import os
+import subprocess
+import sys
+from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 
 from selfsr_plugin.errors import UserError
-from selfsr_plugin.files import path, printable, whole_file, write_file, write_image
+from selfsr_plugin.files import path, printable, try_lock, whole_file, write_file, write_image
 
 PICTURE = np.arange(4 * 6 * 3, dtype=np.uint8).reshape(4, 6, 3)
 
@@ -59,3 +63,52 @@ def test_a_file_is_whole_or_as_it_was(tmp_path, monkeypatch):
     with pytest.raises(OSError, match='No space left') as caught:
         write_file(target, b'new', sync=True)
     assert caught.value.filename == str(target) and target.read_bytes() == b'old' and os.listdir(tmp_path) == ['file']
+
+
+# ----- locks -----
+
+
+LOCK_ELSEWHERE = '''
+import sys
+from selfsr_plugin.files import try_lock
+try:
+    print(try_lock(open(sys.argv[1], 'a'), sys.argv[2] == 'inherited'))
+except BlockingIOError:
+    print('held')
+'''
+
+
+@pytest.mark.parametrize('inherited', [False, True])
+def test_a_lock_holds_against_other_processes_until_the_file_is_closed(tmp_path, inherited):
+    def elsewhere():
+        done = subprocess.run([sys.executable, '-c', LOCK_ELSEWHERE, tmp_path / 'lock', 'inherited' if inherited else ''],
+                              capture_output=True, text=True, check=True, cwd=Path(__file__).parents[1])
+        return done.stdout.strip()
+
+    with open(tmp_path / 'lock', 'a') as file:
+        assert try_lock(file, inherited)
+        assert elsewhere() == 'held'
+    assert elsewhere() == 'True'
+
+
+@pytest.mark.parametrize('number', [errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP])
+@pytest.mark.parametrize('name', ['lockf', 'flock'])
+def test_a_file_system_without_locks_is_said(tmp_path, monkeypatch, number, name):
+    def fail(*_):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(fcntl, name, fail)
+    with open(tmp_path / 'lock', 'a') as file:
+        assert try_lock(file, name == 'flock') is False
+
+
+def test_other_failures_of_a_lock_are_errors(tmp_path, monkeypatch):
+    monkeypatch.setattr(fcntl, 'lockf', lambda *_: (_ for _ in ()).throw(OSError(errno.EIO, 'broken disk')))
+    with open(tmp_path / 'lock', 'a') as file, pytest.raises(OSError, match='broken disk'):
+        try_lock(file)
+
+
+def test_windows_has_no_fcntl(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, 'fcntl', None)
+    with open(tmp_path / 'lock', 'a') as file:
+        assert try_lock(file) is False

@@ -14,6 +14,7 @@ import itertools
 import json
 import os
 import shutil
+import sys
 import time
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
@@ -30,12 +31,7 @@ from ..data.decoding import CorruptImageError
 from ..data.face_images import one_thread
 from .image_recode import Recipe, StoredImage, recode
 from ..data.image_source import ImageSource, lmdb_key
-from ..files import printable, sync_folder, whole_file
-
-try:
-    import fcntl
-except ImportError:  # Windows
-    fcntl = None
+from ..files import printable, sync_folder, try_lock, whole_file
 
 # A batch is committed when it is as large or as old as this. Being killed loses no more than one batch.
 COMMIT_BYTES = 16 << 20
@@ -187,10 +183,10 @@ class _Unfinished:
             self._journal.close()
 
     def _lock(self) -> None:
-        if fcntl is None:
-            return
         try:
-            fcntl.flock(self._journal, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if not try_lock(self._journal, inherited=True):
+                print(f'warning: nothing can be locked where {printable(self._output)} is: make sure that no other process '
+                      'writes it.', file=sys.stderr)
         except BlockingIOError:
             raise UserError(f'another process is writing {printable(self._output)}: let it finish or '
                             'stop it.') from None
