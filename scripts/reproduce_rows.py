@@ -1,6 +1,6 @@
 """The rows of scripts/reproduce.py: option files in options/, made small by the same few rules for every row (ours).
 
-    iterations    every number of iterations of the file is divided by one divisor
+    iterations    every number of iterations of the file is divided by one divisor, as --shorten does
     networks      full: those of the file, for a GPU. small, without one: the sizes, batch, optimizers, loss weights, R1
                   interval and decay of options/train_selfsr_demo.yml, as far as a row has them, and 8 channels at x8;
                   CycleGAN keeps its own losses, as the demo has none for it
@@ -11,6 +11,7 @@ from copy import deepcopy
 from pathlib import Path
 from typing import Any, Dict
 
+from selfsr_plugin.option_check import shorten_options
 from selfsr_plugin.options import read_option_file
 
 OPTIONS = Path(__file__).resolve().parents[1] / 'options'
@@ -46,9 +47,7 @@ def run_options(row: str, seed: int, small: bool, divisor: int, hr: str, lr: str
     data['dataroot_gt'] = hr
     if 'dataroot_lq' in data:
         data['dataroot_lq'] = lr if row in TABLE3 else hr
-    divide(opt['train'], divisor)
-    if 'degradation' in opt['train']:
-        opt['train']['total_iter'] = sum(opt['train'][stage]['total_iter'] for stage in ('degradation', 'sr'))
+    shorten_options(opt, divisor)
     if small:
         make_small(opt, read_option_file(str(OPTIONS / 'train_selfsr_demo.yml')))
     del opt['val']
@@ -56,17 +55,6 @@ def run_options(row: str, seed: int, small: bool, divisor: int, hr: str, lr: str
     opt['logger'] = dict(print_freq=-(-total // 20), save_checkpoint_freq=-(-total // 4), keep_checkpoints=1,
                          use_tb_logger=False)
     return opt
-
-
-def divide(section: Dict[str, Any], divisor: int) -> None:
-    """Divide every number of iterations of a section ``train``, and of its stages; none becomes less than 1."""
-    for key, value in section.items():
-        if key in ('total_iter', 'decay_from'):
-            section[key] = max(value // divisor, 1)
-        elif key == 'grow_at':
-            section[key] = [max(step // divisor, 1) for step in value]
-        elif key in ('degradation', 'sr', 'scheduler'):
-            divide(value, divisor)
 
 
 def make_small(opt: Dict[str, Any], demo: Dict[str, Any]) -> None:

@@ -1,15 +1,14 @@
 """Every experiment for a few iterations on the CPU: does its option file work, from the first iteration to the test?
 
-The option files are run as they are, by the trainer that runs them in full; what makes a run short are the overrides
-that this script hands to --force_yml, the same rules for every file:
+The option files are run as they are, by the trainer that runs them in full. What makes a run short are --shorten, which
+leaves a few iterations for each level, and the overrides that this script hands to --force_yml, the same rules for every
+file:
 
     name                    short_<name>; weights of another run are taken from that run's short one
     data                    datasets/demo instead of every folder or LMDB; HR side 64, LR side 64 / scale
     batch, workers          4 and 0
     networks                the same types and the same number of levels, a few channels, one block
-    iterations              2 for each level, growing in between if the file grows; 2 for stage 1
-    schedule of the rate    falling after half of the iterations
-    log, checkpoints        every iteration; validation and checkpoint at the end, no TensorBoard
+    log, checkpoints        validation and checkpoint at the end, no TensorBoard
 
 What an experiment is about (model, supervision, condition, growth or none, R1, losses and their weights) stays.
 Results are in ./experiments/short_* and ./results/short_*.
@@ -21,12 +20,13 @@ from typing import Any, Dict, List
 
 import selfsr_plugin  # noqa: F401  before basicsr: applies the alias that its import needs
 from selfsr_plugin import test, train
+from selfsr_plugin.option_check import shorten_options
 from selfsr_plugin.options import apply_overrides, read_option_file
 
 ROOT = Path(__file__).resolve().parents[1]
 DEMO = ROOT / 'datasets/demo'
 SIDE = 64  # of the demo's HR faces
-PER_LEVEL = 2  # iterations
+SHORTEN = 40000
 
 
 def experiment_files() -> List[Path]:
@@ -56,30 +56,8 @@ def short_overrides(opt: Dict[str, Any]) -> List[str]:
         if key.startswith('pretrain_'):
             entries.append(f'path:{key}={value.replace("experiments/", "experiments/short_", 1)}')
     if 'train' in opt:
-        num_level = opt['scale'].bit_length() - 1
-        entries += _short_training(opt['train'], 'train', num_level)
-        total = _iterations(opt['train'], num_level)
-        entries += [f'val:val_freq={total}', 'logger:print_freq=1', f'logger:save_checkpoint_freq={total}',
-                    'logger:use_tb_logger=false']
-    return entries
-
-
-def _iterations(section: Dict[str, Any], num_level: int) -> int:
-    if 'degradation' in section:
-        return sum(_iterations(section[stage], num_level) for stage in ('degradation', 'sr'))
-    return PER_LEVEL * (num_level if 'supervision' in section else 1)
-
-
-def _short_training(section: Dict[str, Any], key: str, num_level: int) -> List[str]:
-    total = _iterations(section, num_level)
-    entries = [f'{key}:total_iter={total}']
-    for stage in ('degradation', 'sr'):
-        if stage in section:
-            entries += _short_training(section[stage], f'{key}:{stage}', num_level)
-    if section.get('grow_at'):
-        entries.append(f'{key}:grow_at={list(range(PER_LEVEL, total, PER_LEVEL))}')
-    if section.get('scheduler'):
-        entries.append(f'{key}:scheduler:decay_from={total // 2}')
+        total = opt['train']['total_iter']
+        entries += [f'val:val_freq={total}', f'logger:save_checkpoint_freq={total}', 'logger:use_tb_logger=false']
     return entries
 
 
@@ -87,6 +65,8 @@ def short_options(path: Path) -> Dict[str, Any]:
     """The options of a short run, as it reads them."""
     opt = read_option_file(str(path))
     apply_overrides(opt, short_overrides(opt))
+    if 'train' in opt:
+        shorten_options(opt, SHORTEN)
     return opt
 
 
@@ -94,6 +74,8 @@ def run_short(path: Path) -> None:
     """Train or test by an option file, in this process, in the current folder; SystemExit if it is refused."""
     arguments = ['-opt', str(path), '--force_yml', *short_overrides(read_option_file(str(path)))]
     entry = train if path.name.startswith('train') else test
+    if entry is train:
+        arguments += ['--shorten', str(SHORTEN)]
     print(f'\npython -m {entry.__name__} {shlex.join(arguments)}\n', flush=True)
     entry.main(arguments)
 

@@ -13,7 +13,9 @@ import torch
 
 from .errors import UserError
 from .metrics import check_metric, direction
-from .option_sections import DatasetOptions, FaceDatasetOptions, FileOptions, TrainDatasetOptions, file_options
+from .option_sections import (DatasetOptions, FaceDatasetOptions, FileOptions, LoggerOptions, TrainDatasetOptions,
+                              TrainValOptions, file_options)
+from .options import shorten
 from .schema import is_section, known, no_numbers_as_text, one_of, options_of, parse, registered, registered_names, require
 
 
@@ -50,6 +52,32 @@ def check_options(opt: dict[str, Any], is_train: bool) -> FileOptions:
         if opt.get(section) is not None:
             opt[section] = {**_defaults(getattr(found, section)), **opt[section]}
     return found
+
+
+def shorten_options(opt: dict[str, Any], divisor: int) -> dict[str, str]:
+    """Carry out ``--shorten``: divide all numbers of iterations of a training; changes ``opt``, which is checked.
+
+    The log keeps a hundred lines where there were more.
+
+    Returns:
+        Dotted key -> 'before -> after' for each that has changed.
+
+    Raises:
+        UserError: the run cannot be so short: steps of its schedule fall together.
+    """
+    options_class = registered('MODEL_REGISTRY', opt['model_type']).options_class
+    changed = shorten(opt['train'], options_class, divisor, 'train')
+    before = opt['logger']['print_freq']
+    for name, section_class in (('val', TrainValOptions), ('logger', LoggerOptions)):
+        changed |= shorten(opt.get(name) or {}, section_class, divisor, name)
+    lines = -(-opt['train']['total_iter'] // 100)
+    opt['logger']['print_freq'] = min(before, max(opt['logger']['print_freq'], lines))
+    changed['logger.print_freq'] = f'{before} -> {opt["logger"]["print_freq"]}'
+    try:
+        parse(options_class, opt['train'], 'train').check_run(opt, 'train')
+    except UserError as error:
+        raise UserError(f'--shorten {divisor} leaves too few iterations, give a smaller number: {error}') from None
+    return changed
 
 
 def check_weights_given(opt: Mapping[str, Any], labels: Iterable[str]) -> None:

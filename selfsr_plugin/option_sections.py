@@ -164,7 +164,14 @@ class LoggerOptions(Section):
             raise UserError(f'{key}.use_tb_logger: it must be true for {key}.wandb, which sends the same curves.')
 
 
-_LAUNCHER = 'processes and their port are the business of the launcher, and the device decides the backend; leave it out'
+@dataclass(kw_only=True)
+class DistOptions(Section):
+    """The section ``dist_params``."""
+    port: int | None = option('port at which the processes of a Slurm job meet', default=None, least=1, below=65536,
+                              decides=False, source='basicsr', expects='a port, a whole number from 1 to 65535')
+    refused: ClassVar[Mapping[str, str]] = {
+        'backend': 'it is nccl between GPUs and gloo between CPUs; leave it out',
+    }
 
 
 @dataclass(kw_only=True)
@@ -181,10 +188,11 @@ class FileOptions(Section):
                                      default=None, least=0, below=2**32, source='basicsr',
                                      expects='a whole number from 0 to 4294967295')
     datasets: dict[str, dict] = option('data sets', source='basicsr')
+    dist_params: DistOptions | None = option('how processes find each other', default=None, decides=False,
+                                             source='basicsr')
     refused: ClassVar[Mapping[str, str]] = {
         'find_unused_parameters': 'each network is wrapped with exactly the parameters that its phase of training uses; '
                                   'leave it out',
-        'dist_params': _LAUNCHER,
     }
 
     def check(self, key: str) -> None:

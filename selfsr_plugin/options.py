@@ -1,12 +1,14 @@
 """Reading option files: BasicSR's format and command line, with a safe loader."""
 import argparse
 import os
+from collections.abc import Mapping
 from os import path as osp
 from typing import Any, Dict, Hashable, Optional, Sequence
 
 import yaml
 
 from .errors import UserError
+from .schema import Scheduler, Section, alternatives, join, options_of
 
 
 class _OptionLoader(yaml.SafeLoader):
@@ -36,7 +38,15 @@ def parse_arguments(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
     parser.add_argument('--local_rank', '--local-rank', type=int, default=0, help='set by some launchers; not used')
     parser.add_argument('--force_yml', nargs='+', default=[], metavar='KEY:KEY=VALUE',
                         help='override options, e.g. train:total_iter=1000')
+    parser.add_argument('--shorten', type=_divisor, metavar='N',
+                        help='a trial: train with all numbers of iterations (stages, growth, rates, log) divided by N')
     return parser.parse_args(argv)
+
+
+def _divisor(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f'{text}: give a whole number, 1 or more; 100 makes 3400 iterations of 340000')
+    return int(text)
 
 
 def read_option_file(path: str) -> Dict[str, Any]:
@@ -83,6 +93,53 @@ def apply_overrides(opt: Dict[str, Any], overrides: Sequence[str]) -> None:
             if not isinstance(target, dict):
                 raise UserError(f"--force_yml {entry}: there is no section '{section}' in the option file.")
         target[last] = value
+
+
+def shorten(section: dict[str, Any], cls: type[Section], divisor: int, key: str = '') -> dict[str, str]:
+    """Divide every number of iterations in a section, and in those below it; changes ``section``.
+
+    None becomes less than the option allows. The number of all stages becomes the sum of theirs.
+
+    Args:
+        section: valid as ``cls`` states it.
+        cls: says which options are numbers of iterations.
+        divisor: 1 or more.
+        key: the dotted name of the section.
+
+    Returns:
+        Dotted key -> 'before -> after' for each that has changed.
+    """
+    before = {name: value for name, value in section.items() if not isinstance(value, dict)}
+    changed = {}
+    for name, (kind, about, _) in options_of(cls).items():
+        value, inner = section.get(name), alternatives(kind)[0]
+        if value is None:
+            continue
+        if about.variants is not None:
+            variants = about.variants()
+            changed |= shorten(value, variants[value.get(about.selector, next(iter(variants)))], divisor, join(key, name))
+        elif inner is Scheduler:
+            changed |= _divide(value, Scheduler.iterations, divisor, join(key, name))
+        elif isinstance(inner, type) and issubclass(inner, Section):
+            changed |= shorten(value, inner, divisor, join(key, name))
+        elif about.unit == 'iterations':
+            _divide(section, {name: int(about.least)}, divisor, key)
+    stages = [each['total_iter'] for each in section.values() if isinstance(each, dict) and 'total_iter' in each]
+    if stages:
+        section['total_iter'] = sum(stages)
+    return {**{join(key, name): f'{value} -> {section[name]}' for name, value in before.items() if section[name] != value},
+            **changed}
+
+
+def _divide(section: dict[str, Any], least: Mapping[str, int], divisor: int, key: str) -> dict[str, str]:
+    """The same for the keys of ``least``, each with its least value."""
+    changed = {}
+    for name in least.keys() & section.keys():
+        before = section[name]
+        numbers = [max(number // divisor, least[name]) for number in (before if isinstance(before, list) else [before])]
+        section[name] = numbers if isinstance(before, list) else numbers[0]
+        changed[join(key, name)] = f'{before} -> {section[name]}'
+    return changed
 
 
 def complete_options(opt: Dict[str, Any], args: argparse.Namespace, root: str, is_train: bool, rank: int,

@@ -171,10 +171,10 @@ class Component(dict):
         return {key: each for key, each in inspect.signature(cls.target(name)).parameters.items() if key not in cls.given}
 
     def complete(self) -> dict[str, Any]:
-        """With the defaults of the arguments that the file leaves out."""
+        """With the defaults of the arguments that the file leaves out, lists for tuples."""
         defaults = {name: each.default for name, each in self.arguments(self['type']).items()
                     if each.default is not each.empty}
-        return {**defaults, **self}
+        return {name: list(value) if isinstance(value, tuple) else value for name, value in {**defaults, **self}.items()}
 
 
 class _Registered(Component):
@@ -267,6 +267,8 @@ class LinearDecay(Section):
 class Scheduler(Component):
     """A schedule of the learning rates: LinearDecayLR, or one of BasicSR's with its arguments."""
     what, given = 'schedule of the learning rates', ('optimizer', 'last_epoch', 'type')
+    # Arguments that are numbers of iterations, and the least that --shorten makes of them.
+    iterations: ClassVar[Mapping[str, int]] = {'decay_from': 0, 'milestones': 1, 'restarts': 0, 'periods': 1}
 
     @classmethod
     def names(cls) -> list[str]:

@@ -67,7 +67,7 @@ def train(opt: Dict[str, Any], option_file: str) -> Optional[signal.Signals]:
     all_processes_agree_on(start_iter, opt, 'the checkpoint to resume from')
     seed_generators(opt, (resume_state or {}).get('run_options'))
     settings = run_options(opt)
-    _check_same_run(resume_state, settings)
+    _check_same_run(resume_state, opt)
     if opt['rank'] == 0:
         make_folders(opt, keep=resume_state is not None)
         copy_opt_file(option_file, opt['path']['experiments_root'])
@@ -140,9 +140,9 @@ def train(opt: Dict[str, Any], option_file: str) -> Optional[signal.Signals]:
     return stopped_by
 
 
-def _check_same_run(resume_state: Optional[Dict[str, Any]], settings: Dict[str, Any]) -> None:
+def _check_same_run(resume_state: Optional[Dict[str, Any]], opt: Dict[str, Any]) -> None:
     saved = (resume_state or {}).get('run_options')
-    changed = differences(saved, settings) if saved else ''
+    changed = differences(saved, opt) if saved else ''
     if changed:
         raise UserError(f'the checkpoint of iteration {resume_state["iter"]} was made with other options: {changed}. Put '
                         'them back to resume; for a run with the new ones give it another name, and start from trained '

@@ -16,9 +16,10 @@ from ..basicsr_compat.distributed import init_distributed
 from ..basicsr_compat.root import results_root
 from ..errors import UserError
 from ..metrics import check_set_size
-from ..option_check import check_options
+from ..option_check import check_options, shorten_options
 from ..options import apply_overrides, complete_options, read_option_file
 from ..registration import is_ours, is_registered, uses_plugin
+from ..schema import one_of
 
 
 def load_options(args: argparse.Namespace, is_train: bool) -> Dict[str, Any]:
@@ -34,12 +35,17 @@ def load_options(args: argparse.Namespace, is_train: bool) -> Dict[str, Any]:
             check_options(opt, is_train)
         except UserError as error:
             raise UserError(f'{args.opt}: {error}') from None
+        if args.shorten and is_train:
+            # A section of the options, so that the log shows it and a resumed run compares it.
+            opt['shortened'] = {'by': args.shorten, **shorten_options(opt, args.shorten)}
     elif not isinstance(opt.get('model_type'), str):
         raise UserError(f'{args.opt}: model_type: this key is missing, or no text; it names the model that is trained, such '
                         'as SelFSRModel.')
     elif opt['model_type'] not in MODEL_REGISTRY:
-        known = ', '.join(name for name in MODEL_REGISTRY.keys() if is_ours('MODEL_REGISTRY', name))
-        raise UserError(f"{args.opt}: model_type: there is no model '{opt['model_type']}'; this package has {known}.")
+        one_of(opt['model_type'], sorted(name for name in MODEL_REGISTRY.keys() if is_ours('MODEL_REGISTRY', name)),
+               f'{args.opt}: model_type')
+    if args.shorten and not (is_train and is_plugin_model(opt)):
+        raise UserError("--shorten: it is for the training of this package's models; leave it out.")
     return opt
 
 

@@ -135,7 +135,8 @@ def test_an_earlier_run_is_renamed_but_not_by_a_refused_one(workplace, capsys):
     (dict(datasets__train__gt_size=128, datasets__train__lq_size=32, network_d__size=128), r'data/hr'),  # larger than the faces are
     (dict(network_d__size=32), r'network_d\.size: 32 must be the side of the HR images'),
     (dict(name='a/b'), r'name: '),
-    (dict(model_type='SelfSRMode'), r"there is no model 'SelfSRMode'"),
+    (dict(model_type='SelfSRMode'), r"model_type: unknown name 'SelfSRMode'; did you mean 'SelFSRModel'"),
+    (dict(model_type='SelfSRModel'), r"model_type: unknown name 'SelfSRModel'; its name is 'SelFSRModel' since"),
     (dict(path__pretrain_network_g='bad.pth'), r'bad\.pth cannot be read as a checkpoint'),
 ])
 def test_bad_input_ends_with_one_sentence(workplace, capsys, changes, message):
@@ -150,7 +151,7 @@ def test_weights_of_another_architecture_are_refused(workplace, capsys):
     opt = yaml.safe_load((ROOT / 'options/test_selfsr_demo.yml').read_text())
     opt['datasets']['test'].update(dataroot_gt='data/test_hr', dataroot_lq=None)
     opt['path']['pretrain_network_g'] = 'other.pth'
-    assert 'other.pth does not fit SelfCondSRNet' in refused(capsys, opt, entry=test_entry)
+    assert 'other.pth holds a ProgressiveDiscriminator' in refused(capsys, opt, entry=test_entry)
 
 
 def test_a_corrupt_image_is_named_and_training_goes_on(workplace):
@@ -182,8 +183,8 @@ def test_lr_files_that_do_not_fit_the_hr_files_are_named(workplace, capsys):
 def test_parts_are_exchanged_with_basicsr(workplace, name):
     opt = yaml.safe_load((ROOT / f'options/examples/{name}.yml').read_text())
     opt.update(name='tiny', num_gpu=0)
-    opt['datasets']['train'].update(dataroot_gt='data/hr', batch_size_per_gpu=2, num_worker_per_gpu=0,
-                                    persistent_workers=False)
+    opt['datasets']['train'].update(dataroot_gt='data/hr', batch_size_per_gpu=2, num_worker_per_gpu=0)
+    opt['datasets']['train'].pop('persistent_workers', None)  # torch refuses it without workers
     opt['datasets']['val']['dataroot_gt'] = 'data/test_hr'
     opt['train']['total_iter'] = 3
     opt['val']['val_freq'] = opt['logger']['print_freq'] = opt['logger']['save_checkpoint_freq'] = 3
