@@ -60,6 +60,7 @@ class Build(build):
 
 METRICS = ['lpips']
 ONNX = ['onnx', 'onnxruntime', 'onnxscript']
+WANDB = ['wandb']
 
 setup(
     name='selfsr_plugin',
@@ -92,8 +93,9 @@ setup(
     extras_require={
         'metrics': METRICS,
         'onnx': ONNX,
+        'wandb': WANDB,
         # setuptools: the tests build wheels; torch-fidelity: FID is compared with it
-        'test': [*METRICS, *ONNX, 'hypothesis', 'pytest', 'setuptools>=64', 'torch-fidelity'],
+        'test': [*METRICS, *ONNX, *WANDB, 'hypothesis', 'pytest', 'setuptools>=64', 'torch-fidelity'],
     },
     cmdclass={'build': Build, 'build_autoload': BuildAutoload},
     zip_safe=False,

@@ -28,6 +28,8 @@ run() { echo "+ $*"; "$@"; }
 
 bash scripts/setup_venv.sh
 source .venv/bin/activate
+# Threads that spin while one of them waits for a core make a shared machine many times slower (benchmark_threads.py).
+export OMP_WAIT_POLICY=${OMP_WAIT_POLICY:-PASSIVE}
 
 if [ "$fresh" = yes ]; then
     echo "Removing what earlier runs of the demo wrote."
