@@ -29,11 +29,12 @@ import numpy as np
 from tqdm import tqdm
 
 import selfsr_plugin  # noqa: F401  facexlib may import basicsr, which needs the plugin's alias first
-from selfsr_plugin.files import encode_image
+from selfsr_plugin.errors import UserError
+from selfsr_plugin.files import encode_image, named_path
 from selfsr_plugin.ops import resize_array, to_uint8
-from selfsr_plugin.preparation import LANDMARKS, Refused
-from selfsr_plugin.preparation.detection import WEIGHTS_FILE, FaceDetector
-from selfsr_plugin.preparation.framing import Box, frame, inside
+from selfsr_plugin.preparation.detection import FaceDetector
+from selfsr_plugin.preparation.faces import LANDMARKS, Refused
+from selfsr_plugin.preparation.framing import Box, frame
 from selfsr_plugin.preparation.photos import read_photo
 
 HR_SIZE = 64
@@ -49,6 +50,8 @@ WILD_SHARE = 0.23
 DETECTION_SIZE = 640
 FIND_SCORE = 0.5  # from here on a detection counts as a face: two of them make the person ambiguous
 MIN_SCORE = 0.9  # the one face must be at least this certain
+
+MAX_SHIFT = 0.12  # a square that leaves the photo is moved back inside; the face may move by this share of the side
 
 # Framing jitter of the simulated wild images for training, shares of the side: what another detector would differ by.
 WILD_PER_PERSON = 4
@@ -124,7 +127,21 @@ class FaceFinder:
         face = found[0]
         if face.score < MIN_SCORE:
             raise Refused(f'the face is uncertain (score {face.score:.2f}, at least {MIN_SCORE} needed)')
-        return Portrait(face.score, face.landmarks, frame(face.landmarks, *photo.shape[:2], HR_SIZE))
+        return Portrait(face.score, face.landmarks, frame_inside(face.landmarks, *photo.shape[:2]))
+
+
+def frame_inside(landmarks: np.ndarray, height: int, width: int) -> Box:
+    """The usual frame, moved into the photo where it leaves it. Raises: Refused."""
+    box = frame(landmarks, height, width, HR_SIZE)
+    if max(box.beyond(height, width)) > MAX_SHIFT * box.side:
+        raise Refused('the face is too close to the edge of the photo')
+    return inside(box.left, box.top, box.side, height, width)
+
+
+def inside(left: float, top: float, side: int, height: int, width: int) -> Box:
+    """The square nearest to the wished one that does not leave the photo, for nothing here is to be mirrored."""
+    side = min(side, height, width)
+    return Box(min(max(round(left), 0), width - side), min(max(round(top), 0), height - side), side)
 
 
 def jitter(box: Box, rng: np.random.RandomState, height: int, width: int) -> Box:
@@ -278,17 +295,19 @@ def main(arguments: Optional[Sequence[str]] = None) -> None:
         'simulated degradation) from a folder of portraits.')
     parser.add_argument('--input', type=Path, required=True, help='folder of portraits, one per person')
     parser.add_argument('--output', type=Path, required=True, help='folder to write to')
-    parser.add_argument('--weights', type=Path, help=f'folder that holds {WEIGHTS_FILE}; '
-                        'without it facexlib downloads that file into its own folder')
+    parser.add_argument('--weights', type=named_path('retinaface'), metavar='retinaface=FILE', help='as for '
+                        'prepare_faces')
     parser.add_argument('--overwrite', action='store_true', help='replace the data set that --output holds')
     options = parser.parse_args(arguments)
 
     photos = find_photos(options.input)
-    if options.weights is not None and not (options.weights / WEIGHTS_FILE).is_file():
-        sys.exit(f'--weights: {options.weights} does not hold {WEIGHTS_FILE}; leave --weights out to download it.')
+    try:
+        finder = FaceFinder(options.weights and options.weights[1])
+    except UserError as error:
+        sys.exit(str(error))
     prepare_output(options.output, options.overwrite)
 
-    rows, refused = make(photos, FaceFinder(options.weights), options.output)
+    rows, refused = make(photos, finder, options.output)
     for line in refused:
         print('refused', line)
     if not rows:

@@ -8,27 +8,22 @@ and listed in NAME.lmdb.refused.txt. Stopped anywhere, the same command goes on 
 """
 import argparse
 import os
-import sys
 import warnings
-from typing import Optional, Sequence
+from collections.abc import Sequence
 
-import cv2
-
-import selfsr_plugin  # noqa: F401  applies the alias that importing basicsr needs
-from selfsr_plugin.data import open_image_source
-from selfsr_plugin.data.image_source import left_out
-from selfsr_plugin.preparation.image_recode import Recipe
-from selfsr_plugin.preparation.lmdb_writer import create_lmdb
-from selfsr_plugin.errors import UserError
+from .errors import UserError, one_sentence_errors
+from .files import path, printable
 
 SHOWN = 20  # refused images that are printed; the file beside the LMDB has all
 
 
-def main(arguments: Optional[Sequence[str]] = None) -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Make an LMDB as the command line says (that of the process by default)."""
     cpus = len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count() or 1
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('--input', required=True, help='folder of images, or an LMDB')
-    parser.add_argument('--output', required=True, help="the LMDB to make; ends with '.lmdb'")
+    parser = argparse.ArgumentParser(prog='python -m selfsr_plugin.create_lmdb', description=__doc__,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('--input', type=path, required=True, help='folder of images, or an LMDB')
+    parser.add_argument('--output', type=path, required=True, help="the LMDB to make; ends with '.lmdb'")
     parser.add_argument('--recursive', action='store_true', help='search the folders in the folder, too; a key is then '
                         "'folder/name'")
     parser.add_argument('--size', type=int, help='resize every image to this side (antialiased bicubic); default: keep')
@@ -39,11 +34,10 @@ def main(arguments: Optional[Sequence[str]] = None) -> None:
     parser.add_argument('--png-level', type=int, help='PNG compression 0 to 9 (default: 1, as in BasicSR)')
     parser.add_argument('--quality', type=int, help='JPEG quality 1 to 100 with --encode jpeg (default: 95)')
     parser.add_argument('--workers', type=int, default=cpus, help=f'threads (default: the CPUs there are, {cpus} here)')
-    options = parser.parse_args(arguments)
-    try:
-        run(options)
-    except UserError as error:
-        sys.exit(f'error: {error}')
+    parser.add_argument('--traceback', action='store_true', help='show where an error came from')
+    args = parser.parse_args(arguments)
+    with one_sentence_errors(args.traceback):
+        run(args)
 
 
 def run(options: argparse.Namespace) -> None:
@@ -56,6 +50,12 @@ def run(options: argparse.Namespace) -> None:
         raise UserError('--quality is that of JPEG: give --encode jpeg with it or leave it out.')
     if options.png_level is not None and options.encode == 'jpeg':
         raise UserError('--png-level does nothing with --encode jpeg: leave one of the two out.')
+
+    import cv2
+
+    from .data.image_source import left_out, open_image_source
+    from .preparation.image_recode import Recipe
+    from .preparation.lmdb_writer import create_lmdb
     given = {'png_level': options.png_level, 'quality': options.quality}
     try:
         recipe = Recipe(options.size, options.enlarge, options.encode,
@@ -63,7 +63,7 @@ def run(options: argparse.Namespace) -> None:
     except ValueError as error:
         raise UserError(f'--{str(error).replace("_", "-")}') from error
     try:
-        source = open_image_source(options.input, options.recursive)
+        source = open_image_source(str(options.input), options.recursive)
     except (OSError, ValueError) as error:
         raise UserError(f'--input: {error}') from error
     if source.passed_over or source.folders:
@@ -72,21 +72,21 @@ def run(options: argparse.Namespace) -> None:
     cv2.setNumThreads(1)  # the workers share the CPUs among themselves
     warnings.filterwarnings('ignore', module='PIL')  # what it warns of is refused by name or does not matter
     try:
-        report = create_lmdb(source, options.output, recipe, options.workers)
+        report = create_lmdb(source, str(options.output), recipe, options.workers)
     except KeyboardInterrupt:
         raise UserError('stopped; what was done is kept: run the same command again to go on, or remove '
-                        f'{options.output.rstrip(os.sep)}.partial.') from None
+                        f'{printable(options.output)}.partial.') from None
 
     if report.refused_list:
         with open(report.refused_list, encoding='utf-8') as lines:
             for line, _ in zip(lines, range(SHOWN)):
                 print('refused', line, end='')
         more = f'{report.refused - SHOWN} more are' if report.refused > SHOWN else 'The list is'
-        print(f'{more} in {report.refused_list}.')
+        print(f'{more} in {printable(report.refused_list)}.')
     if report.beyond_basicsr:
         print(f'{report.beyond_basicsr} names hold a dot or letters beyond ASCII, for example '
               f"'{report.beyond_basicsr_example}': this package's data sets read them, BasicSR's own do not.")
-    print(f'{options.output}: {report.written} images, {report.refused} refused.')
+    print(f'{printable(options.output)}: {report.written} images, {report.refused} refused.')
 
 
 if __name__ == '__main__':

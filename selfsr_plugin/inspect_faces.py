@@ -1,45 +1,49 @@
 """Look at the faces before training: framing, colours, sharpness, sizes, duplicates, on one page.
 
-    python -m selfsr_plugin.inspect_faces --hr faces_hr --lr faces_lr.lmdb --output report
+    python -m selfsr_plugin.inspect_faces --gt faces_hr --lq faces_lr.lmdb --output report
 
-Writes report.png and report.md. The framing is measured with the detector of prepare_faces.py on a sample.
+Writes report.png and report.md. The framing is measured with the detector of prepare_faces on a
+sample; where it differs, the options that would mend it are named.
 """
+from __future__ import annotations
+
 import argparse
-from pathlib import Path
-from typing import List, Optional, Sequence
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
-import selfsr_plugin  # noqa: F401  before basicsr: applies the alias that its import needs
-from selfsr_plugin.data import ImageSource, open_image_source
-from selfsr_plugin.data.decoding import CorruptImageError
-from selfsr_plugin.preparation.inspection import (DomainFigures, Framing, compare, compare_framing, measure, measure_framing,
-                                           warnings_of)
-from selfsr_plugin.ops import to_uint8
-from selfsr_plugin.preparation.detection import FaceDetector
-from selfsr_plugin.errors import UserError, one_sentence_errors
-from selfsr_plugin.pictures import draw_sheet
+
+from .errors import UserError, one_sentence_errors
+from .files import named_path, path, printable, write_file, write_image
+from .preparation.settings import LIMITS
+
+if TYPE_CHECKING:
+    from .data import ImageSource
+    from .preparation.inspection import DomainFigures, Framing
 
 SHOWN = 48  # faces of each domain on the page
 LISTED = 20  # groups of duplicates in the text
 
 
-def main(arguments: Optional[Sequence[str]] = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('--hr', required=True, help='folder or LMDB of HR faces')
-    parser.add_argument('--lr', help='folder or LMDB of LR faces, to compare with')
-    parser.add_argument('--output', type=Path, required=True, help='folder for report.png and report.md')
-    parser.add_argument('--lr-size', type=int, default=16, metavar='PIXELS', help='side of the LR images in training; '
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Inspect as the command line says (that of the process by default)."""
+    parser = argparse.ArgumentParser(prog='python -m selfsr_plugin.inspect_faces', description=__doc__,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('--gt', type=path, required=True, metavar='DIR', help='folder or LMDB of HR faces')
+    parser.add_argument('--lq', type=path, metavar='DIR', help='folder or LMDB of LR faces, to compare with')
+    parser.add_argument('--output', type=path, required=True, metavar='DIR', help='folder for report.png and report.md')
+    parser.add_argument('--lq-size', type=int, default=16, metavar='PIXELS', help='side of the LR images in training; '
                         'the domains are compared at it (default: %(default)s)')
     parser.add_argument('--gt-size', type=int, default=64, metavar='PIXELS', help='side of the HR images in training '
                         '(default: %(default)s)')
     parser.add_argument('--sample', type=int, default=400, metavar='N', help='faces of each domain whose framing is '
                         'measured; 0 measures none and needs no detector (default: %(default)s)')
-    parser.add_argument('--weights', type=Path, metavar='DIR', help="folder with the detector's file, as for "
-                        'prepare_faces.py')
-    parser.add_argument('--debug', action='store_true', help='show where an error came from')
+    parser.add_argument('--weights', type=named_path('retinaface'), metavar='retinaface=FILE', help="the detector's "
+                        'file, as for prepare_faces')
+    parser.add_argument('--traceback', action='store_true', help='show where an error came from')
     args = parser.parse_args(arguments)
-    with one_sentence_errors(args.debug):
+    with one_sentence_errors(args.traceback):
         try:
             report(args)
         except (OSError, ValueError) as error:
@@ -48,34 +52,55 @@ def main(arguments: Optional[Sequence[str]] = None) -> None:
 
 def report(args: argparse.Namespace) -> None:
     """Measure, draw and write."""
-    for name in ('lr_size', 'gt_size'):
+    from .data import open_image_source
+    from .preparation.detection import FaceDetector
+    from .preparation.inspection import compare, compare_framing, differ, measure, measure_framing, warnings_of
+    for name in ('lq_size', 'gt_size'):
         if getattr(args, name) < 3:
             raise UserError(f'--{name.replace("_", "-")}: {getattr(args, name)} is less than 3 pixels.')
-    sources = [open_image_source(root) for root in (args.hr, args.lr) if root]
+    sources = [open_image_source(str(root)) for root in (args.gt, args.lq) if root]
     args.output.mkdir(parents=True, exist_ok=True)
-    detect = FaceDetector(args.weights) if args.sample > 0 else None
-    domains = [measure(source, args.lr_size) for source in sources]
+    detect = FaceDetector(args.weights and args.weights[1]) if args.sample > 0 else None
+    domains = [measure(source, args.lq_size) for source in sources]
     warnings = warnings_of(domains[0], args.gt_size)
-    framings: List[Framing] = []
-    if args.lr:
-        warnings += warnings_of(domains[1], args.lr_size) + compare(*domains)
+    framings: list[Framing] = []
+    if args.lq:
+        warnings += warnings_of(domains[1], args.lq_size) + compare(*domains)
     if detect:
         sides = domains[-1].sides.min(1)
-        sides = np.random.RandomState(0).permutation(sides).tolist() if args.lr else None
+        sides = np.random.RandomState(0).permutation(sides).tolist() if args.lq else None
         framings = [measure_framing(sources[0], detect, args.sample, sides)]
-        if args.lr:
+        if args.lq:
             framings.append(measure_framing(sources[1], detect, args.sample))
-            warnings += compare_framing(*framings, args.lr_size)
-    text = describe(domains, framings, warnings, args.lr_size)
-    (args.output / 'report.md').write_text(text, encoding='utf-8')
-    page = draw_page(sources, domains)
-    if not cv2.imwrite(str(args.output / 'report.png'), page):
-        raise UserError(f'{args.output / "report.png"} cannot be written.')
-    print(f'\n{text}\nPicture: {args.output / "report.png"}\nText:    {args.output / "report.md"}')
+            warnings += compare_framing(*framings, args.lq_size)
+    text = describe(domains, framings, warnings, args.lq_size)
+    if len(framings) == 2 and all(framing.found for framing in framings):
+        text += '\n' + (advise(args, *framings) if differ(*framings) else 'The two domains are framed alike.') + '\n'
+    write_file(args.output / 'report.md', text.encode())
+    write_image(args.output / 'report.png', draw_page(sources, domains))
+    output = printable(args.output)
+    print(f'\n{text}\nPicture: {output}/report.png\nText:    {output}/report.md')
+
+
+def advise(args: argparse.Namespace, hr: Framing, lr: Framing) -> str:
+    """How one of the domains can be cut again so that both are framed alike: LR, unless only HR has a manifest."""
+    from .preparation.inspection import options_for
+    from .preparation.manifest import MANIFEST_FILE, settings_of
+    again = [(title, root, settings_of(root), *measured) for title, root, measured in (
+        ('LR', args.lq, (lr, hr)), ('HR', args.gt, (hr, lr)))]
+    title, root, settings, wrong, right = next((each for each in again if each[2]), again[0])
+    found = options_for(wrong, right, *(settings.get(name, 0.0) for name in LIMITS))
+    said = ' '.join(f'--{name.replace("_", "-")} {value}' for name, value in found.items())
+    if any(not least <= found[name] <= most for name, (least, most) in LIMITS.items()):
+        return f'The framing differs too much for prepare_faces to mend it ({said} would be needed).'
+    known = '' if settings else f' (There is no {MANIFEST_FILE} in {printable(root)}: if these were cut with a --margin ' \
+        'or --shift of their own, name the folder that has it.)'
+    return (f'To frame both alike, cut the {title} faces again from their photos, into a new folder, with the options they '
+            f'were cut with and these:\n\n    {said}\n{known}').rstrip()
 
 
 def describe(domains: Sequence[DomainFigures], framings: Sequence[Framing], warnings: Sequence[str],
-             lr_size: int) -> str:
+             lq_size: int) -> str:
     """The Markdown summary: warnings first."""
     lines = ['# Faces before training', '']
     lines += [f'- **{warning}**' for warning in warnings] or ['No warnings.']
@@ -89,7 +114,7 @@ def describe(domains: Sequence[DomainFigures], framings: Sequence[Framing], warn
     row('images', [str(len(domain.sides)) for domain in domains])
     row('shorter side: least, median, most', [
         '{:.0f}, {:.0f}, {:.0f}'.format(*np.percentile(domain.sides.min(1), (0, 50, 100))) for domain in domains])
-    row(f'mean R, G, B at {lr_size}x{lr_size}', ['{:.1f}, {:.1f}, {:.1f}'.format(*domain.mean[::-1]) for domain in domains])
+    row(f'mean R, G, B at {lq_size}x{lq_size}', ['{:.1f}, {:.1f}, {:.1f}'.format(*domain.mean[::-1]) for domain in domains])
     row('standard deviation R, G, B', ['{:.1f}, {:.1f}, {:.1f}'.format(*domain.std[::-1]) for domain in domains])
     row('Laplacian energy, median', [f'{domain.sharpness:.0f}' for domain in domains])
     row('copies (same pixels)', [str(sum(len(g) - 1 for g in domain.identical)) for domain in domains])
@@ -108,13 +133,15 @@ def describe(domains: Sequence[DomainFigures], framings: Sequence[Framing], warn
         for kind, groups in (('copies', domain.identical), ('look-alikes', domain.similar)):
             lines += [f'\n{title} {kind}{f" (the first {LISTED} groups)" if len(groups) > LISTED else ""}:\n'
                       ] * bool(groups)
-            lines += ['- ' + ', '.join(group) for group in groups[:LISTED]]
+            lines += ['- ' + ', '.join(map(printable, group)) for group in groups[:LISTED]]
         lines += [f'\n{title} unreadable:\n'] * bool(domain.bad) + [f'- {line}' for line in domain.bad]
     return '\n'.join(lines) + '\n'
 
 
 def draw_page(sources: Sequence[ImageSource], domains: Sequence[DomainFigures]) -> np.ndarray:
     """Mean faces, size histograms and contact sheets, HR to the left of LR; BGR."""
+    from .ops import to_uint8
+    from .pictures import draw_sheet
     columns = []
     for title, source, domain in zip(('HR', 'LR'), sources, domains):
         top = draw_sheet([[to_uint8(domain.mean_face), draw_histogram(domain.sides.min(1), 256)]],
@@ -133,8 +160,9 @@ def draw_page(sources: Sequence[ImageSource], domains: Sequence[DomainFigures]) 
                       for column in columns])
 
 
-def sample_faces(source: ImageSource) -> List[np.ndarray]:
+def sample_faces(source: ImageSource) -> list[np.ndarray]:
     """Faces spread evenly over the set, BGR; unreadable ones are left out."""
+    from .data import CorruptImageError
     faces = []
     for index in np.linspace(0, len(source) - 1, min(SHOWN, len(source))).astype(int):
         try:

@@ -6,50 +6,71 @@ Killed or stopped? The same command goes on. See docs/datasets for the data sets
 the two framings.
 """
 import argparse
-from pathlib import Path
-from typing import Optional, Sequence
+from collections.abc import Sequence
 
-import selfsr_plugin  # noqa: F401  before basicsr: applies the alias that its import needs
-from selfsr_plugin.errors import one_sentence_errors
-from selfsr_plugin.preparation import FRAMINGS, MANIFEST_FILE, REFUSED_FILE, Settings, prepare
-from selfsr_plugin.preparation.detection import WEIGHTS_FILE
+from .errors import one_sentence_errors
+from .files import named_path, path, printable
+from .preparation.settings import FRAMINGS, Settings
+
+REASONS = 5  # that are printed; the manifest has all
 
 
-def main(arguments: Optional[Sequence[str]] = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('--input', type=Path, required=True, help='folder of photos, searched with its subfolders')
-    parser.add_argument('--output', type=Path, required=True, help=f'folder for the crops and {MANIFEST_FILE}')
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Prepare as the command line says (that of the process by default)."""
+    parser = argparse.ArgumentParser(prog='python -m selfsr_plugin.prepare_faces', description=__doc__,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('--input', type=path, required=True, help='folder of photos, searched with its subfolders, or one '
+                        'photo')
+    parser.add_argument('--output', type=path, required=True, help='folder for the crops and manifest.jsonl')
     parser.add_argument('--size', type=int, help='side of the crops in pixels; faces with fewer are left out. Without '
                         'it every crop keeps the pixels of its photo, as LR faces should')
     parser.add_argument('--framing', choices=FRAMINGS, default=Settings.framing, help='parallel to the photo, or '
                         'turned upright and fitted to a template by five landmarks (default: %(default)s)')
     parser.add_argument('--margin', type=float, default=Settings.margin, metavar='SHARE', help='more around the face '
-                        'on each side, as a share of the square (default: %(default)s)')
+                        'on each side, as a share of the square; negative for less (default: %(default)s)')
+    for axis, way, other in (('x', 'right', 'left'), ('y', 'down', 'up')):
+        parser.add_argument(f'--shift-{axis}', type=float, default=0.0, metavar='SHARE', help=f'move the square {way} by '
+                            f'this share of it, so that the face lies further {other}; negative: {other} '
+                            '(default: %(default)s)')
     parser.add_argument('--min-face', type=int, default=Settings.min_face, metavar='PIXELS',
                         help='leave out faces whose square has a smaller side in the photo (default: %(default)s)')
     parser.add_argument('--max-face', type=int, metavar='PIXELS', help='leave out larger ones (default: no limit)')
     parser.add_argument('--max-faces', type=int, metavar='N', help='the N largest faces of a photo (default: all)')
     parser.add_argument('--threshold', type=float, default=Settings.threshold, metavar='SCORE',
                         help='faces the detector is less certain of do not count (default: %(default)s)')
-    parser.add_argument('--annotations', type=Path, metavar='FILE', help="take the faces from CelebA's "
+    parser.add_argument('--annotations', type=path, metavar='FILE', help="take the faces from CelebA's "
                         "list_landmarks_align_celeba.txt or WIDER FACE's wider_face_*_bbx_gt.txt, detect nothing")
-    parser.add_argument('--weights', type=Path, metavar='DIR', help=f'folder that holds {WEIGHTS_FILE}; without it '
-                        'facexlib downloads that file into its own folder')
+    parser.add_argument('--weights', type=named_path('retinaface'), metavar='retinaface=FILE', help="facexlib's "
+                        'detection_mobilenet0.25_Final.pth; without it facexlib downloads that file into its own folder')
     parser.add_argument('--device', default='cpu', help='of the detector: cpu, cuda, cuda:1 (default: %(default)s)')
     parser.add_argument('--workers', type=int, default=1, metavar='N', help='processes (default: %(default)s)')
     parser.add_argument('--retry', action='store_true', help='do the photos again that an earlier run refused')
-    parser.add_argument('--debug', action='store_true', help='show where an error came from')
+    parser.add_argument('--traceback', action='store_true', help='show where an error came from')
     args = parser.parse_args(arguments)
+    with one_sentence_errors(args.traceback):
+        run(args)
 
-    settings = Settings(args.framing, args.margin, args.size, args.min_face, args.max_face, args.threshold,
-                        args.max_faces)
-    with one_sentence_errors(args.debug):
-        manifest = prepare(args.input, args.output, settings, args.weights, args.annotations, args.workers,
-                           args.device, args.retry)
-        count = manifest.counts()
-        print(f'{count["faces"]} faces of {count["photos"] - count["refused"]} photos are in {args.output}; '
-              f'{count["refused"]} photos were refused and {count["left_out"]} faces left out.\n'
-              f'Reasons: {args.output / REFUSED_FILE} and {args.output / MANIFEST_FILE}')
+
+def run(args: argparse.Namespace) -> None:
+    """Prepare, and say what became of photos and faces."""
+    from .data.image_source import left_out
+    from .preparation.manifest import MANIFEST_FILE, REFUSED_FILE
+    from .preparation.photos import kinds_of
+    from .preparation.runner import prepare
+    settings = Settings(args.framing, args.margin, args.shift_x, args.shift_y, args.size, args.min_face, args.max_face,
+                        args.threshold, args.max_faces)
+    weights = None if args.weights is None else args.weights[1]
+    manifest = prepare(args.input, args.output, settings, weights, args.annotations, args.workers, args.device, args.retry)
+    count, output = manifest.counts(), printable(args.output)
+    print(f'{count["faces"]} faces of {count["photos"] - count["refused"]} photos are in {output}; '
+          f'{count["refused"]} photos were refused and {count["left_out"]} faces left out.')
+    if count['padded']:
+        print(f'{count["padded"]} of the crops reach beyond their photo and are mirrored there ("padded" in {MANIFEST_FILE}).')
+    for reason, number in manifest.reasons().most_common(REASONS):
+        print(f'  {number} x {reason}')
+    if manifest.others:
+        print(f'--input holds more than photos: {left_out(kinds_of(manifest.others))}.')
+    print(f'Reasons: {output}/{REFUSED_FILE} and {output}/{MANIFEST_FILE}')
 
 
 if __name__ == '__main__':

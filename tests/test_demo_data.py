@@ -9,10 +9,12 @@ import cv2
 import numpy as np
 import pytest
 
+from selfsr_plugin.preparation.detection import WEIGHTS_FILE
+
 ROOT = Path(__file__).resolve().parents[1]
 DEMO = ROOT / 'datasets' / 'demo'
 PORTRAITS = ROOT.parent / 'shared' / 'data' / 'public_domain' / 'portraits'
-WEIGHTS = ROOT.parent / 'shared' / 'weights'
+WEIGHTS = ROOT.parent / 'shared' / 'weights' / WEIGHTS_FILE
 COUNTS = {'train_hr': 283, 'train_wild_lr': 400, 'test_hr': 37, 'test_wild_lr': 37}
 
 
@@ -98,7 +100,7 @@ def test_test_pairs_are_aligned():
     for dy in range(-3, 4):
         for dx in range(-3, 4):
             mean[dy, dx] = np.mean([np.corrcoef(
-                demo.shrink_to(np.roll(hr, (dy, dx), (0, 1)), demo.LR_SIZE)[1:-1, 1:-1].ravel(),
+                demo.resize_array(np.roll(hr, (dy, dx), (0, 1)), demo.LR_SIZE)[1:-1, 1:-1].ravel(),
                 lr[1:-1, 1:-1].ravel())[0, 1] for hr, lr in pairs])
     assert max(mean, key=mean.get) == (0, 0)
     assert mean[0, 0] > 0.9
@@ -107,7 +109,7 @@ def test_test_pairs_are_aligned():
 def test_test_images_are_clearly_degraded():
     """Else the demo would show nothing. In RGB the wild images are 23.7 to 28.7 dB from clean ones."""
     for hr, lr in _test_pairs():
-        error = np.mean((np.clip(demo.shrink_to(hr, demo.LR_SIZE), 0, 255) - lr)**2)
+        error = np.mean((np.clip(demo.resize_array(hr, demo.LR_SIZE), 0, 255) - lr)**2)
         assert 20 < 10 * math.log10(255**2 / error) < 32
 
 
@@ -162,10 +164,10 @@ def _landmarks(x, y, size=50.0):
 
 
 def test_frame_is_centred_and_stays_in_the_photo():
-    box = demo.frame(_landmarks(200, 200), 400, 400, demo.HR_SIZE)
+    box = demo.frame_inside(_landmarks(200, 200), 400, 400)
     assert box.side == round(100 / 0.574)
     assert abs(box.left + box.side / 2 - 200) <= 1 and abs(box.top + 0.61 * box.side - 200) <= 1
-    box = demo.frame(_landmarks(80, 200), 400, 400, demo.HR_SIZE)
+    box = demo.frame_inside(_landmarks(80, 200), 400, 400)
     assert box.left == 0 and box.side == round(100 / 0.574)  # moved, not shrunk and not filled up
     rng = np.random.RandomState(0)
     for _ in range(100):
@@ -176,7 +178,7 @@ def test_frame_is_centred_and_stays_in_the_photo():
 @pytest.mark.parametrize('landmarks, why', [(_landmarks(30, 200), 'edge'), (_landmarks(200, 200, 15), 'pixels only')])
 def test_frame_refuses(landmarks, why):
     with pytest.raises(demo.Refused, match=why):
-        demo.frame(landmarks, 400, 400, demo.HR_SIZE)
+        demo.frame_inside(landmarks, 400, 400)
 
 
 def test_split_shares():
@@ -196,14 +198,15 @@ def _message(arguments):
     return stop.value.code
 
 
-def test_bad_input_is_one_sentence(tmp_path):
+def test_bad_input_is_one_sentence(tmp_path, monkeypatch):
     out = tmp_path / 'out'
     assert 'no folder' in _message(['--input', tmp_path / 'none', '--output', out])
     photos = tmp_path / 'photos'
     photos.mkdir()
     assert 'no images' in _message(['--input', photos, '--output', out])
     (photos / 'a.jpg').write_bytes(b'')
-    assert demo.WEIGHTS_FILE in _message(['--input', photos, '--output', out, '--weights', tmp_path])
+    assert 'no such file' in _message(['--input', photos, '--output', out, '--weights', f'retinaface={tmp_path}'])
+    monkeypatch.setattr(demo, 'FaceFinder', lambda weights: None)
     assert '--overwrite' in _message(['--input', photos, '--output', DEMO])
     assert 'not a folder' in _message(['--input', photos, '--output', photos / 'a.jpg'])
     (photos / 'a.png').write_bytes(b'')
@@ -217,10 +220,10 @@ def test_broken_photos_are_refused(tmp_path):
     rows, refused = demo.make(sorted(tmp_path.glob('*.jpg')), None, tmp_path / 'out')
     assert not rows and refused == [
         'empty.jpg: it is empty (0 bytes).',
-        'text.jpg: it is cut short or not an image that OpenCV can read.']
+        'text.jpg: it is cut short or not an image.']
 
 
-needs_shared = pytest.mark.skipif(not (PORTRAITS.is_dir() and (WEIGHTS / demo.WEIGHTS_FILE).is_file()),
+needs_shared = pytest.mark.skipif(not (PORTRAITS.is_dir() and WEIGHTS.is_file()),
                                   reason='needs the portraits and the detector in ../shared')
 
 

@@ -1,16 +1,17 @@
 """facexlib's RetinaFace-MobileNet0.25: boxes and five landmarks of the faces in a photo."""
 import os
 from pathlib import Path
-from typing import List, Optional
 
 import cv2
 import numpy as np
 import torch
 
-from selfsr_plugin.errors import UserError
+from ..errors import UserError
+from ..files import printable
 
 from .faces import Face
 
+NETWORK = 'retinaface'  # as --weights NAME=FILE calls it
 WEIGHTS_FILE = 'detection_mobilenet0.25_Final.pth'
 WEIGHTS_URL = f'https://github.com/xinntao/facexlib/releases/download/v0.1.0/{WEIGHTS_FILE}'
 MAX_DEFAULT_SIDE = 1280  # ours: photos are shrunk to this for the detector, and only for it
@@ -22,7 +23,7 @@ class FaceDetector:
     """Finds faces in photos.
 
     Args:
-        weights: folder that holds ``WEIGHTS_FILE``; None lets facexlib download it into its own folder.
+        weights: the network's file, in facexlib's format; None lets facexlib download it into its own folder.
         device: 'cpu' or 'cuda', or a name such as 'cuda:1'.
         max_side: photos whose longer side has more pixels are shrunk for the detector. Large photos are looked at
             twice, see :meth:`__call__`.
@@ -32,29 +33,31 @@ class FaceDetector:
             such device.
     """
 
-    def __init__(self, weights: Optional[Path] = None, device: str = 'cpu', max_side: int = MAX_DEFAULT_SIDE) -> None:
+    def __init__(self, weights: Path | None = None, device: str = 'cpu', max_side: int = MAX_DEFAULT_SIDE) -> None:
         from facexlib import utils
-        from facexlib.detection import init_detection_model
-        own_folder = Path(utils.__file__).parents[1] / 'weights'
-        path = (own_folder if weights is None else weights) / WEIGHTS_FILE
-        if weights is not None and not path.is_file():
-            raise UserError(f'--weights: {weights} does not hold {WEIGHTS_FILE}; get it from {WEIGHTS_URL}, or leave '
-                            '--weights out to download it.')
+        from facexlib.detection.retinaface import RetinaFace
+        if weights is not None and not weights.is_file():
+            raise UserError(f'--weights {NETWORK}={printable(weights)}: there is no such file; get it from {WEIGHTS_URL}, '
+                            'or leave --weights out to download it.')
         if device.startswith('cuda') and not torch.cuda.is_available():
             raise UserError(f'--device {device}: PyTorch sees no CUDA device here; use --device cpu.')
         try:
-            self.net = init_detection_model('retinaface_mobile0.25', device=device,
-                                            model_rootpath=None if weights is None else str(weights))
+            path = weights or Path(utils.load_file_from_url(WEIGHTS_URL, model_dir='facexlib/weights', progress=True))
         except OSError as error:  # urllib's errors are OSErrors
-            raise UserError(f"the detector's file is not at {path} and cannot be downloaded ({error}): get it from "
-                            f'{WEIGHTS_URL} elsewhere and name its folder with --weights.') from error
+            raise UserError(f"the detector's file cannot be downloaded ({error}): get it from {WEIGHTS_URL} elsewhere and "
+                            f'give it as --weights {NETWORK}=FILE.') from error
+        try:
+            state = torch.load(path, map_location='cpu', weights_only=True)
+            self.net = RetinaFace(network_name='mobile0.25', device=device)
+            self.net.load_state_dict({key.removeprefix('module.'): value for key, value in state.items()})
+            self.net.to(device).eval()
         except Exception as error:  # the unpickler of a file of rubbish raises anything
             reason = next(iter(str(error).splitlines()), '') or type(error).__name__
-            raise UserError(f'the detector cannot be loaded from {path} ({reason}): get the file again from '
+            raise UserError(f'the detector cannot be loaded from {printable(path)} ({reason}): get the file again from '
                             f'{WEIGHTS_URL}.') from error
         self.max_side = max_side
 
-    def __call__(self, photo: np.ndarray, threshold: float) -> List[Face]:
+    def __call__(self, photo: np.ndarray, threshold: float) -> list[Face]:
         """The faces of at least this score in a photo (H, W, 3) uint8, BGR, the most certain first.
 
         The network knows faces of up to about 600 pixels; of larger ones it finds parts, with certainty and in a wrong
@@ -71,7 +74,7 @@ class FaceDetector:
         return sorted(large + small, key=lambda face: -face.score)
 
     @torch.no_grad()
-    def _detect(self, photo: np.ndarray, threshold: float, max_side: int) -> List[Face]:
+    def _detect(self, photo: np.ndarray, threshold: float, max_side: int) -> list[Face]:
         shrink = min(1.0, max_side / max(photo.shape[:2]))
         small = photo if shrink == 1 else cv2.resize(photo, None, fx=shrink, fy=shrink, interpolation=cv2.INTER_AREA)
         found = self.net.detect_faces(small, conf_threshold=threshold)  # (faces, 15): box, score, landmarks

@@ -1,11 +1,11 @@
 """Where a face is cut out: one framing for photos and crowds, so that HR and LR faces show the same part of a head.
 
 Both framings show the same part of a face: ``square`` stays parallel to the photo and resamples nothing, ``align`` also
-turns the face upright. docs/framing.png shows the two.
+turns the face upright. docs/framing.png shows the two. A square that leaves the photo is filled up by mirroring, so that
+all crops of a set are framed alike.
 """
 import math
 from dataclasses import dataclass
-from typing import Tuple
 
 import cv2
 import numpy as np
@@ -17,7 +17,6 @@ from .faces import Face, Refused
 # Adding the two distances keeps the side steady when a head turns (eyes closer) or nods (mouth closer).
 SIDE_PER_DISTANCE = 1 / (0.273 + 0.301)
 FACE_X, FACE_Y = 0.5, 0.61
-MAX_SHIFT = 0.12  # a square that leaves the photo is moved back inside; the face may move by this share of the side
 
 # Where the landmarks of a frontal face lie in that square, shares of the side: medians over 550 upright frontal faces
 # of LFW, left and right made alike.
@@ -35,9 +34,18 @@ class Box:
     top: int
     side: int
 
+    def beyond(self, height: int, width: int) -> tuple[int, int, int, int]:
+        """How many pixels of it lie left of, above, right of and below a photo of this size."""
+        return (max(-self.left, 0), max(-self.top, 0), max(self.left + self.side - width, 0),
+                max(self.top + self.side - height, 0))
+
     def cut(self, photo: np.ndarray) -> np.ndarray:
-        """(H, W, 3) -> (side, side, 3), a view."""
-        return photo[self.top:self.top + self.side, self.left:self.left + self.side]
+        """(H, W, 3) -> (side, side, 3), a view where it lies inside; mirrored beyond the photo's edges."""
+        left, top, right, bottom = self.beyond(*photo.shape[:2])
+        inner = photo[self.top + top:self.top + self.side - bottom, self.left + left:self.left + self.side - right]
+        if inner.shape[:2] == (self.side, self.side):
+            return inner
+        return cv2.copyMakeBorder(inner, top, bottom, left, right, cv2.BORDER_REFLECT_101)
 
 
 @dataclass(frozen=True)
@@ -47,6 +55,13 @@ class TurnedBox:
     centre_y: float
     side: int
     angle: float
+
+    def beyond(self, height: int, width: int) -> tuple[int, int, int, int]:
+        """As :meth:`Box.beyond`, of its outermost corner, rounded up."""
+        turn = complex(math.cos(math.radians(self.angle)), math.sin(math.radians(self.angle)))
+        corners = complex(self.centre_x, self.centre_y) + turn * self.side / 2 * np.array([-1 - 1j, 1 - 1j, -1 + 1j, 1 + 1j])
+        edges = (-corners.real.min(), -corners.imag.min(), corners.real.max() - width, corners.imag.max() - height)
+        return tuple(max(math.ceil(edge - 1e-6), 0) for edge in edges)
 
     def cut(self, photo: np.ndarray) -> np.ndarray:
         """(H, W, 3) -> (side, side, 3): cubic interpolation at the photo's scale; mirrored beyond its edges."""
@@ -58,82 +73,77 @@ class TurnedBox:
                               borderMode=cv2.BORDER_REFLECT_101)
 
 
-def frame(landmarks: np.ndarray, height: int, width: int, min_side: int, margin: float = 0.0) -> Box:
-    """The square around a face, inside the photo: moved, and at last made smaller, rather than filled up.
+def frame(landmarks: np.ndarray, height: int, width: int, min_side: int, margin: float = 0.0,
+          shift: tuple[float, float] = (0.0, 0.0)) -> Box:
+    """The square around a face.
 
     Args:
         landmarks: (5, 2): the eyes, the nose, the corners of the mouth, as (x, y).
         height, width: of the photo.
         min_side: the square must have at least this side, in pixels.
-        margin: more around the face on each of the four sides, as a share of the square without it.
+        margin: more around the face on each of the four sides, as a share of the square without it; less if negative.
+        shift: how far the square is moved right and down, in the same shares; the face then lies further left and up.
 
     Raises:
-        Refused: too few pixels, or the face is too close to the edge of the photo.
+        Refused: too few pixels, the edge of the photo cuts the face, or it is so close that an eye, the nose or the mouth
+            would be seen twice in the mirrored part.
     """
     eyes, mouth = landmarks[:2].mean(0), landmarks[3:].mean(0)
     distance = np.linalg.norm(landmarks[1] - landmarks[0]) + np.linalg.norm(mouth - eyes)
     middle = (eyes + mouth) / 2
-    return _place(middle[0], middle[1], distance * SIDE_PER_DISTANCE, FACE_X, FACE_Y, height, width, min_side, margin)
-
-
-def frame_box(face_box: Tuple[float, float, float, float], height: int, width: int, min_side: int,
-              margin: float = 0.0) -> Box:
-    """:func:`frame` for a face that has a box (left, top, right, bottom) and no landmarks. Raises: Refused."""
-    left, top, right, bottom = face_box
-    return _place((left + right) / 2, (top + bottom) / 2, (bottom - top) / BOX_HEIGHT, BOX_X, BOX_Y, height, width,
-                  min_side, margin)
-
-
-def _place(x: float, y: float, side: float, share_x: float, share_y: float, height: int, width: int, min_side: int,
-           margin: float) -> Box:
-    """The square of which the point (x, y) lies at the shares, counted without the margin."""
-    grown = 1 + 2 * margin
-    share_x, share_y = (share_x + margin) / grown, (share_y + margin) / grown
-    side = min(round(side * grown), height, width)
-    _check_side(side, min_side)
-    box = inside(x - share_x * side, y - share_y * side, side, height, width)
-    shift = max(abs(box.left + share_x * side - x), abs(box.top + share_y * side - y)) / side
-    if shift > MAX_SHIFT:
-        raise Refused('the face is too close to the edge of the photo')
+    box = _place(middle, distance * SIDE_PER_DISTANCE, (FACE_X, FACE_Y), margin, shift)
+    _check(box, landmarks, height, width, min_side)
     return box
 
 
-def _check_side(side: int, min_side: int) -> None:
-    if side < min_side:
-        raise Refused(f'the face fills {side} pixels only, at least {min_side} needed')
+def frame_box(face_box: tuple[float, float, float, float], height: int, width: int, min_side: int,
+              margin: float = 0.0, shift: tuple[float, float] = (0.0, 0.0)) -> Box:
+    """:func:`frame` for a face that has a box (left, top, right, bottom) and no landmarks. Raises: Refused."""
+    left, top, right, bottom = face_box
+    middle, side = np.array([(left + right) / 2, (top + bottom) / 2]), (bottom - top) / BOX_HEIGHT
+    box = _place(middle, side, (BOX_X, BOX_Y), margin, shift)
+    _check(box, middle + (TEMPLATE - (BOX_X, BOX_Y)) * side, height, width, min_side)
+    return box
 
 
-def inside(left: float, top: float, side: int, height: int, width: int) -> Box:
-    """The square nearest to the wished one that does not leave the photo."""
-    side = min(side, height, width)
-    return Box(min(max(round(left), 0), width - side), min(max(round(top), 0), height - side), side)
-
-
-def align(landmarks: np.ndarray, height: int, width: int, min_side: int, margin: float = 0.0) -> TurnedBox:
-    """The turned square whose landmarks come closest to ``TEMPLATE``: the least-squares similarity. As :func:`frame`.
-
-    Raises:
-        Refused: too few pixels, or a corner lies beyond the edge of the photo by more than ``MAX_SHIFT`` of the side.
-    """
+def align(landmarks: np.ndarray, height: int, width: int, min_side: int, margin: float = 0.0,
+          shift: tuple[float, float] = (0.0, 0.0)) -> TurnedBox:
+    """The turned square whose landmarks come closest to ``TEMPLATE``: the least-squares similarity. As :func:`frame`."""
     points, template = (pair[:, 0] + 1j * pair[:, 1] for pair in (landmarks, TEMPLATE))
     centred = template - template.mean()
     turn = np.vdot(centred, points - points.mean()) / np.vdot(centred, centred)  # scale and rotation in one number
-    centre = points.mean() + turn * (0.5 + 0.5j - template.mean())
+    centre = points.mean() + turn * (0.5 + 0.5j - template.mean() + complex(*shift))
     side = round(abs(turn) * (1 + 2 * margin))
-    _check_side(side, min_side)
-    corners = centre + turn / abs(turn) * side / 2 * np.array([-1 - 1j, 1 - 1j, -1 + 1j, 1 + 1j])
-    beyond = max(-corners.real.min(), -corners.imag.min(), corners.real.max() - width, corners.imag.max() - height)
-    if beyond > MAX_SHIFT * side:
-        raise Refused('the face is too close to the edge of the photo')
-    return TurnedBox(float(centre.real), float(centre.imag), side, math.degrees(math.atan2(turn.imag, turn.real)))
+    box = TurnedBox(float(centre.real), float(centre.imag), side, math.degrees(math.atan2(turn.imag, turn.real)))
+    _check(box, landmarks, height, width, min_side)
+    return box
 
 
-def frame_face(face: Face, framing: str, height: int, width: int, min_side: int, margin: float) -> 'Box | TurnedBox':
+def _place(point: np.ndarray, side: float, shares: tuple[float, float], margin: float, shift: tuple[float, float]) -> Box:
+    """The square of which ``point`` lies at the shares, counted without margin and shift."""
+    grown = 1 + 2 * margin
+    whole = round(side * grown)
+    left, top = (at - (share + margin - moved) / grown * whole for at, share, moved in zip(point, shares, shift))
+    return Box(round(left), round(top), whole)
+
+
+def _check(box: 'Box | TurnedBox', landmarks: np.ndarray, height: int, width: int, min_side: int) -> None:
+    if box.side < min_side:
+        raise Refused(f'the face fills {box.side} pixels only, at least {min_side} needed')
+    room = np.array([*landmarks.min(0), *((width, height) - landmarks.max(0))])
+    if room.min() < 0:
+        raise Refused('the edge of the photo cuts the face')
+    if (np.array(box.beyond(height, width)) > room).any():  # what is nearer to an edge than this is mirrored into the crop
+        raise Refused('the face is so close to the edge of the photo that the mirrored part would show some of it again')
+
+
+def frame_face(face: Face, framing: str, height: int, width: int, min_side: int, margin: float = 0.0,
+               shift: tuple[float, float] = (0.0, 0.0)) -> 'Box | TurnedBox':
     """The frame of a face by the name of the framing, 'square' or 'similarity'. Raises: Refused."""
     if face.flaw:
         raise Refused(face.flaw)
     if framing == 'similarity':
-        return align(face.landmarks, height, width, min_side, margin)
+        return align(face.landmarks, height, width, min_side, margin, shift)
     if face.landmarks is not None:
-        return frame(face.landmarks, height, width, min_side, margin)
-    return frame_box(face.box, height, width, min_side, margin)
+        return frame(face.landmarks, height, width, min_side, margin, shift)
+    return frame_box(face.box, height, width, min_side, margin, shift)

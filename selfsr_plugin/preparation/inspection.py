@@ -5,8 +5,8 @@ All thresholds for warnings are ours.
 import hashlib
 import random
 from collections import defaultdict
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Callable, Dict, List, Optional, Sequence, Tuple
 
 import cv2
 import numpy as np
@@ -46,9 +46,9 @@ class DomainFigures:
     std: np.ndarray
     sharpness: float
     mean_face: np.ndarray
-    identical: List[List[str]]
-    similar: List[List[str]]
-    bad: List[str] = field(default_factory=list)
+    identical: list[list[str]]
+    similar: list[list[str]]
+    bad: list[str] = field(default_factory=list)
 
 
 def difference_hash(image: np.ndarray) -> np.ndarray:
@@ -68,7 +68,7 @@ def difference_hash(image: np.ndarray) -> np.ndarray:
     return np.packbits((small[:, 1:] > small[:, :-1]).numpy(), axis=1).view(np.uint16)[:, 0]
 
 
-def near_groups(hashes: np.ndarray) -> List[List[int]]:
+def near_groups(hashes: np.ndarray) -> list[list[int]]:
     """Chains of hashes of which each is at most ``MAX_BITS`` bits from the next: (N, 16) uint16 -> their indices.
 
     Two hashes that differ in 15 bits or fewer agree in one of their 16 rows, so only hashes with a row in common are
@@ -90,7 +90,7 @@ def near_groups(hashes: np.ndarray) -> List[List[int]]:
                 apart = np.unpackbits((hashes[others] ^ hashes[index]).view(np.uint8), axis=1).sum(1)
                 for other in others[apart <= MAX_BITS]:
                     leader[find(int(other))] = find(int(index))
-    groups: Dict[int, List[int]] = defaultdict(list)
+    groups: dict[int, list[int]] = defaultdict(list)
     for index in range(len(hashes)):
         groups[find(index)].append(index)
     return [group for group in groups.values() if len(group) > 1]
@@ -108,9 +108,9 @@ def measure(source: ImageSource, size: int) -> DomainFigures:
     """
     total, squares = np.zeros((size, size, 3)), np.zeros(3)
     sides, sharpness, bad = [], [], []
-    by_content: Dict[bytes, List[str]] = defaultdict(list)
-    names: List[str] = []
-    hashes: List[np.ndarray] = []
+    by_content: dict[bytes, list[str]] = defaultdict(list)
+    names: list[str] = []
+    hashes: list[np.ndarray] = []
     for index in tqdm(range(len(source)), desc=source.root, unit='image'):
         try:
             image = source.read(index)
@@ -172,7 +172,7 @@ class Framing:
 _DETECT_SIDE = 128  # the crops are enlarged to this for the detector
 
 
-def measure_framing(source: ImageSource, detect: Callable, count: int, sides: Optional[Sequence[int]] = None
+def measure_framing(source: ImageSource, detect: Callable, count: int, sides: Sequence[int] | None = None
                     ) -> Framing:
     """Detect the faces in a sample of the crops.
 
@@ -202,7 +202,7 @@ def measure_framing(source: ImageSource, detect: Callable, count: int, sides: Op
     return Framing(tried, len(rows), *np.median(table, axis=0), table[:, 3].std())
 
 
-def _detect_in_crop(image: np.ndarray, detect: Callable) -> Optional[Tuple[float, ...]]:
+def _detect_in_crop(image: np.ndarray, detect: Callable) -> tuple[float, ...] | None:
     """width, height, distance, x, y of the face nearest to the middle, or None."""
     side, edge = _DETECT_SIDE, _DETECT_SIDE // 2
     large = cv2.resize(image, (side, side), interpolation=cv2.INTER_CUBIC)
@@ -223,7 +223,7 @@ def _detect_in_crop(image: np.ndarray, detect: Callable) -> Optional[Tuple[float
 # ---- Judgement
 
 
-def warnings_of(figures: DomainFigures, smallest: int) -> List[str]:
+def warnings_of(figures: DomainFigures, smallest: int) -> list[str]:
     """What is wrong with one domain; ``smallest`` is the side its images should have at least."""
     found, count = [], len(figures.sides)
     small = int((figures.sides.min(1) < smallest).sum())
@@ -240,7 +240,7 @@ def warnings_of(figures: DomainFigures, smallest: int) -> List[str]:
     return found
 
 
-def compare(hr: DomainFigures, lr: DomainFigures) -> List[str]:
+def compare(hr: DomainFigures, lr: DomainFigures) -> list[str]:
     """How colours and sharpness of the domains differ, where it is much."""
     found = []
     difference = lr.mean - hr.mean
@@ -257,21 +257,21 @@ def compare(hr: DomainFigures, lr: DomainFigures) -> List[str]:
     return found
 
 
-def compare_framing(hr: Framing, lr: Framing, size: int) -> List[str]:
-    """Whether the domains show the face in the same place and size; ``size`` is the LR side, to say it in pixels."""
+def compare_framing(hr: Framing, lr: Framing, size: int) -> list[str]:
+    """Whether the domains show the face in the same place and size; ``size`` is the LR side, to say it in pixels.
+
+    The first of what it finds, if :func:`differ` says so, is the difference that :func:`options_for` mends.
+    """
     if not hr.found or not lr.found:
         return ['the framing cannot be compared: the detector finds no face in the '
                 f'{"HR" if not hr.found else "LR"} images.']
     found = []
-    ratio = lr.distance / hr.distance
-    if max(ratio, 1 / ratio) > MAX_SCALE:
+    if differ(hr, lr):
+        ratio, right, down = lr.distance / hr.distance, lr.x - hr.x, lr.y - hr.y
         found.append(f'the framing differs: an LR face has {ratio:.2f} times the size of an HR face in its square '
-                     f'(box width {lr.width / hr.width:.2f}, height {lr.height / hr.height:.2f}). Stage 1 will learn '
-                     'this as a flow: cut both with the same framing.')
-    for name, shift in (('right', lr.x - hr.x), ('down', lr.y - hr.y)):
-        if abs(shift) > MAX_SHIFT:
-            way = name if shift > 0 else {'right': 'left', 'down': 'up'}[name]
-            found.append(f'the framing differs: LR faces lie {abs(shift) * size:.1f} of {size} pixels further {way}.')
+                     f'(box width {lr.width / hr.width:.2f}, height {lr.height / hr.height:.2f}) and lies '
+                     f'{abs(right) * size:.1f} of {size} pixels further {"right" if right > 0 else "left"} and '
+                     f'{abs(down) * size:.1f} further {"down" if down > 0 else "up"}. Stage 1 will learn this as a flow.')
     if lr.found / lr.tried < 0.9 * hr.found / hr.tried:
         found.append(f'a face is found in {lr.found / lr.tried:.0%} of the LR images and in {hr.found / hr.tried:.0%} '
                      'of the HR images reduced to the same sides: look for heads turned away and for what is no face.')
@@ -279,3 +279,27 @@ def compare_framing(hr: Framing, lr: Framing, size: int) -> List[str]:
         found.append(f'the middle of LR faces spreads {lr.spread_x / hr.spread_x:.1f} times as much from left to right '
                      'as that of HR faces: more heads are turned, or the frames are loose.')
     return found
+
+
+def differ(one: Framing, other: Framing) -> bool:
+    """Whether two sets in both of which faces were found are framed so differently that stage 1 would learn it."""
+    ratio = one.distance / other.distance
+    return max(ratio, 1 / ratio) > MAX_SCALE or max(abs(one.x - other.x), abs(one.y - other.y)) > MAX_SHIFT
+
+
+def options_for(wrong: Framing, right: Framing, margin: float, shift_x: float, shift_y: float) -> dict[str, float]:
+    """The options of prepare_faces with which the faces of ``wrong`` would be framed as those of ``right`` are.
+
+    Args:
+        wrong, right: as measured; faces were found in both.
+        margin, shift_x, shift_y: with which ``wrong`` was cut.
+
+    Returns:
+        'margin', 'shift_x' and 'shift_y', rounded to thousandths.
+    """
+    # In shares of the square without margin: distances grow by 1 + 2 margin, places are counted from the middle.
+    old = 1 + 2 * margin
+    new = old * wrong.distance / right.distance
+    return {'margin': round((new - 1) / 2, 3),
+            'shift_x': round((wrong.x - 0.5) * old + shift_x - (right.x - 0.5) * new, 3),
+            'shift_y': round((wrong.y - 0.5) * old + shift_y - (right.y - 0.5) * new, 3)}

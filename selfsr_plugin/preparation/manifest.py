@@ -7,15 +7,26 @@ import errno
 import fcntl
 import json
 import os
+import re
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Dict, List, Mapping, Optional
+from typing import Any
 
 from ..errors import UserError
 from ..files import printable, write_file
 
 MANIFEST_FILE = 'manifest.jsonl'
 REFUSED_FILE = 'refused.txt'
+
+
+def settings_of(folder: str | os.PathLike) -> dict[str, Any]:
+    """The settings that the crops in a folder were cut with; empty if there is no manifest."""
+    try:
+        with open(os.path.join(folder, MANIFEST_FILE), encoding='utf-8') as lines:
+            return json.loads(lines.readline())['settings']
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}
 
 
 class Manifest:
@@ -36,6 +47,7 @@ class Manifest:
 
     def __init__(self, folder: Path, settings: Mapping[str, Any]) -> None:
         self.folder = folder
+        self.others: list[str] = []
         self.path = folder / MANIFEST_FILE
         if folder.exists() and not folder.is_dir():
             raise UserError(f'--output: {folder} is not a folder.')
@@ -56,7 +68,7 @@ class Manifest:
             self._file.close()
             raise
 
-    def _read(self, settings: Dict[str, Any]) -> Dict[str, Dict[str, Any]]:
+    def _read(self, settings: dict[str, Any]) -> dict[str, dict[str, Any]]:
         self._file.seek(0)
         data = self._file.read()
         whole = data.rfind(b'\n') + 1
@@ -80,12 +92,12 @@ class Manifest:
             raise UserError(f'--output: {self.folder} holds crops made with other settings ({"; ".join(different)}): '
                             'give the same ones to go on, or name another folder.')
 
-    def add(self, line: Dict[str, Any]) -> None:
+    def add(self, line: dict[str, Any]) -> None:
         """Append what became of one photo. OSError if the disk is full; then nothing is left of the line."""
         self._append(line)
         self.photos[line['photo']] = line
 
-    def _append(self, line: Dict[str, Any]) -> None:
+    def _append(self, line: dict[str, Any]) -> None:
         end = self._file.seek(0, os.SEEK_END)
         data = json.dumps(line).encode() + b'\n'
         try:
@@ -95,17 +107,29 @@ class Manifest:
             self._file.truncate(end)
             raise
 
-    def write_refused(self, others: List[str]) -> None:
+    def write_refused(self, others: list[str]) -> None:
         """Write refused.txt: every photo without a crop, with the reason, and the files that are no photos."""
+        self.others = others
         lines = [f'{printable(name)}: {line["refused"]}.' for name, line in self.photos.items() if 'refused' in line]
         lines += [f'{printable(name)}: not a photo by its name.' for name in others]
         write_file(self.folder / REFUSED_FILE, ''.join(f'{line}\n' for line in sorted(lines)).encode())
 
     def counts(self) -> Counter:
-        """'photos', 'refused' photos, 'faces' cut out and faces 'left out' of photos that are not refused."""
+        """'photos', 'refused' photos, 'faces' cut out, 'padded' ones among them, and faces 'left_out'."""
         count: Counter = Counter()
         for line in self.photos.values():
-            count.update(photos=1, refused='refused' in line, faces=len(line['faces']), left_out=len(line['left_out']))
+            padded = sum(any(face['padded']) for face in line['faces'])
+            count.update(photos=1, refused=int('refused' in line), faces=len(line['faces']), padded=padded,
+                         left_out=len(line['left_out']))
+        return count
+
+    def reasons(self) -> Counter:
+        """Why photos were refused and faces left out, numbers written as N, and how many there are of each."""
+        count: Counter = Counter()
+        for line in self.photos.values():
+            count.update(re.sub(r'\d+', 'N', face['reason']) for face in line['left_out'])
+            if 'refused' in line and not line['left_out']:
+                count[re.sub(r'\d+', 'N', line['refused'])] += 1
         return count
 
     def close(self) -> None:
@@ -114,6 +138,6 @@ class Manifest:
     def __enter__(self) -> 'Manifest':
         return self
 
-    def __exit__(self, *_: Any) -> Optional[bool]:
+    def __exit__(self, *_: Any) -> None:
         self.close()
         return None

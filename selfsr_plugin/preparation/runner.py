@@ -4,13 +4,14 @@ import hashlib
 import multiprocessing
 import os
 import threading
+from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from multiprocessing.connection import wait as wait_for_sentinel
 from pathlib import Path
-from typing import Any, Callable, Dict, Iterator, List, Optional, Tuple
+from typing import Any
 
 import cv2
 import numpy as np
@@ -19,60 +20,15 @@ from tqdm import tqdm
 from ..errors import UserError
 from ..files import encode_image, write_file
 from ..ops import resize_array, to_uint8
-
 from .annotations import read_annotations
 from .detection import FaceDetector, limit_threads
 from .faces import Face, Refused
-from .framing import Box, frame_face
+from .framing import Box, TurnedBox, frame_face
 from .manifest import Manifest
 from .photos import crop_stems, find_photos, read_photo
+from .settings import Settings
 
-FRAMINGS = ('square', 'similarity')
-
-
-@dataclass(frozen=True)
-class Settings:
-    """Everything that decides what the crops look like.
-
-    Attributes:
-        framing: 'square' or 'similarity', see framing.py.
-        margin: more around the face on each side, as a share of the square.
-        size: side of the crops in pixels; None keeps the pixels of the photo. Faces are never enlarged: the square
-            must have at least this side.
-        min_face, max_face: the square must have a side within these, in pixels of the photo.
-        threshold: faces that the detector is less certain of do not count.
-        max_faces: the largest faces of a photo, at most so many; None takes all.
-    """
-    framing: str = 'square'
-    margin: float = 0.0
-    size: Optional[int] = None
-    min_face: int = 16
-    max_face: Optional[int] = None
-    threshold: float = 0.8
-    max_faces: Optional[int] = None
-
-    def check(self) -> None:
-        """Raises: UserError: a value out of range, by the option's name."""
-        if self.framing not in FRAMINGS:
-            raise UserError(f"--framing: '{self.framing}' is not one of {', '.join(FRAMINGS)}.")
-        if not 0 <= self.margin <= 2:
-            raise UserError(f'--margin: {self.margin} is not a share from 0 to 2.')
-        if not 0 < self.threshold < 1:
-            raise UserError(f'--threshold: {self.threshold} is not between 0 and 1.')
-        for name in ('size', 'min_face', 'max_face', 'max_faces'):
-            value = getattr(self, name)
-            if value is not None and value < 1:
-                raise UserError(f'--{name.replace("_", "-")}: {value} is less than 1.')
-        if self.max_face is not None and self.max_face < self.smallest:
-            raise UserError(f'--max-face: {self.max_face} is less than the smallest face wanted, {self.smallest} '
-                            '(--min-face and --size).')
-
-    @property
-    def smallest(self) -> int:
-        return max(self.min_face, self.size or 1)
-
-
-Detector = Callable[[np.ndarray, float], List[Face]]
+Detector = Callable[[np.ndarray, float], list[Face]]
 
 
 class PhotoCutter:
@@ -85,16 +41,16 @@ class PhotoCutter:
         detect: gives the faces of a photo (H, W, 3) uint8, BGR, for a threshold; None if all faces are annotated.
     """
 
-    def __init__(self, root: Path, output: Path, settings: Settings, detect: Optional[Detector]) -> None:
+    def __init__(self, root: Path, output: Path, settings: Settings, detect: Detector | None) -> None:
         self.root, self.output, self.settings, self.detect = root, output, settings, detect
 
-    def __call__(self, name: str, stem: str, annotated: Optional[List[Face]]) -> Dict[str, Any]:
+    def __call__(self, name: str, stem: str, annotated: list[Face] | None) -> dict[str, Any]:
         """Write the crops ``stem``_000.png, ... of a photo and return its line of the manifest.
 
         Raises:
             OSError: the crops cannot be written.
         """
-        line: Dict[str, Any] = {'photo': name, 'faces': [], 'left_out': []}
+        line: dict[str, Any] = {'photo': name, 'faces': [], 'left_out': []}
         try:
             photo = read_photo(self.root / name)
             line['height'], line['width'] = photo.shape[:2]
@@ -118,16 +74,18 @@ class PhotoCutter:
             data = encode_image(image, '.png', [cv2.IMWRITE_PNG_COMPRESSION, 3])
             write_file(self.output / file, data)
             line['faces'].append({'file': file, **_describe(face), 'crop': asdict(box), 'size': size,
+                                  'padded': list(box.beyond(*photo.shape[:2])),
                                   'sha256': hashlib.sha256(data).hexdigest()})
         return line
 
-    def _frame(self, faces: List[Face], photo: np.ndarray, left_out: List[Dict[str, Any]]
-               ) -> 'List[Tuple[Face, Box]]':
+    def _frame(self, faces: list[Face], photo: np.ndarray, left_out: list[dict[str, Any]]
+               ) -> 'list[tuple[Face, Box | TurnedBox]]':
         """The usable faces, the largest ``max_faces`` of them, in the order they came; the others go to left_out."""
         settings, framed = self.settings, []
         for face in faces:
             try:
-                box = frame_face(face, settings.framing, *photo.shape[:2], settings.smallest, settings.margin)
+                box = frame_face(face, settings.framing, *photo.shape[:2], settings.smallest, settings.margin,
+                                 (settings.shift_x, settings.shift_y))
                 if settings.max_face is not None and box.side > settings.max_face:
                     raise Refused(f'the face fills {box.side} pixels, at most {settings.max_face} wanted')
                 framed.append((face, box))
@@ -141,7 +99,7 @@ class PhotoCutter:
         return framed
 
 
-def _describe(face: Face) -> Dict[str, Any]:
+def _describe(face: Face) -> dict[str, Any]:
     return {
         'box': None if face.box is None else [round(edge, 2) for edge in face.box],
         'landmarks': None if face.landmarks is None else face.landmarks.round(2).tolist(),
@@ -149,16 +107,16 @@ def _describe(face: Face) -> Dict[str, Any]:
     }
 
 
-def prepare(root: Path, output: Path, settings: Settings, weights: Optional[Path] = None,
-            annotations: Optional[Path] = None, workers: int = 1, device: str = 'cpu', retry: bool = False,
-            detect: Optional[Detector] = None) -> Manifest:
+def prepare(root: Path, output: Path, settings: Settings, weights: Path | None = None,
+            annotations: Path | None = None, workers: int = 1, device: str = 'cpu', retry: bool = False,
+            detect: Detector | None = None) -> Manifest:
     """Cut the faces out of all photos below ``root``, except those that the manifest in ``output`` has already.
 
     Args:
-        root: folder of photos, searched with its subfolders.
+        root: folder of photos, searched with its subfolders, or one photo.
         output: folder for crops and manifest.
         settings: see :class:`Settings`.
-        weights: folder with the detector's file; None lets facexlib download it.
+        weights: the detector's file; None lets facexlib download it.
         annotations: a file of annotated faces, see annotations.py: nothing is detected then.
         workers: processes that read, detect and cut; 1 does it in this one.
         device: where the detector runs.
@@ -174,8 +132,12 @@ def prepare(root: Path, output: Path, settings: Settings, weights: Optional[Path
     settings.check()
     if workers < 1:
         raise UserError(f'--workers: {workers} is less than 1.')
-    photos, others = find_photos(root)
-    if output.resolve() == root.resolve() or root.resolve() in output.resolve().parents:
+    alone = root.is_file()
+    if alone:
+        root, photos, others = root.parent, [root.name], []
+    else:
+        photos, others = find_photos(root)
+    if not alone and (output.resolve() == root.resolve() or root.resolve() in output.resolve().parents):
         raise UserError(f'--output: {output} lies in --input, where its crops would be taken for photos: name a folder '
                         'elsewhere.')
     annotated = None if annotations is None else read_annotations(annotations)
@@ -220,10 +182,10 @@ def _full_disk_is_one_sentence(output: Path) -> Iterator[None]:
 
 # ---- Several processes
 
-_worker_cutter: Optional[PhotoCutter] = None
+_worker_cutter: 'PhotoCutter | None' = None
 
 
-def _start_worker(cutter: PhotoCutter, weights: Optional[Path], device: str, detects: bool) -> None:
+def _start_worker(cutter: PhotoCutter, weights: Path | None, device: str, detects: bool) -> None:
     global _worker_cutter
     limit_threads()
     # A worker whose parent was killed would wait for work for ever.
@@ -233,15 +195,15 @@ def _start_worker(cutter: PhotoCutter, weights: Optional[Path], device: str, det
     _worker_cutter = cutter
 
 
-def _work(*task: Any) -> Dict[str, Any]:
+def _work(*task: Any) -> dict[str, Any]:
     return _worker_cutter(*task)
 
 
-def _in_processes(cutter: PhotoCutter, tasks: Iterator[Tuple], workers: int, weights: Optional[Path], device: str
-                  ) -> Iterator[Dict[str, Any]]:
+def _in_processes(cutter: PhotoCutter, tasks: Iterator[tuple], workers: int, weights: Path | None, device: str
+                  ) -> Iterator[dict[str, Any]]:
     """The lines as they are finished; at most a few tasks are under way, so memory does not grow with their number."""
     detects, cutter.detect = cutter.detect is not None, None
-    running: Dict[Future, str] = {}
+    running: dict[Future, str] = {}
     pool = ProcessPoolExecutor(workers, multiprocessing.get_context('spawn'), _start_worker,
                                (cutter, weights, device, detects))
     try:

@@ -6,6 +6,7 @@ import pytest
 
 from selfsr_plugin import create_lmdb as script
 from selfsr_plugin.data import image_source, open_image_source
+from selfsr_plugin.preparation import lmdb_writer
 
 
 @pytest.fixture
@@ -32,6 +33,15 @@ def test_what_it_says(files, folder, tmp_path, capsys):
     assert open_image_source(output).read(0).shape == (8, 8, 3)
 
 
+def error_of(capsys, arguments):
+    """The one sentence with which the command ends."""
+    with pytest.raises(SystemExit) as caught:
+        script.main(arguments)
+    error = capsys.readouterr().err.splitlines()[-1]
+    assert caught.value.code == 1 and error.startswith('error: ')
+    return error
+
+
 @pytest.mark.parametrize('wrong, sentence', [
     (['--workers', '0'], '--workers must be 1 or more'),
     (['--enlarge'], '--enlarge does nothing without --size'),
@@ -42,39 +52,41 @@ def test_what_it_says(files, folder, tmp_path, capsys):
     (['--input', 'nowhere'], '--input: the folder nowhere does not exist'),
     (['--output', 'x'], "must end with '.lmdb'"),
 ])
-def test_wrong_options(folder, tmp_path, wrong, sentence):
-    with pytest.raises(SystemExit) as caught:
-        script.main(['--input', folder, '--output', str(tmp_path / 'x.lmdb'), *wrong])
-    assert str(caught.value).startswith('error: ') and sentence in str(caught.value)
+def test_wrong_options(folder, tmp_path, capsys, wrong, sentence):
+    assert sentence in error_of(capsys, ['--input', folder, '--output', str(tmp_path / 'x.lmdb'), *wrong])
     assert os.listdir(tmp_path) == ['in']
 
 
-def test_empty_folders_and_names_that_meet(files, folder, tmp_path):
+def test_empty_folders_and_names_that_meet(files, folder, tmp_path, capsys):
     (tmp_path / 'empty').mkdir()
-    with pytest.raises(SystemExit, match='error: --input: there are no images in the folder .*empty'):
-        script.main(['--input', str(tmp_path / 'empty'), '--output', str(tmp_path / 'x.lmdb')])
+    output = ['--output', str(tmp_path / 'x.lmdb')]
+    assert '--input: there are no images in the folder' in error_of(capsys, ['--input', str(tmp_path / 'empty'), *output])
     files.write_folder(Path(folder), {'003': files.make_image(0)}, '.jpg')
-    with pytest.raises(SystemExit, match='error: --input: .*holds both 003.jpg and 003.png, and a name'):
-        script.main(['--input', folder, '--output', str(tmp_path / 'x.lmdb')])
+    assert 'holds both 003.jpg and 003.png, and a name' in error_of(capsys, ['--input', folder, *output])
 
 
-def test_ctrl_c(folder, tmp_path, monkeypatch):
+def test_ctrl_c(folder, tmp_path, capsys, monkeypatch):
     def interrupt(*_):
         raise KeyboardInterrupt
 
     arguments = ['--input', folder, '--output', str(tmp_path / 'x.lmdb')]
     with monkeypatch.context() as patch:
-        patch.setattr(script.create_lmdb.__globals__['_Unfinished'], 'add', interrupt)
-        with pytest.raises(SystemExit, match='error: stopped; .*run the same command again to go on.*partial'):
-            script.main(arguments)
+        patch.setattr(lmdb_writer._Unfinished, 'add', interrupt)
+        assert 'stopped; what was done is kept: run the same command again to go on' in error_of(capsys, arguments)
     script.main(arguments)
     assert len(open_image_source(str(tmp_path / 'x.lmdb'))) == 30
 
 
-def test_a_folder_that_may_not_be_read(folder, tmp_path, monkeypatch):
+def test_a_folder_that_may_not_be_read(folder, tmp_path, capsys, monkeypatch):
     def refuse(path):
         raise PermissionError(13, 'Permission denied', path)
 
     monkeypatch.setattr(image_source.os, 'scandir', refuse)  # tests may run as root, whom no mode stops
-    with pytest.raises(SystemExit, match='error: --input: .*may not be read by this user'):
-        script.main(['--input', folder, '--output', str(tmp_path / 'x.lmdb')])
+    arguments = ['--input', folder, '--output', str(tmp_path / 'x.lmdb')]
+    assert 'may not be read by this user' in error_of(capsys, arguments)
+
+
+def test_tilde_is_expanded(folder, tmp_path, monkeypatch):
+    monkeypatch.setenv('HOME', str(tmp_path))
+    script.main(['--input=~/in', '--output=~/out.lmdb'])
+    assert (tmp_path / 'out.lmdb').is_dir()

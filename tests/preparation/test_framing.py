@@ -57,6 +57,32 @@ def test_refusals(kit, framing):
         frame_face(Face(None, kit.landmarks(50, 50, 40)), framing, 400, 400, 64, 0)
     with pytest.raises(Refused, match='edge of the photo'):
         frame_face(Face(None, kit.landmarks(-40, 50, 100)), framing, 400, 400, 16, 0)
-    frame_face(Face(None, kit.landmarks(-8, 50, 100)), framing, 400, 400, 16, 0)
+    with pytest.raises(Refused, match='cuts the face'):
+        frame_face(Face(None, kit.landmarks(-40, 50, 100)), framing, 400, 400, 16, 0)
+    with pytest.raises(Refused, match='show some of it again'):  # an eye lies 14 pixels from the edge, the square 22 beyond
+        frame_face(Face(None, kit.landmarks(-22, 50, 100)), framing, 400, 400, 16, 0)
+    with pytest.raises(Refused, match='show some of it again'):  # and the same with room enough, but a margin
+        frame_face(Face(None, kit.landmarks(60, 60, 100)), framing, 220, 220, 16, 2.0)
     with pytest.raises(Refused, match='invalid'):
         frame_face(Face(None, None, flaw='it is invalid'), framing, 400, 400, 16, 0)
+
+
+@pytest.mark.parametrize('framing', ['square', 'similarity'])
+@pytest.mark.parametrize('left, top, beyond', [(-10, 50, (10, 0, 0, 0)), (50, -15, (0, 15, 0, 0)), (108, 105, (0, 0, 8, 5)),
+                                               (50, 50, (0, 0, 0, 0))])
+def test_a_square_that_leaves_the_photo_is_mirrored_there(kit, framing, left, top, beyond):
+    photo = kit.photo(2, 200, 200)
+    box = frame_face(Face(None, kit.landmarks(left, top, 100)), framing, 200, 200, 16)
+    assert box.beyond(200, 200) == beyond
+    whole = np.pad(photo, ((50, 50), (50, 50), (0, 0)), 'reflect')[top + 50:top + 150, left + 50:left + 150]
+    np.testing.assert_array_equal(box.cut(photo), whole)
+
+
+@pytest.mark.parametrize('framing', ['square', 'similarity'])
+def test_shift_moves_the_square_in_shares_without_margin(kit, framing):
+    face = Face(None, kit.landmarks(100, 90, 100))
+    box = frame_face(face, framing, 400, 400, 16, 0.25, (0.1, -0.2))
+    assert box.side == 150
+    middle = (box.left + 75, box.top + 75) if framing == 'square' else (box.centre_x, box.centre_y)
+    assert middle == (pytest.approx(160), pytest.approx(120))
+    assert frame_face(face, framing, 400, 400, 16, -0.2).side == 60

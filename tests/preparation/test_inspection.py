@@ -1,12 +1,14 @@
+import os
 from types import SimpleNamespace
 
 import cv2
 import numpy as np
 import pytest
 
-from selfsr_plugin import inspect_faces
+from selfsr_plugin import inspect_faces, prepare_faces
 from selfsr_plugin.data import open_image_source
 from selfsr_plugin.ops import resize_array, to_uint8
+from selfsr_plugin.preparation import detection, runner
 from selfsr_plugin.preparation.inspection import (Framing, compare, compare_framing, difference_hash, laplacian_energy,
                                            measure, measure_framing, near_groups, warnings_of)
 
@@ -104,19 +106,85 @@ def test_framing_that_differs_is_warned_of():
     hr = Framing(100, 100, 0.63, 0.81, 0.56, 0.5, 0.6, 0.02)
     assert compare_framing(hr, Framing(100, 95, 0.62, 0.8, 0.55, 0.51, 0.59, 0.03), 16) == []
     text = ' '.join(compare_framing(hr, Framing(100, 76, 0.48, 0.59, 0.42, 0.5, 0.53, 0.07), 16))
-    assert '0.75 times the size' in text and '1.1 of 16 pixels further up' in text
+    assert '0.75 times the size' in text and '1.1 further up' in text
     assert '76%' in text and '3.5 times' in text
     assert 'no face in the LR' in compare_framing(hr, Framing(100, 0), 16)[0]
+
+
+def painted(kit, folder, count, seed=0):
+    """Photos with a face each: its landmarks are dots of colours that nothing else has."""
+    random = np.random.default_rng(seed)
+    for number in range(count):
+        photo = kit.photo(number + 100 * seed, 300, 340) // 4 + 90
+        left, top, side = random.integers(60, 140), random.integers(60, 100), random.integers(90, 110)
+        for point, colour in zip(kit.landmarks(left, top, side), DOTS):
+            cv2.circle(photo, tuple(int(round(16 * each)) for each in point), 5 * 16, colour, -1, cv2.LINE_AA, 4)
+        kit.write(folder / f'{number}.png', photo)
+
+
+DOTS = [(255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 0), (0, 255, 255)]
+
+
+def find_dots(image, threshold):
+    points = []
+    for colour in DOTS:
+        near = (np.abs(image.astype(int) - colour).max(2) < 110).nonzero()
+        if not len(near[0]):
+            return []
+        points.append((near[1].mean() + 0.5, near[0].mean() + 0.5))
+    points = np.array(points)
+    return [SimpleNamespace(box=(*points.min(0), *points.max(0)), landmarks=points, score=1.0, flaw='')]
+
+
+@pytest.mark.parametrize('lr_has_manifest', [True, False])
+def test_the_options_it_names_make_the_domains_alike(kit, tmp_path, capsys, monkeypatch, lr_has_manifest):
+    """From photos to the report and back, both ways: LR is cut again, or HR where LR is no work of prepare_faces."""
+    monkeypatch.setattr(runner, 'FaceDetector', lambda *_: find_dots)
+    monkeypatch.setattr(detection, 'FaceDetector', lambda *_: find_dots)
+    painted(kit, tmp_path / 'hr_photos', 6)
+    painted(kit, tmp_path / 'lr_photos', 6, seed=1)
+
+    def cut(kind, output, *options):
+        prepare_faces.main(['--input', str(tmp_path / f'{kind}_photos'), '--output', str(tmp_path / output), *options])
+
+    def look(hr, lr):
+        inspect_faces.main(['--gt', str(tmp_path / hr), '--lq', str(tmp_path / lr), '--output', str(tmp_path / 'report'),
+                            '--weights', 'retinaface=FILE', '--sample', '6', '--lq-size', '16'])
+        return (tmp_path / 'report' / 'report.md').read_text()
+
+    cut('hr', 'hr', '--margin', '0.05')
+    cut('lr', 'lr', '--margin', '0.2', '--shift-x', '0.1', '--shift-y', '-0.08')
+    if not lr_has_manifest:
+        (tmp_path / 'lr' / 'manifest.jsonl').unlink()
+    text = look('hr', 'lr')
+    assert 'the framing differs' in text and f'cut the {"LR" if lr_has_manifest else "HR"} faces again' in text
+    advice = next(line for line in text.splitlines() if line.startswith('    --margin')).split()
+    again = ('lr', ) if lr_has_manifest else ('hr', )
+    cut(*again, 'again', *advice)
+    text = look('hr', 'again') if lr_has_manifest else look('again', 'lr')
+    assert 'The two domains are framed alike.' in text and 'differs' not in text
+
+
+def test_names_that_are_not_utf8_are_written(files, tmp_path, capsys):
+    folder = tmp_path / 'f'
+    folder.mkdir()
+    for name in (b'a.png', b'caf\xe9.png'):
+        with open(os.path.join(os.fsencode(folder), name), 'wb') as file:
+            file.write(files.encode(files.make_image(0, 64)))
+    output = os.path.join(str(tmp_path), os.fsdecode(b'donn\xe9es'))
+    inspect_faces.main(['--gt', str(folder), '--output', output, '--sample', '0'])
+    assert r'a, caf\xe9' in capsys.readouterr().out
+    assert os.path.getsize(os.path.join(output, 'report.png')) > 1000
 
 
 def test_script_writes_page_and_text(files, tmp_path, capsys):
     hr = files.write_folder(tmp_path / 'hr', {f'h{i}': files.make_image(i, 64) for i in range(5)})
     lr = files.write_lmdb(tmp_path / 'lr.lmdb', {f'l{i}': files.make_image(i, 20) // 2 for i in range(70)})
-    inspect_faces.main(['--hr', hr, '--lr', lr, '--output', str(tmp_path / 'out'), '--sample', '0'])
+    inspect_faces.main(['--gt', hr, '--lq', lr, '--output', str(tmp_path / 'out'), '--sample', '0'])
     text = (tmp_path / 'out' / 'report.md').read_text()
     assert 'darker than HR' in text and '| images | 5 | 70 |' in text and text in capsys.readouterr().out
     page = cv2.imread(str(tmp_path / 'out' / 'report.png'))
     assert page.shape[1] == 1080 and page[24 + 128, 128].max() < 255  # the mean face is there
     with pytest.raises(SystemExit) as stop:
-        inspect_faces.main(['--hr', str(tmp_path / 'none'), '--output', str(tmp_path / 'out')])
+        inspect_faces.main(['--gt', str(tmp_path / 'none'), '--output', str(tmp_path / 'out')])
     assert stop.value.code == 1 and 'none does not exist' in capsys.readouterr().err

@@ -14,15 +14,19 @@ import cv2
 import numpy as np
 import pytest
 
+from selfsr_plugin import prepare_faces
 from selfsr_plugin.data import open_image_source
-from selfsr_plugin.preparation import Manifest, Settings, prepare, runner
+from selfsr_plugin.preparation import runner
 from selfsr_plugin.preparation.detection import WEIGHTS_FILE, FaceDetector
+from selfsr_plugin.preparation.manifest import Manifest
+from selfsr_plugin.preparation.runner import prepare
+from selfsr_plugin.preparation.settings import Settings
 from selfsr_plugin.errors import UserError
 
 ROOT = Path(__file__).resolve().parents[2]
-WEIGHTS = ROOT.parent / 'shared' / 'weights'
+WEIGHTS = ROOT.parent / 'shared' / 'weights' / WEIGHTS_FILE
 PHOTOS = ROOT.parent / 'shared' / 'data' / 'test' / 'photos'
-needs_weights = pytest.mark.skipif(not (WEIGHTS / WEIGHTS_FILE).is_file(), reason='needs ../shared/weights')
+needs_weights = pytest.mark.skipif(not WEIGHTS.is_file(), reason='needs ../shared/weights')
 
 
 def files(folder):
@@ -43,7 +47,7 @@ def photos(kit, tmp_path):
 def test_crops_and_manifest_agree(kit, photos, tmp_path):
     out = tmp_path / 'out'
     manifest = prepare(photos, out, Settings(), detect=kit.two_faces)
-    assert manifest.counts() == {'photos': 5, 'refused': 0, 'faces': 10, 'left_out': 0}
+    assert manifest.counts() == {'photos': 5, 'refused': 0, 'faces': 10, 'padded': 0, 'left_out': 0}
     for line in lines(out):
         photo = cv2.imread(str(photos / line['photo']))
         assert (line['height'], line['width']) == photo.shape[:2]
@@ -82,6 +86,40 @@ def test_no_face_bad_files_and_others_are_listed(kit, photos, tmp_path):
         'notes.txt: not a photo by its name.', 'sub/0.png: no face found.', 'zero.jpg: it is empty (0 bytes).']
 
 
+def test_margins_are_what_was_asked_for_also_at_the_border(kit, photos, tmp_path, capsys):
+    """Crops of one set are framed alike: what the photo does not hold is mirrored, marked and counted."""
+    out = tmp_path / 'out'
+    manifest = prepare(photos, out, Settings(margin=0.4), detect=lambda *_: [kit.face(20, 30, 64), kit.face(100, 100, 40)])
+    assert manifest.counts() == {'photos': 5, 'refused': 0, 'faces': 10, 'padded': 5, 'left_out': 0}
+    photo = cv2.imread(str(photos / 'sub/0.png'))
+    large, small = lines(out)[0]['faces']
+    assert (large['size'], small['size']) == (round(64 * 1.8), 40 * 1.8)
+    assert large['crop']['left'] == 20 - 26 and large['padded'] == [6, 0, 0, 0] and small['padded'] == [0, 0, 0, 0]
+    top = large['crop']['top']
+    np.testing.assert_array_equal(cv2.imread(str(out / large['file']))[:, :6], photo[top:top + 115, 6:0:-1])
+    prepare(photos, tmp_path / 'b', Settings(), detect=lambda *_: [kit.face(-40, 30, 64)])
+    manifest = prepare(photos, tmp_path / 'b', Settings(), detect=kit.two_faces)
+    assert manifest.reasons() == {'the edge of the photo cuts the face': 5}
+
+
+def test_one_photo(kit, photos, tmp_path):
+    prepare(photos / 'sub' / '3.png', tmp_path / 'in' / 'out', Settings(), detect=kit.two_faces)
+    assert [line['photo'] for line in lines(tmp_path / 'in' / 'out')] == ['3.png']
+    prepare(photos, tmp_path / 'out', Settings(), detect=kit.two_faces)
+    assert files(tmp_path / 'in' / 'out')['3_000.png'] == files(tmp_path / 'out')['sub_3_000.png']
+
+
+def test_what_became_of_everything_is_printed(kit, photos, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(runner, 'FaceDetector', lambda *_: lambda *_: [kit.face(2, 30, 64), kit.face(-40, 30, 64)])
+    monkeypatch.setenv('HOME', str(tmp_path))
+    (photos / 'a.gif').touch()
+    prepare_faces.main(['--input=~/in', '--output=~/out', '--shift-x=-0.1'])
+    said = capsys.readouterr().out
+    assert '5 faces of 5 photos are in' in said and '0 photos were refused and 5 faces left out' in said
+    assert '5 of the crops reach beyond their photo' in said and '5 x the edge of the photo cuts the face' in said
+    assert 'files with other extensions (.gif 1)' in said and len(files(tmp_path / 'out')) == 5
+
+
 def test_500_faces(kit, photos, tmp_path):
     for path in list((photos / 'sub').iterdir())[1:]:
         path.unlink()
@@ -106,7 +144,7 @@ def test_done_photos_are_skipped_and_refused_ones_retried_on_request(kit, photos
     assert len(seen) == 6 and 'bad.png' in (out / 'refused.txt').read_text()
     prepare(photos, out, Settings(), detect=detect, retry=True)
     assert len(seen) == 7 and (out / 'refused.txt').read_text() == ''
-    assert Manifest(out, {**lines_settings(out)}).counts() == {'photos': 7, 'refused': 0, 'faces': 14, 'left_out': 0}
+    assert Manifest(out, {**lines_settings(out)}).counts() == {'photos': 7, 'refused': 0, 'faces': 14, 'padded': 0, 'left_out': 0}
 
 
 def lines_settings(folder):
@@ -227,25 +265,25 @@ def command(*arguments):
 
 
 def test_missing_and_broken_weights_are_one_sentence(photos, tmp_path):
-    (tmp_path / 'w').mkdir()
-    for content, why in ((None, 'does not hold'), (b'', 'cannot be loaded'), (b'rubbish' * 99, 'cannot be loaded')):
+    file = tmp_path / 'detector.pth'
+    for content, why in ((None, 'no such file'), (b'', 'cannot be loaded'), (b'rubbish' * 99, 'cannot be loaded')):
         if content is not None:
-            (tmp_path / 'w' / WEIGHTS_FILE).write_bytes(content)
+            file.write_bytes(content)
         with pytest.raises(UserError, match=f'{why}.*https://github.com/xinntao/facexlib/.*{WEIGHTS_FILE}') as error:
-            prepare(photos, tmp_path / 'out', Settings(), weights=tmp_path / 'w')
+            prepare(photos, tmp_path / 'out', Settings(), weights=file)
         assert '\n' not in str(error.value)
 
 
 def test_weights_that_cannot_be_downloaded(photos, tmp_path, monkeypatch):
     from urllib.error import URLError
 
-    import facexlib.detection
+    import facexlib.utils
 
     def offline(*_, **__):
         raise URLError('no network')
 
-    monkeypatch.setattr(facexlib.detection, 'load_file_from_url', offline)
-    with pytest.raises(UserError, match=f'{WEIGHTS_FILE} and cannot be downloaded .*no network.*--weights'):
+    monkeypatch.setattr(facexlib.utils, 'load_file_from_url', offline)
+    with pytest.raises(UserError, match=f'cannot be downloaded .*no network.*{WEIGHTS_FILE}.*--weights retinaface=FILE'):
         prepare(photos, tmp_path / 'out', Settings())
 
 
@@ -258,7 +296,7 @@ def test_killed_with_workers_and_resumed(tmp_path):
     for path in sorted(PHOTOS.iterdir())[:4]:
         (source / path.name).symlink_to(path)
     out = tmp_path / 'out'
-    arguments = command('--input', source, '--output', out, '--weights', WEIGHTS, '--workers', 2)
+    arguments = command('--input', source, '--output', out, '--weights', f'retinaface={WEIGHTS}', '--workers', 2)
     process = subprocess.Popen(arguments, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     deadline = time.time() + 300
     while time.time() < deadline and not (out.is_dir() and (out / 'manifest.jsonl').is_file() and lines(out)):
