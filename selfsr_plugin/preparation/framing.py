@@ -86,14 +86,14 @@ def frame(landmarks: np.ndarray, height: int, width: int, min_side: int, margin:
 
     Raises:
         Refused: too few pixels, the edge of the photo cuts the face, or it is so close that an eye, the nose or the mouth
-            would be seen twice in the mirrored part.
+            would be seen twice, mirrored, in the square without margin. In a margin they may be.
     """
     eyes, mouth = landmarks[:2].mean(0), landmarks[3:].mean(0)
     distance = np.linalg.norm(landmarks[1] - landmarks[0]) + np.linalg.norm(mouth - eyes)
     middle = (eyes + mouth) / 2
-    box = _place(middle, distance * SIDE_PER_DISTANCE, (FACE_X, FACE_Y), margin, shift)
-    _check(box, landmarks, height, width, min_side)
-    return box
+    place = middle, distance * SIDE_PER_DISTANCE, (FACE_X, FACE_Y)
+    _check_border(_place(*place), landmarks, height, width)
+    return _large_enough(_place(*place, margin, shift), min_side)
 
 
 def frame_box(face_box: tuple[float, float, float, float], height: int, width: int, min_side: int,
@@ -101,9 +101,9 @@ def frame_box(face_box: tuple[float, float, float, float], height: int, width: i
     """:func:`frame` for a face that has a box (left, top, right, bottom) and no landmarks. Raises: Refused."""
     left, top, right, bottom = face_box
     middle, side = np.array([(left + right) / 2, (top + bottom) / 2]), (bottom - top) / BOX_HEIGHT
-    box = _place(middle, side, (BOX_X, BOX_Y), margin, shift)
-    _check(box, middle + (TEMPLATE - (BOX_X, BOX_Y)) * side, height, width, min_side)
-    return box
+    place = middle, side, (BOX_X, BOX_Y)
+    _check_border(_place(*place), middle + (TEMPLATE - (BOX_X, BOX_Y)) * side, height, width)
+    return _large_enough(_place(*place, margin, shift), min_side)
 
 
 def align(landmarks: np.ndarray, height: int, width: int, min_side: int, margin: float = 0.0,
@@ -112,14 +112,18 @@ def align(landmarks: np.ndarray, height: int, width: int, min_side: int, margin:
     points, template = (pair[:, 0] + 1j * pair[:, 1] for pair in (landmarks, TEMPLATE))
     centred = template - template.mean()
     turn = np.vdot(centred, points - points.mean()) / np.vdot(centred, centred)  # scale and rotation in one number
-    centre = points.mean() + turn * (0.5 + 0.5j - template.mean() + complex(*shift))
-    side = round(abs(turn) * (1 + 2 * margin))
-    box = TurnedBox(float(centre.real), float(centre.imag), side, math.degrees(math.atan2(turn.imag, turn.real)))
-    _check(box, landmarks, height, width, min_side)
-    return box
+    angle = math.degrees(math.atan2(turn.imag, turn.real))
+
+    def place(margin: float, shift: tuple[float, float]) -> TurnedBox:
+        centre = points.mean() + turn * (0.5 + 0.5j - template.mean() + complex(*shift))
+        return TurnedBox(float(centre.real), float(centre.imag), round(abs(turn) * (1 + 2 * margin)), angle)
+
+    _check_border(place(0.0, (0.0, 0.0)), landmarks, height, width)
+    return _large_enough(place(margin, shift), min_side)
 
 
-def _place(point: np.ndarray, side: float, shares: tuple[float, float], margin: float, shift: tuple[float, float]) -> Box:
+def _place(point: np.ndarray, side: float, shares: tuple[float, float], margin: float = 0.0,
+           shift: tuple[float, float] = (0.0, 0.0)) -> Box:
     """The square of which ``point`` lies at the shares, counted without margin and shift."""
     grown = 1 + 2 * margin
     whole = round(side * grown)
@@ -127,9 +131,13 @@ def _place(point: np.ndarray, side: float, shares: tuple[float, float], margin: 
     return Box(round(left), round(top), whole)
 
 
-def _check(box: 'Box | TurnedBox', landmarks: np.ndarray, height: int, width: int, min_side: int) -> None:
+def _large_enough(box: 'Box | TurnedBox', min_side: int) -> 'Box | TurnedBox':
     if box.side < min_side:
         raise Refused(f'the face fills {box.side} pixels only, at least {min_side} needed')
+    return box
+
+
+def _check_border(box: 'Box | TurnedBox', landmarks: np.ndarray, height: int, width: int) -> None:
     room = np.array([*landmarks.min(0), *((width, height) - landmarks.max(0))])
     if room.min() < 0:
         raise Refused('the edge of the photo cuts the face')
