@@ -3,6 +3,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from . import archs
@@ -31,10 +32,14 @@ def load(path: str | Path, key: str | None = None, expected: type[nn.Module] = n
 
     Raises:
         FileNotFoundError: no such file.
-        UserError: no checkpoint, no such key, or a network of another kind.
+        UserError: no checkpoint, no such key, a network of another kind, or weights that are not finite.
     """
     content = load_checkpoint(path)
     _, weights = select_weights(content, path, key)
+    broken = [name for name, value in weights.items() if not torch.isfinite(value).all()]
+    if broken:
+        raise UserError(f'{path} holds values that are not finite (NaN or infinity), the first in {broken[0]}: use an '
+                        'earlier checkpoint.')
     architecture = content.get('architecture') if isinstance(content, Mapping) else None
     net = _described(architecture, path) if isinstance(architecture, Mapping) else _guessed(weights, path)
     if not isinstance(net, expected):

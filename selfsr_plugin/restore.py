@@ -1,88 +1,111 @@
 """Super-resolve a folder or an LMDB of LR faces.
 
-``python -m selfsr_plugin.restore --input DIR --output DIR --model FILE``
+    python -m selfsr_plugin.restore --input DIR --output DIR --model FILE
+
+An image that cannot be used is passed over and named at the end; the status is 1 then.
 """
 import argparse
-from pathlib import Path
-from typing import Iterator, List, Optional, Sequence, Tuple
+import sys
+from collections.abc import Sequence
 
-import torch
-from tqdm import tqdm
-
-import selfsr_plugin  # before basicsr: applies the alias that its import needs
-
-from basicsr.utils import imwrite, tensor2img
-
-from .archs import SelfCondSRNet
-from .data.face_images import FaceImages
+from . import files
+from .arguments import add_model, add_traceback, renamed
 from .errors import UserError, one_sentence_errors
 
+FAR = 64  # pixels: four times the 16 that the paper trains on; larger faces are warned of
 
-def parse(argv: Optional[Sequence[str]]) -> argparse.Namespace:
+
+def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog='python -m selfsr_plugin.restore', description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('--input', required=True, metavar='DIR', help='folder of LR faces, or LMDB')
-    parser.add_argument('--output', required=True, type=Path, metavar='DIR', help='<name>.png go there')
-    parser.add_argument('--model', required=True, metavar='FILE', help='net_g_*.pth of a SelfCondSRNet')
-    parser.add_argument('--key', choices=['params', 'params_ema'],
-                        help='which weights of the file; by default params_ema if it has them')
+    parser.add_argument('--input', required=True, type=files.path, metavar='DIR', help='folder of LR faces, or LMDB')
+    parser.add_argument('--output', required=True, type=files.path, metavar='DIR', help='<name>.png go there')
+    add_model(parser)
     parser.add_argument('--lq-size', type=int, metavar='PIXELS',
                         help='resize the faces to this side first, as lq_size in an option file does; 16 for the paper')
-    parser.add_argument('--batch', type=int, default=16, help='images at once, if of one size (default 16)')
-    parser.add_argument('--device', default='cuda' if torch.cuda.is_available() else 'cpu',
-                        help='a device of torch; by default the GPU if there is one')
-    parser.add_argument('--debug', action='store_true', help='full tracebacks')
+    parser.add_argument('--batch', type=int, default=16,
+                        help='images at once, if of one size; fewer where memory lacks (default: 16)')
+    parser.add_argument('--device', help='a device of torch (default: the GPU if there is one)')
+    add_traceback(parser)
+    renamed(parser, debug='--traceback')
     return parser.parse_args(argv)
 
 
-def main(argv: Optional[Sequence[str]] = None) -> None:
+def main(argv: Sequence[str] | None = None) -> None:
     """Restore as the command line says (that of the process by default)."""
     args = parse(argv)
-    with one_sentence_errors(args.debug):
-        try:
-            run(args)
-        except UserError:
-            raise
-        except (OSError, ValueError) as error:
-            raise UserError(str(error)) from error
+    with one_sentence_errors(args.traceback):
+        run(args)
 
 
 def run(args: argparse.Namespace) -> None:
-    """Restore every image; what was written before an error stays."""
+    """Restore every image that can be used.
+
+    Raises:
+        UserError: an option, file or folder that cannot be used, before anything is written; or at the end, naming
+            the images that were passed over.
+    """
+    from tqdm import tqdm
+
+    from .archs import SelfCondSRNet
+    from .data.face_images import FaceImages
+    from .inference import run_network
+    from .loading import load
+    from .ops import to_image
     if args.batch < 1 or (args.lq_size is not None and args.lq_size < 1):
         raise UserError('--batch and --lq-size must be whole numbers, 1 or more.')
+    device = find_device(args.device)
+    net = load(args.model, args.key, SelfCondSRNet)
+    if net.arguments['num_in_ch'] != 3 or net.arguments['num_out_ch'] != 3:
+        raise UserError(f'{args.model}: the network is not one of colour images, and image files are read in colour.')
+    faces = FaceImages(dict(dataroot_lq=args.input, phase='test'), 'dataroot_lq', args.lq_size)
+    if args.output.resolve() == args.input.resolve():
+        raise UserError(f'--output {files.printable(args.output)} is the input folder, whose images would be replaced: '
+                        'give another.')
+    problems, larger = [], {}
+    limit = FAR if args.lq_size is None else args.lq_size * net.scale
+    with tqdm(total=len(faces), unit='image') as progress:
+        for result in run_network(net, faces, args.batch, device):
+            progress.update()
+            if result.output is None:
+                problems.append(result.problem)
+                continue
+            files.write_image(args.output / f'{faces.names[result.index]}.png', to_image(result.output))
+            if max(result.stored) > limit:
+                larger[result.index] = result.stored
+    done = len(faces) - len(problems)
+    grown = '' if net.level == net.num_level else f' (the file was saved at level {net.level} of {net.num_level})'
+    print(f'{done} faces restored, x{net.scale}{grown}, on {device}: {files.printable(args.output)}')
+    if larger:
+        print(f'warning: {size_warning(larger, faces, args.lq_size, net.scale)}', file=sys.stderr)
+    if problems:
+        raise UserError(f'{len(problems)} of {len(faces)} images were not restored: {"; ".join(problems)}')
+
+
+def find_device(name: str | None) -> 'torch.device':
+    """The device of that name, by default the GPU if there is one; UserError if it cannot be used."""
+    import torch
+    if name is None:
+        name = 'cuda' if torch.cuda.is_available() else 'cpu'
     try:
-        device = torch.device(args.device)
+        device = torch.device(name)
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError) as error:
-        raise UserError(f'--device {args.device} cannot be used here: {str(error).splitlines()[0]}') from error
-    net = selfsr_plugin.load(args.model, args.key, SelfCondSRNet)
-    net.to(device)
-    faces = FaceImages(dict(dataroot_lq=args.input, phase='test'), 'dataroot_lq', args.lq_size)
-    if args.output.resolve() == Path(args.input).expanduser().resolve():
-        raise UserError(f'--output {args.output} is the input folder, whose images would be replaced: give another.')
-    args.output.mkdir(parents=True, exist_ok=True)
-    with torch.no_grad(), tqdm(total=len(faces), unit='image') as progress:
-        for names, batch in batches(faces, args.batch):
-            for name, image in zip(names, net(batch.to(device)).cpu()):
-                imwrite(tensor2img(image), str(args.output / f'{name}.png'))
-            progress.update(len(names))
-    grown = '' if net.level == net.num_level else f' (the file was saved at level {net.level} of {net.num_level})'
-    print(f'{len(faces)} faces restored, x{net.scale}{grown}, on {device}: {args.output}')
+        raise UserError(f'--device {name} cannot be used here: {str(error).splitlines()[0]}') from error
+    return device
 
 
-def batches(faces: FaceImages, size: int) -> Iterator[Tuple[List[str], torch.Tensor]]:
-    """(names, (N, 3, h, w)) in order, up to ``size`` images that follow each other and have one size."""
-    names: List[str] = []
-    images: List[torch.Tensor] = []
-    for index, name in enumerate(faces.names):
-        image = faces.read(index)
-        if images and (len(images) == size or image.shape != images[0].shape):
-            yield names, torch.stack(images)
-            names, images = [], []
-        names.append(name)
-        images.append(image)
-    yield names, torch.stack(images)
+def size_warning(larger: dict[int, tuple[int, int]], faces: 'FaceImages', lq_size: int | None, scale: int) -> str:
+    """What to say of images that are larger than ``lq_size * scale``, or than what such networks are trained on."""
+    index = max(larger, key=lambda index: max(larger[index]))
+    height, width = larger[index]
+    which = f'{len(larger)} of {len(faces)} images, the largest {faces.path(index)} of {width}x{height},'
+    if lq_size is not None:
+        side = lq_size * scale
+        return (f'{which} are larger than the {side}x{side} that come out, and shrunk to {lq_size}x{lq_size} first: the '
+                'result has less detail than what went in.')
+    return (f'{which} are larger than {FAR}x{FAR}, far from the sizes such networks are trained on (16x16 in the paper): '
+            'look at the results; faces with that much detail need no super-resolution.')
 
 
 if __name__ == '__main__':

@@ -4,6 +4,7 @@ from typing import Any
 
 import cv2
 import numpy as np
+import pytest
 import torch
 
 
@@ -30,3 +31,26 @@ def assert_identical(a: Any, b: Any, where: str = '') -> None:
             assert_identical(x, y, f'{where}/{i}')
     else:
         assert a == b, where
+
+
+def small_network(cls: type = None, seed: int = 0, **arguments: Any) -> torch.nn.Module:
+    """A small network with random weights, in eval mode; a SelfCondSRNet of x4 by default."""
+    from selfsr_plugin.archs import SelfCondSRNet
+    torch.manual_seed(seed)
+    return (cls or SelfCondSRNet)(**(arguments or dict(widths=[8, 6], num_block=2, cond_ratio=4))).eval()
+
+
+def save_params(path: Path | str, **networks: torch.nn.Module) -> str:
+    """Write a checkpoint as BasicSR does, ``params=net``; its path."""
+    torch.save({key: net.state_dict() for key, net in networks.items()}, path)
+    return str(path)
+
+
+def refused(capsys: Any, command: Any, *arguments: Any, status: int = 1) -> str:
+    """Run a command that must end with ``status`` and one sentence; that sentence."""
+    with pytest.raises(SystemExit) as caught:
+        command([str(argument) for argument in arguments])
+    assert caught.value.code == status
+    errors = [line for line in capsys.readouterr().err.replace('\r', '\n').splitlines() if 'error: ' in line]
+    assert len(errors) == 1, errors
+    return errors[0]

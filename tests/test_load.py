@@ -1,15 +1,11 @@
-"""A checkpoint alone is enough: loading, restoring a folder, ONNX."""
+"""A checkpoint alone is enough: loading."""
 import re
 from pathlib import Path
 
-import cv2
-import numpy as np
 import pytest
 import torch
-from basicsr.utils import img2tensor, tensor2img
 
 import selfsr_plugin
-from selfsr_plugin import export_onnx, restore
 from selfsr_plugin.archs import (CycleGANGenerator, DomainDiscriminator, FlowDegradationNet, ProgressiveDiscriminator,
                                  SelfCondSRNet)
 from selfsr_plugin.archs.layers import NormalizedConv2d
@@ -18,7 +14,6 @@ from selfsr_plugin.engine.networks import build_network, describe
 from selfsr_plugin.errors import UserError
 
 ROOT = Path(__file__).resolve().parents[1]
-DEMO = ROOT / 'datasets/demo'
 NETWORKS = [
     (SelfCondSRNet, dict(widths=[8, 6], num_block=2, cond_ratio=4)),
     (SelfCondSRNet, dict(widths=[8, 6, 4], num_block=1, condition='concat')),
@@ -170,107 +165,3 @@ def test_the_three_lines_of_the_model_card(tmp_path, monkeypatch):
     names = dict(faces=torch.rand(2, 3, 16, 16))
     exec(code, names)
     assert names['restored'].shape == (2, 3, 64, 64) and len(code.splitlines()) == 3
-
-
-# ----- restore -----
-
-
-def run_restore(*arguments):
-    restore.main([*map(str, arguments), '--device', 'cpu'])
-
-
-def refused(capsys, entry, *arguments):
-    with pytest.raises(SystemExit) as caught:
-        entry([*map(str, arguments)])
-    assert caught.value.code == 1
-    errors = [line for line in capsys.readouterr().err.replace('\r', '\n').splitlines() if line.startswith('error')]
-    assert len(errors) == 1
-    return errors[0]
-
-
-@pytest.fixture
-def workplace(tmp_path, monkeypatch):
-    """Five LR faces of two sizes and a network."""
-    monkeypatch.chdir(tmp_path)
-    Path('lr').mkdir()
-    for number, path in enumerate(sorted((DEMO / 'test_wild_lr').glob('*.png'))[:5]):
-        image = cv2.imread(str(path))
-        cv2.imwrite(f'lr/face{number}.png', image if number != 2 else cv2.resize(image, (20, 20)))
-    save('g.pth', params=make())
-    return tmp_path
-
-
-@pytest.mark.parametrize('batch', [1, 16])
-def test_every_image_of_a_folder_is_restored(workplace, batch):
-    run_restore('--input', 'lr', '--output', 'out', '--model', 'g.pth', '--batch', batch)
-    assert sorted(path.name for path in Path('out').iterdir()) == [f'face{number}.png' for number in range(5)]
-    for number in range(5):
-        lq = img2tensor(cv2.imread(f'lr/face{number}.png').astype(np.float32) / 255)[None]
-        with torch.no_grad():
-            expected = tensor2img(make()(lq))
-        found = cv2.imread(f'out/face{number}.png').astype(int)
-        assert found.shape == expected.shape and np.abs(found - expected).max() <= 1  # batches round differently
-
-
-def test_lq_size_resizes_as_an_option_file_does(workplace):
-    from selfsr_plugin.data import LRFaceDataset
-    run_restore('--input', 'lr', '--output', 'out', '--model', 'g.pth', '--lq-size', 16)
-    lq = LRFaceDataset(dict(phase='test', dataroot_lq='lr', lq_size=16))[2]['lq'][None]
-    with torch.no_grad():
-        expected = tensor2img(make()(lq))
-    assert np.abs(cv2.imread('out/face2.png').astype(int) - expected).max() <= 1
-
-
-def test_restore_refuses_in_one_sentence(workplace, capsys):
-    def said(*changes):
-        options = dict(zip(('--input', '--output', '--model', '--device'), ('lr', 'out', 'g.pth', 'cpu')))
-        options.update(dict(zip(changes[::2], changes[1::2])))
-        return refused(capsys, restore.main, *(part for pair in options.items() for part in pair))
-
-    save('d.pth', params=make(DomainDiscriminator, num_feat=4))
-    assert 'd.pth holds a DomainDiscriminator' in said('--model', 'd.pth')
-    assert 'there is no checkpoint none.pth' in said('--model', 'none.pth')
-    assert 'nowhere does not exist' in said('--input', 'nowhere')
-    assert 'is the input folder' in said('--output', 'lr')
-    assert '--device abacus cannot be used here' in said('--device', 'abacus')
-    assert '--batch and --lq-size' in said('--batch', '0')
-    assert not Path('out').exists()
-    Path('lr/face3.png').write_bytes(b'no image')
-    assert 'lr/face3.png: it is cut short or not an image' in said()
-    assert Path('out/face1.png').exists()  # nothing already computed is lost
-
-
-# ----- ONNX -----
-
-
-@pytest.fixture(scope='module')
-def exported(tmp_path_factory):
-    pytest.importorskip('onnx')
-    pytest.importorskip('onnxscript')
-    pytest.importorskip('onnxruntime')
-    folder = tmp_path_factory.mktemp('onnx')
-    save(folder / 'g.pth', params=make())
-    export_onnx.main(['--model', str(folder / 'g.pth'), '--output', str(folder / 'g.onnx')])
-    return folder / 'g.onnx'
-
-
-def test_onnxruntime_gives_torchs_images_for_other_batches_and_sizes(exported):
-    import onnxruntime
-    session = onnxruntime.InferenceSession(str(exported), providers=['CPUExecutionProvider'])
-    for shape in ((1, 3, 16, 16), (4, 3, 16, 16), (2, 3, 9, 31), (1, 3, 40, 24)):
-        lq = torch.rand(shape)
-        with torch.no_grad():
-            expected = make()(lq)
-        found, = session.run(None, {'lq': lq.numpy()})
-        torch.testing.assert_close(torch.from_numpy(found), expected, rtol=0, atol=1e-4)
-
-
-def test_a_file_of_other_weights_is_caught(exported):
-    with pytest.raises(UserError, match='g.onnx differs from torch by'):
-        export_onnx.compare(make(seed=1), exported)
-
-
-def test_only_a_generator_is_exported(tmp_path, capsys):
-    path = save(tmp_path / 'd.pth', params=make(DomainDiscriminator, num_feat=4))
-    message = refused(capsys, export_onnx.main, '--model', path, '--output', tmp_path / 'd.onnx')
-    assert 'holds a DomainDiscriminator' in message and not (tmp_path / 'd.onnx').exists()

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 import lmdb
 import numpy as np
 
+from ..errors import UserError
 from ..files import printable
 from .decoding import HEIC_EXTENSIONS, CorruptImageError, decode_image, readable_extensions
 
@@ -94,7 +95,7 @@ class _FolderSource(ImageSource):
                 continue
             name = stem.replace(os.sep, '/')
             if name in files:
-                raise ValueError(f'{self.root} holds both {printable(files[name])} and {printable(file)}, and a name '
+                raise UserError(f'{self.root} holds both {printable(files[name])} and {printable(file)}, and a name '
                                  'without its extension must stand for one image: remove or rename one of them.')
             files[name] = file
         if not files:
@@ -102,7 +103,7 @@ class _FolderSource(ImageSource):
                     if self.folders and not self.passed_over else
                     f'put images there ({", ".join(readable_extensions())}) or correct the path')
             but = f', only {left_out(self.passed_over)}' if self.passed_over else ''
-            raise ValueError(f'there are no images in the folder {self.root}{but}: {hint}.')
+            raise UserError(f'there are no images in the folder {self.root}{but}: {hint}.')
         self.names = sorted(files)
         self._files = [files[name] for name in self.names]
 
@@ -181,14 +182,14 @@ class _LmdbSource(ImageSource):
             self.names = sorted(self._key(line) for line in lines if line.strip())
         if not self.names:
             but = f', only {left_out(self.passed_over)}' if self.passed_over else ''
-            raise ValueError(f'there are no images in the LMDB {self.root}: its meta_info.txt is empty; make it again.')
+            raise UserError(f'there are no images in the LMDB {self.root}: its meta_info.txt is empty; make it again.')
         for name, following in zip(self.names, self.names[1:]):
             if name == following:
-                raise ValueError(f"meta_info.txt of the LMDB {self.root} lists '{printable(name)}' twice: "
+                raise UserError(f"meta_info.txt of the LMDB {self.root} lists '{printable(name)}' twice: "
                                  'make it again from files of different names.')
         entries = _environment(self._real_path, self.root).stat()['entries']
         if entries < len(self.names):
-            raise ValueError(f'the LMDB {self.root} lists {len(self.names)} images in meta_info.txt and holds '
+            raise UserError(f'the LMDB {self.root} lists {len(self.names)} images in meta_info.txt and holds '
                              f'{entries}, so it was not finished: make it again.')
 
     def _key(self, line: str) -> str:
@@ -248,15 +249,15 @@ def _open_environment(real_path: str, shown: str) -> lmdb.Environment:
         environment = lmdb.open(real_path, readonly=True, lock=False, readahead=False)
     except lmdb.Error as error:
         if 'already open' in str(error):
-            raise ValueError(f'the LMDB {shown} is held open by other code in this process, and lmdb opens '
+            raise UserError(f'the LMDB {shown} is held open by other code in this process, and lmdb opens '
                              'it only once: use a folder, or a copy, for one of the two.') from error
-        raise ValueError(f'the LMDB {shown} cannot be opened ({error}): {remedy}.') from error
+        raise UserError(f'the LMDB {shown} cannot be opened ({error}): {remedy}.') from error
     # The file is mapped into memory: reading beyond its end would kill the process with SIGBUS, without a word.
     expected = (environment.info()['last_pgno'] + 1) * environment.stat()['psize']
     size = os.path.getsize(os.path.join(real_path, 'data.mdb'))
     if size < expected:
         environment.close()
-        raise ValueError(f'data.mdb of the LMDB {shown} is cut short ({size} of {expected} bytes): '
+        raise UserError(f'data.mdb of the LMDB {shown} is cut short ({size} of {expected} bytes): '
                          f'{remedy}.')
     return environment
 

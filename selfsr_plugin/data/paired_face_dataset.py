@@ -6,6 +6,7 @@ from typing import Any
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from selfsr_plugin.errors import UserError
 from selfsr_plugin.ops import bicubic_downsample
 
 from .bad_images import BadImageLog, find_first_good, read_or_replace
@@ -41,7 +42,7 @@ class PairedFaceDataset(Dataset):
         self.opt = opt
         self.training = is_training(opt)
         if isinstance(opt.get('scale'), bool) or not isinstance(opt.get('scale'), int) or opt['scale'] < 1:
-            raise ValueError(f'scale must be a whole number above 0, got {opt.get("scale")!r}.')
+            raise UserError(f'scale must be a whole number above 0, got {opt.get("scale")!r}.')
         self.scale: int = opt['scale']
         gt_size, lq_size = self._sizes(opt)
         self.use_hflip = opt.get('use_hflip', False) and self.training
@@ -56,14 +57,14 @@ class PairedFaceDataset(Dataset):
         try:
             find_first_good(self._read, self.gt.tolerated)
         except ValueError as error:
-            raise ValueError(f'{error}.') from error
+            raise UserError(f'{error}.') from error
 
     def _sizes(self, opt: Mapping[str, Any]) -> tuple[int | None, int | None]:
         gt_size, lq_size = size_options(opt, *(['gt_size'] if self.training and not opt.get('lq_size') else []))
         if gt_size is None and lq_size is not None:
             gt_size = lq_size * self.scale
         if gt_size is not None and gt_size % self.scale:
-            raise ValueError(f'gt_size {gt_size} is not a multiple of scale {self.scale}: set it to '
+            raise UserError(f'gt_size {gt_size} is not a multiple of scale {self.scale}: set it to '
                              f'{gt_size // self.scale * self.scale or self.scale}, or change scale.')
         return gt_size, gt_size and gt_size // self.scale
 
@@ -76,7 +77,7 @@ class PairedFaceDataset(Dataset):
             if lonely:
                 parts.append(f'{len(lonely)} of {len(here)} images in {here.root} have no partner in {there.root} '
                              f'({", ".join(lonely[:3])}{", ..." if len(lonely) > 3 else ""})')
-        raise ValueError(f'{" and ".join(parts)}: pairs need equal names without extension.')
+        raise UserError(f'{" and ".join(parts)}: pairs need equal names without extension.')
 
     def __len__(self) -> int:
         return len(self.gt)

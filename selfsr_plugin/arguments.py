@@ -1,0 +1,56 @@
+"""Parts of command lines that commands and scripts share. Imports nothing that takes time."""
+import argparse
+import os
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from .errors import UserError
+from .files import path
+
+
+def positive(text: str) -> int:
+    """A whole number of at least 1, as a type for argparse."""
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f'{number} must be 1 or more')
+    return number
+
+
+def add_traceback(parser: argparse.ArgumentParser) -> None:
+    """The option ``--traceback`` of every command."""
+    parser.add_argument('--traceback', action='store_true', help='show where an error came from')
+
+
+def add_model(parser: argparse.ArgumentParser, holds: str = 'net_g_*.pth of a SelfCondSRNet') -> None:
+    """``--model`` and ``--key``: a network's file, and which of its weights."""
+    parser.add_argument('--model', required=True, type=path, metavar='FILE', help=holds)
+    parser.add_argument('--key', choices=['params', 'params_ema'],
+                        help='which weights of the file (default: params_ema if it has them)')
+
+
+class _Renamed(argparse.Action):
+    def __call__(self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, values: Any,
+                 option_string: str | None = None) -> None:
+        parser.error(f'{option_string} is now {self.const}')
+
+
+def renamed(parser: argparse.ArgumentParser, **options: str) -> None:
+    """Refuse options of before by their new names: ``renamed(parser, hr='--gt')``."""
+    for old, new in options.items():
+        parser.add_argument(f'--{old.replace("_", "-")}', action=_Renamed, const=new, nargs='*', dest=f'_{old}',
+                            default=argparse.SUPPRESS, help=argparse.SUPPRESS)
+
+
+def weights_by_name(entries: Iterable[str], names: Sequence[str]) -> dict[str, str]:
+    """``--weights NAME=FILE ...`` as a dictionary, a ``~`` in FILE expanded.
+
+    Raises:
+        UserError: no NAME=FILE, or a name that is none of ``names``.
+    """
+    weights = {}
+    for entry in entries:
+        name, sign, file = entry.partition('=')
+        if not sign or not file or name not in names:
+            raise UserError(f'--weights {entry}: write NAME=FILE with one of {", ".join(names)}.')
+        weights[name] = os.path.expanduser(file)
+    return weights

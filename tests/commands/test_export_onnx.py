@@ -1,0 +1,61 @@
+"""An ONNX file is the network, for any batch and size; one that is not is refused."""
+import pytest
+import torch
+from common_kit import refused, save_params, small_network
+
+from selfsr_plugin import export_onnx
+from selfsr_plugin.archs import DomainDiscriminator
+from selfsr_plugin.errors import UserError
+
+
+@pytest.fixture(scope='module')
+def exported(tmp_path_factory):
+    pytest.importorskip('onnx')
+    pytest.importorskip('onnxscript')
+    pytest.importorskip('onnxruntime')
+    folder = tmp_path_factory.mktemp('onnx')
+    save_params(folder / 'g.pth', params=small_network())
+    export_onnx.main(['--model', str(folder / 'g.pth'), '--output', str(folder / 'g.onnx')])
+    return folder / 'g.onnx'
+
+
+def test_onnxruntime_gives_torchs_images_for_other_batches_and_sizes(exported):
+    import onnxruntime
+    session = onnxruntime.InferenceSession(str(exported), providers=['CPUExecutionProvider'])
+    for shape in ((1, 3, 16, 16), (4, 3, 16, 16), (2, 3, 9, 31), (1, 3, 40, 24)):
+        lq = torch.rand(shape)
+        with torch.no_grad():
+            expected = small_network()(lq)
+        found, = session.run(None, {'lq': lq.numpy()})
+        torch.testing.assert_close(torch.from_numpy(found), expected, rtol=0, atol=1e-4)
+
+
+def test_a_file_of_other_weights_is_caught(exported):
+    with pytest.raises(UserError, match='g.onnx differs from torch by'):
+        export_onnx.compare(small_network(seed=1), exported)
+
+
+@pytest.mark.parametrize('broken', ['file', 'network'])
+def test_values_that_are_not_finite_are_caught(exported, broken, monkeypatch):
+    import onnxruntime
+    net = small_network()
+    if broken == 'network':
+        net.levels[1].to_rgb.bias.data[0] = float('nan')
+    else:
+        run = onnxruntime.InferenceSession.run
+        monkeypatch.setattr(onnxruntime.InferenceSession, 'run', lambda *arguments: [run(*arguments)[0] * float('nan')])
+    with pytest.raises(UserError, match=f'{"g.onnx" if broken == "file" else "network"} gives values that are not finite'):
+        export_onnx.compare(net, exported)
+
+
+def test_only_a_generator_is_exported(tmp_path, capsys):
+    path = save_params(tmp_path / 'd.pth', params=small_network(DomainDiscriminator, num_feat=4))
+    message = refused(capsys, export_onnx.main, '--model', path, '--output', tmp_path / 'd.onnx')
+    assert 'holds a DomainDiscriminator' in message and not (tmp_path / 'd.onnx').exists()
+
+
+def test_an_output_that_cannot_be_written(tmp_path, capsys):
+    path = save_params(tmp_path / 'g.pth', params=small_network())
+    (tmp_path / 'file').write_text('')
+    for output in (tmp_path / 'file/g.onnx', tmp_path):
+        assert str(output) in refused(capsys, export_onnx.main, '--model', path, '--output', output)
