@@ -27,6 +27,7 @@ ENTRIES: dict[str, dict[str, str]] = {
         'FlowTVLoss': 'losses.flow_tv_loss',
     },
     'METRIC_REGISTRY': {
+        'calculate_blur': 'metrics.blur_metric',
         'calculate_fid': 'metrics.fid_metric',
         'calculate_frechet_alex': 'metrics.frechet_alex_metric',
         'calculate_identity': 'metrics.identity_metric',

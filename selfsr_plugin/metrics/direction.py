@@ -5,6 +5,8 @@ from typing import Any
 
 from basicsr.utils.registry import METRIC_REGISTRY
 
+from ..errors import UserError
+
 DIRECTIONS = ('higher', 'lower')
 # BasicSR's own; without ``better`` it takes all of them for 'higher'.
 _BASICSR = {'calculate_psnr': 'higher', 'calculate_psnr_pt': 'higher', 'calculate_ssim': 'higher',
@@ -32,14 +34,14 @@ def direction(settings: Mapping[str, Any]) -> str | None:
 
     Raises:
         KeyError: no metric of that name is registered.
-        ValueError: ``better`` is neither of the two words, or the opposite of what the metric is known for.
+        UserError: ``better`` is neither of the two words, or the opposite of what the metric is known for.
     """
     known, said = own_direction(settings['type']), settings.get('better')
     if said is None:
         return known
     if said not in DIRECTIONS:
-        raise ValueError(f"better: {said!r} must be 'higher' or 'lower'.")
+        raise UserError(f"better: {said!r} must be 'higher' or 'lower'.")
     if known not in (None, said):
-        raise ValueError(f'better: {said} is wrong for {settings["type"]}, of which {known} values are better: leave '
+        raise UserError(f'better: {said} is wrong for {settings["type"]}, of which {known} values are better: leave '
                          'the key out.')
     return said

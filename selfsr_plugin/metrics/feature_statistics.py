@@ -4,6 +4,8 @@ from typing import List, Optional, Union
 
 import numpy as np
 
+from ..errors import UserError
+
 _BLOCK = 128  # rows folded in at once: one matrix product is much faster than 128 outer products
 
 
@@ -110,10 +112,10 @@ class FeatureStatistics:
         except FileNotFoundError:
             raise FileNotFoundError(f'there is no statistics file {path}.') from None
         except Exception as error:  # numpy raises many kinds for a foreign file
-            raise ValueError(f"{path} is no statistics file: an .npz with 'mu' and 'sigma' is needed, as pytorch-fid "
+            raise UserError(f"{path} is no statistics file: an .npz with 'mu' and 'sigma' is needed, as pytorch-fid "
                              'or evaluate --save-statistics write it.') from error
         if mean.shape != (dimension, ) or covariance.shape != (dimension, dimension):
-            raise ValueError(f'{path} holds statistics of shapes {mean.shape} and {covariance.shape}, but the features '
+            raise UserError(f'{path} holds statistics of shapes {mean.shape} and {covariance.shape}, but the features '
                              f'compared here have {dimension} values: make the file with the same metric.')
         statistics = cls(dimension)
         statistics._mean, statistics._count = mean, count

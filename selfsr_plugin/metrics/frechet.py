@@ -14,7 +14,7 @@ from basicsr.utils import get_root_logger, img2tensor
 from torch import nn
 from tqdm import tqdm
 
-from ..data.image_source import ImageSource, open_image_source
+from ..data.image_source import CorruptImageError, ImageSource, open_image_source
 from ..errors import UserError
 from .feature_statistics import FeatureStatistics
 from .weights import WeightsFile, find_weights
@@ -79,18 +79,30 @@ def extract_features(network: FeatureNetwork, images: Sequence[np.ndarray],
     return model(batch).cpu().numpy()
 
 
-def source_statistics(network: FeatureNetwork, source: ImageSource, weights: Optional[str] = None) -> FeatureStatistics:
-    """Statistics of a folder or LMDB, in batches of images of one size, with a progress bar."""
+def source_statistics(network: FeatureNetwork, source: ImageSource, weights: Optional[str] = None,
+                      problems: Optional[List[str]] = None) -> FeatureStatistics:
+    """Statistics of a folder or LMDB, in batches of images of one size, with a progress bar.
+
+    ``problems`` gets '<path>: <reason>' for each image that cannot be read and is left out; without it such an image is
+    a CorruptImageError.
+    """
     statistics = FeatureStatistics(network.dimension)
     batch: List[np.ndarray] = []
     for index in tqdm(range(len(source)), unit='image', desc=f'{network.metric} of {source.root}', leave=False,
                       disable=None):
-        image = source.read(index)
+        try:
+            image = source.read(index)
+        except CorruptImageError as error:
+            if problems is None:
+                raise
+            problems.append(str(error))
+            continue
         if batch and (len(batch) == _BATCH or image.shape != batch[0].shape):
             statistics.update(extract_features(network, batch, weights))
             batch = []
         batch.append(image)
-    statistics.update(extract_features(network, batch, weights))
+    if batch:
+        statistics.update(extract_features(network, batch, weights))
     return statistics
 
 
@@ -119,7 +131,7 @@ def check_reference(network: FeatureNetwork, reference: str) -> None:
     if is_statistics_file(reference):
         reference_statistics(network, reference)
     elif len(open_image_source(reference)) < 2:
-        raise ValueError(f'{reference} holds one image, and {network.metric} compares sets: give two or more.')
+        raise UserError(f'{reference} holds one image, and {network.metric} compares sets: give two or more.')
 
 
 def score(network: FeatureNetwork, restored: FeatureStatistics, reference: FeatureStatistics) -> float:

@@ -35,6 +35,15 @@ def prepare_face(image: np.ndarray) -> Tensor:
     return F.interpolate(face[None], size=(_SIDE, _SIDE), mode='bilinear', align_corners=False, antialias=True)[0]
 
 
+def face_similarity(img: np.ndarray, img2: np.ndarray, weights: Optional[str] = None) -> float:
+    """:func:`calculate_identity` for images of any sizes, for example a restored face and the LR face it was made of."""
+    device = 'cuda' if torch.cuda.is_available() else 'cpu'
+    model = _load_arcface(find_weights(ARCFACE, weights), device)
+    with torch.no_grad():
+        a, b = model(torch.stack([prepare_face(img), prepare_face(img2)]).to(device)).double()  # of length 1
+    return float(a @ b / (a.norm() * b.norm()))
+
+
 def calculate_identity(img: np.ndarray, img2: np.ndarray, weights: Optional[str] = None,
                        better: str = 'higher') -> float:
     """How much a restored face looks like the same person: -1 to 1, 1 for equal images, higher is better.
@@ -54,8 +63,4 @@ def calculate_identity(img: np.ndarray, img2: np.ndarray, weights: Optional[str]
     """
     if img.shape != img2.shape:
         raise ValueError(f'identity compares images of one size, not {img.shape} and {img2.shape}.')
-    device = 'cuda' if torch.cuda.is_available() else 'cpu'
-    model = _load_arcface(find_weights(ARCFACE, weights), device)
-    with torch.no_grad():
-        a, b = model(torch.stack([prepare_face(img), prepare_face(img2)]).to(device)).double()  # of length 1
-    return float(a @ b / (a.norm() * b.norm()))
+    return face_similarity(img, img2, weights)

@@ -4,6 +4,7 @@ from typing import Any, Mapping
 
 from basicsr.utils.registry import METRIC_REGISTRY
 
+from ..errors import UserError
 from .direction import direction
 from .fid_metric import FID
 from .frechet import check_reference
@@ -33,7 +34,7 @@ def check_metric(settings: Mapping[str, Any]) -> None:
 def check_set_size(settings: Mapping[str, Any], num_image: int) -> None:
     """Check that a data set is large enough for a section of ``val.metrics``; ValueError if not."""
     if settings['type'] in SET_METRICS and num_image < 2:
-        raise ValueError(f'{settings["type"]} compares sets of images, and this data set has one: leave the metric out '
+        raise UserError(f'{settings["type"]} compares sets of images, and this data set has one: leave the metric out '
                          'or give more images.')
 
 

@@ -6,6 +6,8 @@ from typing import Any, Dict, NamedTuple, Optional
 import torch
 from torch import Tensor
 
+from ..errors import UserError
+
 
 class WeightsFile(NamedTuple):
     """A published file.
@@ -64,6 +66,6 @@ def read_weights(file: WeightsFile, path: Path) -> Dict[str, Tensor]:
     return dict(weights)
 
 
-def wrong_weights(file: WeightsFile, path: Path) -> ValueError:
+def wrong_weights(file: WeightsFile, path: Path) -> UserError:
     """The error for a file of another network."""
-    return ValueError(f'{path} does not hold {file.network}: download {file.source} again, or correct the path.')
+    return UserError(f'{path} does not hold {file.network}: download {file.source} again, or correct the path.')

@@ -11,7 +11,7 @@ from selfsr_plugin.options import read_option_file
 
 ROOT = Path(__file__).resolve().parents[2]
 
-KNOWN = dict(calculate_fid='lower', calculate_frechet_alex='lower', calculate_lpips='lower', calculate_niqe='lower',
+KNOWN = dict(calculate_blur='lower', calculate_fid='lower', calculate_frechet_alex='lower', calculate_lpips='lower', calculate_niqe='lower',
              calculate_identity='higher', calculate_psnr='higher', calculate_ssim='higher', calculate_psnr_pt='higher',
              calculate_ssim_pt='higher')
 

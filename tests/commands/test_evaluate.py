@@ -1,6 +1,7 @@
 """Scoring a folder: pairs by name, every mismatch named, the figures of the metrics themselves in every file."""
 import csv
 import json
+import os
 import re
 from pathlib import Path
 
@@ -9,11 +10,13 @@ import numpy as np
 import pytest
 import torch
 from basicsr.metrics import calculate_psnr, calculate_ssim
+from common_kit import refused as refused_by
 
 from selfsr_plugin import evaluate
+from selfsr_plugin.metrics.blur_metric import calculate_blur
 from selfsr_plugin.metrics.feature_statistics import FeatureStatistics
 
-DEMO = Path(__file__).resolve().parents[1] / 'datasets/demo/test_hr'
+DEMO = Path(__file__).resolve().parents[2] / 'datasets/demo/test_hr'
 
 
 @pytest.fixture(scope='module')
@@ -47,12 +50,7 @@ def run(*arguments, restored='out', reference='gt', suffix='_run'):
 
 
 def refused(capsys, *arguments, **options):
-    with pytest.raises(SystemExit) as caught:
-        run(*arguments, **options)
-    assert caught.value.code == 1
-    errors = [line for line in capsys.readouterr().err.replace('\r', '\n').splitlines() if line.startswith('error')]
-    assert len(errors) == 1
-    return errors[0]
+    return refused_by(capsys, lambda _: run(*arguments, **options))
 
 
 def test_figures_of_every_file(folders, capsys):
@@ -116,6 +114,54 @@ def test_equal_images_have_an_infinite_psnr_in_valid_json(folders):
     assert json.loads(text, parse_constant=pytest.fail)['metrics']['psnr']['value'] == 'inf'
 
 
+# ----- real faces -----
+
+
+@pytest.fixture(scope='module')
+def arcface(tmp_path_factory):
+    from facexlib.recognition.arcface_arch import Backbone
+    torch.manual_seed(0)
+    path = tmp_path_factory.mktemp('weights') / 'arcface.pth'
+    torch.save(Backbone(50, 0.6, 'ir_se').state_dict(), path)
+    return str(path)
+
+
+def alone(*arguments):
+    evaluate.main(['--restored', 'out', '--suffix', '_run', *arguments])
+    return json.loads(Path('out_scores/scores.json').read_text())
+
+
+def test_without_a_reference_blur_is_measured(folders, capsys):
+    content = alone()
+    blur = [calculate_blur(cv2.imread(f'out/face{number}_run.png')) for number in range(6)]
+    assert content['metrics'] == {'blur': {'value': pytest.approx(np.mean(blur)), 'n': 6}}
+    assert content['images']['face4']['blur'] == pytest.approx(blur[4]) and content['reference'] is None
+
+
+def test_identity_against_the_lr_face(folders, arcface):
+    from selfsr_plugin.metrics.identity_metric import face_similarity
+    for number in range(6):
+        write('lq', f'face{number}', cv2.resize(cv2.imread(f'gt/face{number}.png'), (16, 16)))
+    content = alone('--lq', 'lq', '--weights', f'identity={arcface}')
+    assert set(content['metrics']) == {'blur', 'identity_lq'} and not content['not_run']
+    expected = face_similarity(cv2.imread('out/face1_run.png'), cv2.imread('lq/face1.png'), arcface)
+    assert content['images']['face1']['identity_lq'] == pytest.approx(expected)
+    content = alone('--lq', 'lq', '--reference', 'gt', '--weights', f'identity={arcface}')
+    assert {'identity', 'identity_lq'} <= set(content['metrics'])
+
+
+def test_what_a_metric_compares_with_must_be_given(folders, arcface, capsys):
+    def said(*arguments):
+        return refused_by(capsys, evaluate.main, '--restored', 'out', '--suffix', '_run', *arguments)
+
+    assert 'psnr: it compares with a reference: give --reference' in said('--metrics', 'blur', 'psnr')
+    assert 'identity_lq: it compares with the LR faces: give --lq' in said('--metrics', 'identity_lq')
+    assert 'identity: it compares with a reference' in said('--weights', f'identity={arcface}')
+    write('lq', 'face0', np.zeros((16, 16, 3), np.uint8))
+    assert 'have no LR face (face1' in said('--metrics', 'identity_lq', '--lq', 'lq', '--weights', f'identity={arcface}')
+    assert not Path('out_scores').exists()
+
+
 # ----- bad input -----
 
 
@@ -133,15 +179,36 @@ def test_a_forgotten_suffix_is_guessed(folders, capsys):
     assert '--suffix _x: 6 of 6 names in out do not end with it' in refused(capsys, '--metrics', 'psnr', suffix='_x')
 
 
-def test_other_sizes_are_named(folders, capsys):
+def test_images_that_cannot_be_used_are_left_out_and_named(folders, alexnet, capsys):
     write('out', 'face2_run', np.zeros((32, 64, 3), np.uint8))
-    message = refused(capsys, '--metrics', 'psnr')
-    assert 'out/face2_run.png is 64x32 and gt/face2.png is 64x64' in message
+    Path('out/face3_run.png').write_bytes(b'no image')
+    Path('gt/face4.png').write_bytes(b'')
+    message = refused(capsys, '--metrics', 'psnr', 'frechet_alex', '--weights', f'frechet_alex={alexnet}')
+    assert message.startswith('error: 3 images were left out of the scores: out/face2_run.png is 64x32 and gt/face2.png is '
+                              '64x64')
+    assert message.count('out/face3_run.png: it is cut short or not an image') == 1
+    assert 'gt/face4.png: it is empty' in message
+    content = json.loads(Path('out_scores/scores.json').read_text())
+    assert list(content['images']) == ['face0', 'face1', 'face5'] and len(content['left_out']) == 3
+    assert content['metrics']['psnr']['n'] == 3
+    assert content['metrics']['frechet_alex']['n'] == content['metrics']['frechet_alex']['n_reference'] == 5
 
 
-def test_a_broken_image_is_named(folders, capsys):
-    Path('out/face2_run.png').write_bytes(b'no image')
-    assert 'out/face2_run.png: it is cut short or not an image' in refused(capsys, '--metrics', 'psnr')
+def test_a_metric_that_gives_no_number_is_refused(folders, capsys, monkeypatch):
+    monkeypatch.setattr('selfsr_plugin.scoring.calculate_metric', lambda data, settings: float('nan'))
+    assert 'psnr of out/face0_run.png is not a number' in refused(capsys, '--metrics', 'psnr')
+
+
+def test_names_that_are_not_utf8_are_written(folders, capsys):
+    for folder, end in (('out', '_run'), ('gt', '')):
+        os.rename(f'{folder}/face0{end}.png', os.fsdecode(folder.encode() + b'/caf\xe9' + end.encode() + b'.png'))
+    os.rename('out', os.fsdecode(b'r\xe9sultats'))
+    run('--metrics', 'psnr', '--output', os.fsdecode(b'\xe9valu\xe9'), restored=os.fsdecode(b'r\xe9sultats'))
+    output = Path(os.fsdecode(b'\xe9valu\xe9'))
+    assert r'caf\xe9' in json.loads((output / 'scores.json').read_text())['images']
+    assert len(list(csv.DictReader(open(output / 'per_image.csv', encoding='utf-8')))) == 6
+    Path(os.fsdecode(b'gt/caf\xe9.png')).unlink()
+    assert r'have no reference (caf\xe9)' in refused(capsys, '--metrics', 'psnr', restored=os.fsdecode(b'r\xe9sultats'))
 
 
 def test_one_image_has_no_set_metric(folders, alexnet, capsys):
