@@ -4,86 +4,86 @@ Reads what options/train_selfsr_demo.yml and options/test_selfsr_demo.yml wrote,
 the demo are simulated (datasets/demo/README.md).
 """
 import argparse
-import sys
 from pathlib import Path
-from typing import Dict, List, Optional
 
-import cv2
 import numpy as np
 import selfsr_plugin  # noqa: F401  before basicsr: applies the alias that its import needs
 import torch
 from basicsr.metrics import calculate_psnr, calculate_ssim
-from basicsr.utils import img2tensor, tensor2img
+from selfsr_plugin import files
 from selfsr_plugin.archs import FlowDegradationNet
-from selfsr_plugin.errors import UserError
+from selfsr_plugin.arguments import add_traceback, renamed, weights_by_name
+from selfsr_plugin.errors import UserError, one_sentence_errors
 from selfsr_plugin.loading import load
 from selfsr_plugin.metrics import calculate_lpips
+from selfsr_plugin.ops import bicubic_downsample, to_image, to_tensor
+from selfsr_plugin.pictures import Images, draw_sheet, resize
 from selfsr_plugin.stages.flow_degradation_model import draw_flow
-from selfsr_plugin.ops import bicubic_downsample
-from selfsr_plugin.pictures import draw_sheet, resize
 
 SHEET_ROWS = 12  # people on a sheet
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('--data', type=Path, default=Path('datasets/demo'), help='the demo faces')
-    parser.add_argument('--models', type=Path, default=Path('experiments/train_selfsr_demo/models'),
+    parser.add_argument('--data', type=files.path, default=Path('datasets/demo'), help='the demo faces')
+    parser.add_argument('--models', type=files.path, default=Path('experiments/train_selfsr_demo/models'),
                         help='folder with net_deg_<iteration>.pth')
-    parser.add_argument('--results', type=Path, default=Path('results/test_selfsr_demo'),
+    parser.add_argument('--results', type=files.path, default=Path('results/test_selfsr_demo'),
                         help='what the test wrote; the sheets and the table go there')
-    parser.add_argument('--lpips-weights', help="file with torchvision's AlexNet; torch.hub's cache by default")
+    parser.add_argument('--weights', nargs='+', default=[], metavar='NAME=FILE',
+                        help="lpips: file with torchvision's AlexNet (default: torch.hub's cache)")
+    add_traceback(parser)
+    renamed(parser, lpips_weights='--weights lpips=FILE')
     args = parser.parse_args()
-    try:
+    with one_sentence_errors(args.traceback):
         report(args)
-    except UserError as error:
-        sys.exit(f'error: {error}')
 
 
 def report(args: argparse.Namespace) -> None:
     """Draw the sheets, score, and say where everything is."""
-    restored_paths = sorted((args.results / 'visualization' / 'demo_test').glob('*.png'))
-    if not restored_paths:
+    weights = weights_by_name(args.weights, ('lpips', ))
+    folder = args.results / 'visualization' / 'demo_test'
+    if not any(folder.glob('*.png')):
         raise UserError(f'there are no restored faces in {args.results}/visualization/demo_test: run '
                         'python -m basicsr.test -opt options/test_selfsr_demo.yml first.')
-    people = [path.stem.removesuffix('_test_selfsr_demo') for path in restored_paths]
-    wild = [_read(args.data / 'test_wild_lr' / f'{name}.png') for name in people]
-    truth = [_read(args.data / 'test_hr' / f'{name}.png') for name in people]
-    restored = [_read(path) for path in restored_paths]
+    restored_by_name = Images(folder)
+    people = [name.removesuffix('_test_selfsr_demo') for name in restored_by_name]
+    wild, truth = (_read(args.data / kind, people) for kind in ('test_wild_lr', 'test_hr'))
+    restored = list(restored_by_name.values())
     bicubic = [resize(lq, gt.shape[0]) for lq, gt in zip(wild, truth)]
 
     rows = list(zip(wild, bicubic, restored, truth))[:SHEET_ROWS]
     sheet = draw_sheet(rows, ['simulated wild LR', 'bicubic x4', 'SelFSR', 'HR'], blocks=2)
-    _write(args.results / 'sheet_super_resolution.png', sheet)
+    files.write_image(args.results / 'sheet_super_resolution.png', sheet)
     stage1 = draw_stage1(args.models, truth[:SHEET_ROWS], wild[:SHEET_ROWS])
-    _write(args.results / 'sheet_degradation.png', stage1)
+    files.write_image(args.results / 'sheet_degradation.png', stage1)
 
-    table = format_table({'bicubic': bicubic, 'SelFSR': restored}, truth, args.lpips_weights)
+    table = format_table({'bicubic': bicubic, 'SelFSR': restored}, truth, weights.get('lpips'))
     (args.results / 'scores.md').write_text(table, encoding='utf-8')
     print(f'\n{len(people)} test people, simulated wild LR 16x16 -> 64x64\n\n{table}')
     print(f'Pictures: {args.results}/sheet_super_resolution.png\n          {args.results}/sheet_degradation.png\n'
           f'Scores:   {args.results}/scores.md\nFaces:    {args.results}/visualization/demo_test')
 
 
-def draw_stage1(models: Path, truth: List[np.ndarray], wild: List[np.ndarray]) -> np.ndarray:
+def draw_stage1(models: Path, truth: list[np.ndarray], wild: list[np.ndarray]) -> np.ndarray:
     """Sheet of stage 1 for clean LR faces made from ``truth``, beside the wild LR faces it should look like."""
     checkpoints = sorted(models.glob('net_deg_*.pth'), key=lambda path: path.stat().st_mtime)
     if not checkpoints:
         raise UserError(f'there is no net_deg_*.pth in {models}: run '
                         'python -m basicsr.train -opt options/train_selfsr_demo.yml first.')
     net = load(checkpoints[-1], expected=FlowDegradationNet)
-    gt = torch.stack(img2tensor([image.astype(np.float32) / 255 for image in truth]))
+    gt = torch.stack([to_tensor(image) for image in truth])
     clean = bicubic_downsample(gt, gt.shape[-1] // wild[0].shape[0]).clamp(0, 1)
     with torch.no_grad():
         parts = net(clean, return_parts=True)
-    rows = [[tensor2img(clean[i]), tensor2img(parts.intermediate[i]),
-             draw_flow(parts.flow[i].numpy(), net.max_flow), tensor2img(parts.degraded[i]), wild[i]]
+    rows = [[to_image(clean[i]), to_image(parts.intermediate[i]),
+             draw_flow(parts.flow[i].numpy(), net.max_flow), to_image(parts.degraded[i]), wild[i]]
             for i in range(len(wild))]
     titles = ['clean LR', 'intermediate', f'flow (full = {net.max_flow:g} px)', 'degraded', 'simulated wild LR']
     return draw_sheet(rows, titles, tile=96, blocks=2)
 
 
-def format_table(methods: Dict[str, List[np.ndarray]], truth: List[np.ndarray], lpips_weights: Optional[str]) -> str:
+def format_table(methods: dict[str, list[np.ndarray]], truth: list[np.ndarray], lpips_weights: str | None) -> str:
     """A Markdown table of mean PSNR-Y, SSIM-Y and, where the weights are present, LPIPS."""
     lines = ['| method | PSNR-Y | SSIM-Y | LPIPS |', '|---|---|---|---|']
     note = ''
@@ -99,16 +99,12 @@ def format_table(methods: Dict[str, List[np.ndarray]], truth: List[np.ndarray], 
     return '\n'.join(lines) + '\n' + note
 
 
-def _read(path: Path) -> np.ndarray:
-    image = cv2.imread(str(path))
-    if image is None:
-        raise UserError(f'{path} is missing or cannot be read as an image.')
-    return image
-
-
-def _write(path: Path, image: np.ndarray) -> None:
-    if not cv2.imwrite(str(path), image):
-        raise UserError(f'{path} cannot be written.')
+def _read(folder: Path, names: list[str]) -> list[np.ndarray]:
+    images = Images(folder)
+    missing = [name for name in names if name not in images]
+    if missing:
+        raise UserError(f'{folder} has no image of {", ".join(missing)}.')
+    return [images[name] for name in names]
 
 
 if __name__ == '__main__':

@@ -1,6 +1,6 @@
 """Fig. 8: noisy LR images by disturbing the flow field that stage 1 estimates, with the flow as a colour wheel.
 
-    python scripts/figure_flow.py --weights experiments/train_selfsr_demo/models/net_deg_900.pth \\
+    python scripts/figure_flow.py --model experiments/train_selfsr_demo/models/net_deg_900.pth \\
         --faces datasets/demo/test_hr --output results/flow.png
 
 For each face: above, the clean LR face and what comes out when its intermediate image is warped by the estimated flow
@@ -9,18 +9,17 @@ disturbs the flow is not said; ours: none, half and twice as long, turned by 90 
 """
 import argparse
 import math
-from typing import Dict
 
 import numpy as np
-import selfsr_plugin  # noqa: F401  before basicsr: applies the alias that its import needs
 import torch
-from basicsr.utils import tensor2img
+from selfsr_plugin import files
 from selfsr_plugin.archs import FlowDegradationNet
-from selfsr_plugin.loading import load
-from selfsr_plugin.stages.flow_degradation_model import draw_flow
-from selfsr_plugin.ops import bicubic_resize, flow_warp
+from selfsr_plugin.arguments import add_model, add_traceback, positive, renamed
 from selfsr_plugin.errors import one_sentence_errors
-from selfsr_plugin.pictures import draw_sheet, positive, read_faces, write_image
+from selfsr_plugin.loading import load
+from selfsr_plugin.ops import bicubic_resize, flow_warp, to_image
+from selfsr_plugin.pictures import draw_sheet, read_faces, write_picture
+from selfsr_plugin.stages.flow_degradation_model import draw_flow
 from torch import Tensor
 
 SMOOTH = 4  # noise is drawn on this many points each way and interpolated
@@ -28,20 +27,24 @@ SMOOTH = 4  # noise is drawn on this many points each way and interpolated
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('--weights', required=True, help='net_deg_*.pth of a FlowDegradationNet')
-    parser.add_argument('--faces', required=True, help='folder or LMDB of clean faces, HR or LR; shrunk to --side')
-    parser.add_argument('--side', type=positive, default=16, help='LR side (default: 16)')
+    add_model(parser, 'net_deg_*.pth of a FlowDegradationNet')
+    parser.add_argument('--faces', required=True, type=files.path, metavar='DIR',
+                        help='folder or LMDB of clean faces, HR or LR; shrunk to --lq-size')
+    parser.add_argument('--lq-size', type=positive, default=16, metavar='PIXELS', help='LR side (default: 16)')
     parser.add_argument('--count', type=positive, default=4, help='number of faces (default: 4)')
     parser.add_argument('--noise', type=float, default=1.0,
                         help='standard deviation of the noise in pixels (default: 1)')
     parser.add_argument('--seed', type=int, default=0, help='of the noise (default: 0)')
     parser.add_argument('--tile', type=positive, default=96, help='side of each drawn image in pixels (default: 96)')
-    parser.add_argument('--output', default='flow.png', help='picture to write (default: flow.png)')
-    with one_sentence_errors():
-        args = parser.parse_args()
-        net = load(args.weights, expected=FlowDegradationNet)
-        clean, _ = read_faces(args.faces, args.side, args.count)
-        write_image(args.output, flow_figure(net, clean, args.noise, args.seed, args.tile))
+    parser.add_argument('--output', type=files.path, default='flow.png', help='picture to write (default: flow.png)')
+    add_traceback(parser)
+    renamed(parser, weights='--model', side='--lq-size')
+    args = parser.parse_args()
+    problems: list[str] = []
+    with one_sentence_errors(args.traceback):
+        net = load(args.model, args.key, FlowDegradationNet)
+        clean = read_faces(args.faces, args.lq_size, args.count, problems)
+        write_picture(args.output, flow_figure(net, clean, args.noise, args.seed, args.tile), problems)
 
 
 @torch.no_grad()
@@ -55,12 +58,12 @@ def flow_figure(net: FlowDegradationNet, clean: Tensor, noise: float, seed: int,
     wheel = colour_wheel(tile)
     rows = []
     for i, face in enumerate(clean):
-        rows.append([tensor2img(face), *(tensor2img(warped[i]) for warped in images.values())])
+        rows.append([to_image(face), *(to_image(warped[i]) for warped in images.values())])
         rows.append([wheel, *(draw_flow(flow[i].numpy(), full) for flow in flows.values())])
     return draw_sheet(rows, [f'LR | rim = {full:.2g} px', *flows], tile)
 
 
-def disturbed_flows(flow: Tensor, noise: float, generator: torch.Generator) -> Dict[str, Tensor]:
+def disturbed_flows(flow: Tensor, noise: float, generator: torch.Generator) -> dict[str, Tensor]:
     """The flow (N, 2, H, W) in pixels, and changed ones by name."""
     n, _, height, width = flow.shape
     flows = {'estimated': flow, 'none': torch.zeros_like(flow), 'x 0.5': flow / 2, 'x 2': flow * 2,

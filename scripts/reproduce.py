@@ -1,6 +1,6 @@
 """Tables III and IV of the paper in small: every row trained and scored at one stated budget, and a page of results.
 
-    python scripts/reproduce.py --train-hr DIR --train-lr DIR --test-hr DIR --test-lr DIR --output experiments/reproduce
+    python scripts/reproduce.py --train-gt DIR --train-lq DIR --test-gt DIR --test-lq DIR --output experiments/reproduce
 
 Rows are option files in options/, made small by the rules in scripts/reproduce_rows.py. Table III trains on HR faces
 and real LR faces and has no ground truth; Table IV trains on the HR faces alone, which must be 128x128 or larger.
@@ -16,21 +16,22 @@ import os
 import tempfile
 import time
 from pathlib import Path
-from typing import Any, Dict, List
+from typing import Any
 
-import selfsr_plugin  # before basicsr: applies the alias that its import needs
 import torch
 import yaml
-from basicsr.utils import imwrite, tensor2img
 from PIL import Image
-from selfsr_plugin import evaluate, restore, train
-from selfsr_plugin.data import open_image_source
-from selfsr_plugin.data.face_images import FaceImages
-from selfsr_plugin.errors import UserError, one_sentence_errors
-from selfsr_plugin.metrics.weights import ALEXNET, FID_INCEPTION, find_weights
-from selfsr_plugin.ops import bicubic_downsample
+from selfsr_plugin import evaluate, files, restore, train
+from selfsr_plugin.arguments import add_traceback, positive, renamed, weights_by_name
 from selfsr_plugin.basicsr_compat.root import results_root
-from selfsr_plugin.pictures import Images, draw_sheet, positive, resize, write_image
+from selfsr_plugin.data.face_images import FaceImages
+from selfsr_plugin.data.image_source import open_image_source
+from selfsr_plugin.errors import UserError, one_sentence_errors
+from selfsr_plugin.inference import run_network
+from selfsr_plugin.loading import load
+from selfsr_plugin.metrics.weights import ALEXNET, FID_INCEPTION, find_weights
+from selfsr_plugin.ops import bicubic_downsample, to_image
+from selfsr_plugin.pictures import Images, draw_sheet, resize, write_picture
 
 from reproduce_rows import ROWS, TABLE3, TABLE4, run_options
 from results_page import write_page
@@ -43,15 +44,17 @@ PICTURED = 8  # faces on a sheet
 def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     for split in ('train', 'test'):
-        parser.add_argument(f'--{split}-hr', required=True, metavar='DIR', help='HR faces, folder or LMDB')
-        parser.add_argument(f'--{split}-lr', required=True, metavar='DIR', help='real LR faces, folder or LMDB')
-    parser.add_argument('--lr-crop', nargs=3, type=float, default=[0, 0, 1], metavar=('LEFT', 'TOP', 'SIDE'),
+        parser.add_argument(f'--{split}-gt', required=True, type=files.path, metavar='DIR', help='HR faces, folder or LMDB')
+        parser.add_argument(f'--{split}-lq', required=True, type=files.path, metavar='DIR',
+                            help='real LR faces, folder or LMDB')
+    parser.add_argument('--lq-crop', nargs=3, type=float, default=[0, 0, 1], metavar=('LEFT', 'TOP', 'SIDE'),
                         help='cut the LR faces to this part of them first, in shares of their side, where they are not '
                         'framed like the HR faces (default: 0 0 1, all)')
-    parser.add_argument('--alexnet-weights', metavar='FILE', help="torchvision's AlexNet; torch.hub's cache by default")
-    parser.add_argument('--fid-weights', metavar='FILE', help='FID Inception network; without it there is no FID')
-    parser.add_argument('--output', type=Path, default=Path('experiments/reproduce'), metavar='DIR')
-    parser.add_argument('--page', type=Path, metavar='FILE',
+    parser.add_argument('--weights', nargs='+', default=[], metavar='NAME=FILE',
+                        help="lpips: torchvision's AlexNet (default: torch.hub's cache); fid: FID's Inception network, "
+                        'without which there is no FID')
+    parser.add_argument('--output', type=files.path, default=Path('experiments/reproduce'), metavar='DIR')
+    parser.add_argument('--page', type=files.path, metavar='FILE',
                         help='the page; what stands outside its two marks stays (default: results.md in --output)')
     parser.add_argument('--rows', nargs='*', choices=ROWS, default=list(ROWS), metavar='ROW',
                         help=f'any of {" ".join(ROWS)} (default: all; none: the page and the pictures alone)')
@@ -61,18 +64,22 @@ def parse() -> argparse.Namespace:
                         default='full' if torch.cuda.is_available() else 'small')
     parser.add_argument('--divide', type=positive, default=600, metavar='N',
                         help='run 1/N of the iterations of the option files (default: 600)')
+    add_traceback(parser)
+    renamed(parser, train_hr='--train-gt', train_lr='--train-lq', test_hr='--test-gt', test_lr='--test-lq',
+            lr_crop='--lq-crop', alexnet_weights='--weights lpips=FILE', fid_weights='--weights fid=FILE')
     return parser.parse_args()
 
 
 def main() -> None:
-    with one_sentence_errors():
-        args = parse()
-        for key in ('train_hr', 'train_lr', 'test_hr', 'test_lr'):
+    args = parse()
+    with one_sentence_errors(args.traceback):
+        for key in ('train_gt', 'train_lq', 'test_gt', 'test_lq'):
             open_image_source(getattr(args, key))  # a missing folder must show before hours of training
-            setattr(args, key, os.path.abspath(os.path.expanduser(getattr(args, key))))
-        args.alexnet_weights = str(find_weights(ALEXNET, args.alexnet_weights).absolute())
-        if args.fid_weights:
-            args.fid_weights = str(find_weights(FID_INCEPTION, args.fid_weights).absolute())
+            setattr(args, key, os.path.abspath(getattr(args, key)))
+        given = weights_by_name(args.weights, ('lpips', 'fid'))
+        args.weights = {'lpips': str(find_weights(ALEXNET, given.get('lpips')).absolute())}
+        if 'fid' in given:
+            args.weights['fid'] = str(find_weights(FID_INCEPTION, given['fid']).absolute())
         page = (args.page or args.output / 'results.md').absolute()
         args.output.mkdir(parents=True, exist_ok=True)
         os.chdir(args.output)  # where runs put their folders
@@ -93,18 +100,18 @@ def prepare(args: argparse.Namespace) -> None:
     Raises:
         UserError: the folder was made from other faces or with another crop.
     """
-    left, top, side = args.lr_crop
+    left, top, side = args.lq_crop
     if min(left, top) < 0 or side <= 0 or max(left, top) + side > 1:
-        raise UserError(f'--lr-crop {left:g} {top:g} {side:g}: LEFT + SIDE and TOP + SIDE must stay between 0 and 1.')
-    settings = {key: getattr(args, key) for key in ('train_lr', 'test_hr', 'test_lr', 'lr_crop')}
+        raise UserError(f'--lq-crop {left:g} {top:g} {side:g}: LEFT + SIDE and TOP + SIDE must stay between 0 and 1.')
+    settings = {key: getattr(args, key) for key in ('train_lq', 'test_gt', 'test_lq', 'lq_crop')}
     if Path('data').exists():
         if json.loads(Path('data/settings.json').read_text()) != settings:
-            raise UserError(f'{Path("data").absolute()} was made from other faces or with another --lr-crop: give '
+            raise UserError(f'{Path("data").absolute()} was made from other faces or with another --lq-crop: give '
                             'another --output, or remove the folder.')
         return
     with tempfile.TemporaryDirectory(dir='.') as scratch:
         made = Path(scratch) / 'data'
-        for kind in ('train_lr', 'test_lr'):
+        for kind in ('train_lq', 'test_lq'):
             source = open_image_source(getattr(args, kind))
             (made / kind).mkdir(parents=True)
             for index, name in enumerate(source.names):
@@ -112,17 +119,17 @@ def prepare(args: argparse.Namespace) -> None:
                 box = [share * length for share, length in zip((left, top, left + side, top + side), face.size * 2)]
                 face.resize((LR_SIDE, LR_SIDE), Image.BICUBIC, box=box).save(made / kind / f'{name}.png')
         for scale in (4, 8):
-            faces = FaceImages(dict(dataroot_gt=args.test_hr, phase='test'), 'dataroot_gt', LR_SIDE * scale)
+            faces = FaceImages(dict(dataroot_gt=args.test_gt, phase='test'), 'dataroot_gt', LR_SIDE * scale)
             for index, name in enumerate(faces.names):
                 face = faces.read(index)
-                imwrite(tensor2img(face), str(made / f'test_hr_x{scale}/{name}.png'))
-                imwrite(tensor2img(bicubic_downsample(face, scale)), str(made / f'test_clean_x{scale}/{name}.png'))
+                files.write_image(made / f'test_gt_x{scale}/{name}.png', to_image(face))
+                files.write_image(made / f'test_clean_x{scale}/{name}.png', to_image(bicubic_downsample(face, scale)))
         (made / 'settings.json').write_text(json.dumps(settings))
         if not Path('data').exists():  # a call beside this one may have been faster
             made.rename('data')
 
 
-def run_once(row: str, seed: 'int | None', args: argparse.Namespace) -> None:
+def run_once(row: str, seed: int | None, args: argparse.Namespace) -> None:
     """Train and score, unless scores/<name>.json says that this has been done.
 
     Raises:
@@ -131,8 +138,8 @@ def run_once(row: str, seed: 'int | None', args: argparse.Namespace) -> None:
     name = row if seed is None else f'{row}_seed{seed}'
     opt = None
     if seed is not None:
-        lr = str(Path('data/train_lr').absolute())
-        opt = run_options(row, seed, args.networks == 'small', args.divide, args.train_hr, lr)
+        lq = str(Path('data/train_lq').absolute())
+        opt = run_options(row, seed, args.networks == 'small', args.divide, args.train_gt, lq)
     found = Path(f'scores/{name}.json')
     if found.exists():
         if json.loads(found.read_text())['options'] != opt:
@@ -149,7 +156,7 @@ def run_once(row: str, seed: 'int | None', args: argparse.Namespace) -> None:
         train.main(['-opt', str(file), '--auto_resume'])
         minutes = None if resumes else (time.monotonic() - started) / 60
     scores = score(row, name, opt, args)
-    result = dict(row=row, seed=seed, scores=scores, minutes=minutes, networks=args.networks, lr_crop=args.lr_crop,
+    result = dict(row=row, seed=seed, scores=scores, minutes=minutes, networks=args.networks, lq_crop=args.lq_crop,
                   hardware=hardware(), torch=torch.__version__, date=str(datetime.date.today()), options=opt)
     found.parent.mkdir(exist_ok=True)
     part = found.with_suffix('.part')
@@ -161,44 +168,44 @@ def models(name: str) -> Path:
     return Path(results_root()) / 'experiments' / name / 'models'
 
 
-def score(row: str, name: str, opt: 'Dict[str, Any] | None', args: argparse.Namespace) -> Dict[str, Dict[str, Any]]:
+def score(row: str, name: str, opt: dict[str, Any] | None, args: argparse.Namespace) -> dict[str, dict[str, Any]]:
     """Restore the test faces and compare; the entries of evaluate's summary by names of this script."""
-    sets = ['frechet_alex'] + ['fid'] * bool(args.fid_weights)
+    sets = ['frechet_alex'] + ['fid'] * ('fid' in args.weights)
     if row in TABLE4 or row == 'bicubic_x8':
         restore_faces('data/test_clean_x8', name, name)
-        return compare(f'restored/{name}', 'data/test_hr_x8', ['psnr', 'ssim', 'lpips', *sets], args)
-    restore_faces('data/test_lr', name, name)
+        return compare(f'restored/{name}', 'data/test_gt_x8', ['psnr', 'ssim', 'lpips', *sets], args)
+    restore_faces('data/test_lq', name, name)
     restore_faces('data/test_clean_x4', f'{name}_clean', name)
-    scores = compare(f'restored/{name}', 'data/test_hr_x4', sets, args)
-    scores['psnr_clean'] = compare(f'restored/{name}_clean', 'data/test_hr_x4', ['psnr'], args)['psnr']
+    scores = compare(f'restored/{name}', 'data/test_gt_x4', sets, args)
+    scores['psnr_clean'] = compare(f'restored/{name}_clean', 'data/test_gt_x4', ['psnr'], args)['psnr']
     degraded = 'data/test_clean_x4'  # what trained the rows without a degradation network
     if opt is not None and 'degradation' in opt['train']:
         degraded = f'degraded/{name}'
         degrade_faces(models(name) / f'net_deg_{opt["train"]["degradation"]["total_iter"]}.pth', degraded)
-    scores.update({f'{key}_lr': value for key, value in compare(degraded, 'data/test_lr', sets, args).items()})
+    scores.update({f'{key}_lq': value for key, value in compare(degraded, 'data/test_lq', sets, args).items()})
     return scores
 
 
 def restore_faces(lq: str, target: str, name: str) -> None:
     if name.startswith('bicubic'):
         for face, image in Images(lq).items():
-            imwrite(resize(image, LR_SIDE * int(name[-1])), f'restored/{target}/{face}.png')
+            files.write_image(f'restored/{target}/{face}.png', resize(image, LR_SIDE * int(name[-1])))
     else:
         restore.run(restore.parse(['--input', lq, '--output', f'restored/{target}', '--model',
                                    str(models(name) / 'net_g_latest.pth')]))
 
 
-@torch.no_grad()
-def degrade_faces(weights: Path, target: str) -> None:
-    net = selfsr_plugin.load(weights)
+def degrade_faces(model: Path, target: str) -> None:
+    net = load(model)
     faces = FaceImages(dict(dataroot_lq='data/test_clean_x4', phase='test'), 'dataroot_lq', None)
-    for names, batch in restore.batches(faces, 64):
-        for face, image in zip(names, net(batch)):
-            imwrite(tensor2img(image), f'{target}/{face}.png')
+    for result in run_network(net, faces, 64, torch.device('cpu')):
+        if result.output is None:
+            raise UserError(result.problem)
+        files.write_image(f'{target}/{faces.names[result.index]}.png', to_image(result.output))
 
 
-def compare(restored: str, reference: str, metrics: List[str], args: argparse.Namespace) -> Dict[str, Dict[str, Any]]:
-    weights = [f'lpips={args.alexnet_weights}', f'frechet_alex={args.alexnet_weights}', f'fid={args.fid_weights}']
+def compare(restored: str, reference: str, metrics: list[str], args: argparse.Namespace) -> dict[str, dict[str, Any]]:
+    weights = [f'{name}={file}' for name, file in {**args.weights, 'frechet_alex': args.weights['lpips']}.items()]
     output = Path('scores') / f'{restored.replace("/", "_")}_{metrics[0]}'
     evaluate.run(evaluate.parse(['--restored', restored, '--reference', reference, '--metrics', *metrics, '--weights',
                                  *weights, '--output', str(output)]))
@@ -207,26 +214,26 @@ def compare(restored: str, reference: str, metrics: List[str], args: argparse.Na
 
 def draw_pictures(seed: int) -> None:
     """Sheets of what there is: LR, bicubic, every row of the table, HR; and what stage 1 makes of clean LR faces."""
-    sheets = {'table3': ('data/test_lr', 'bicubic_x4', TABLE3, None)}
+    sheets = {'table3': ('data/test_lq', 'bicubic_x4', TABLE3, None)}
     for half in ('paired', 'unpaired'):
         rows = [row for row in TABLE4 if row.startswith(f'{half}_')]
-        sheets[f'table4_{half}'] = ('data/test_clean_x8', 'bicubic_x8', rows, 'data/test_hr_x8')
+        sheets[f'table4_{half}'] = ('data/test_clean_x8', 'bicubic_x8', rows, 'data/test_gt_x8')
     for sheet, (lq, bicubic, rows, hr) in sheets.items():
         there = [row for row in rows if Path(f'scores/{row}_seed{seed}.json').exists()]
         columns = {'LR': lq, 'bicubic': f'restored/{bicubic}',
                    **{row: f'restored/{row}_seed{seed}' for row in there}, **({'HR': hr} if hr else {})}
         draw(sheet, columns)
     stage1 = {row: f'degraded/{row}_seed{seed}' for row in TABLE3 if Path(f'degraded/{row}_seed{seed}').exists()}
-    draw('table3_degraded', {'clean LR': 'data/test_clean_x4', **stage1, 'real LR': 'data/test_lr'})
+    draw('table3_degraded', {'clean LR': 'data/test_clean_x4', **stage1, 'real LR': 'data/test_lq'})
 
 
-def draw(sheet: str, columns: Dict[str, str]) -> None:
+def draw(sheet: str, columns: dict[str, str]) -> None:
     """Faces at equal steps through each folder; real LR faces show others than HR faces."""
     images = {title: Images(folder) for title, folder in columns.items()}
     names = {title: list(each)[::max(len(each) // PICTURED, 1)][:PICTURED] for title, each in images.items()}
     count = min(map(len, names.values()))
     rows = [[images[title][names[title][number]] for title in columns] for number in range(count)]
-    write_image(f'pictures/{sheet}.png', draw_sheet(rows, list(columns)))
+    write_picture(f'pictures/{sheet}.png', draw_sheet(rows, list(columns)))
 
 
 def hardware() -> str:

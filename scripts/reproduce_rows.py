@@ -30,7 +30,7 @@ ROWS = {**TABLE3, **TABLE4}
 WIDTH_X8 = 8  # channels of the small network at x8; the demo stops at x4
 
 
-def run_options(row: str, seed: int, small: bool, divisor: int, hr: str, lr: str) -> Dict[str, Any]:
+def run_options(row: str, seed: int, small: bool, divisor: int, gt: str, lq: str) -> Dict[str, Any]:
     """The options of a run under the rules above.
 
     Args:
@@ -38,15 +38,15 @@ def run_options(row: str, seed: int, small: bool, divisor: int, hr: str, lr: str
         seed: ``manual_seed``; also the end of the run's name.
         small: small networks instead of the file's.
         divisor: of all numbers of iterations.
-        hr, lr: folder or LMDB of HR faces; of real LR faces, which Table III uses.
+        gt, lq: folder or LMDB of HR faces; of real LR faces, which Table III uses.
     """
     opt = read_option_file(str(OPTIONS / ROWS[row]))
     opt.update(name=f'{row}_seed{seed}', manual_seed=seed)
     opt['datasets'] = {'train': opt['datasets']['train']}
     data = opt['datasets']['train']
-    data['dataroot_gt'] = hr
+    data['dataroot_gt'] = gt
     if 'dataroot_lq' in data:
-        data['dataroot_lq'] = lr if row in TABLE3 else hr
+        data['dataroot_lq'] = lq if row in TABLE3 else gt
     shorten_options(opt, divisor)
     if small:
         make_small(opt, read_option_file(str(OPTIONS / 'train_selfsr_demo.yml')))

@@ -48,8 +48,8 @@ class Table(NamedTuple):
 FRECHET, FID = Metric('frechet_alex', 'frechet_alex', 2), Metric('fid', 'FID', 2)
 TABLES = (
     Table('Table III: real faces, x4, 16x16 -> 64x64', PAPER_TABLE3,
-          (FRECHET, Metric('frechet_alex_lr', 'frechet_alex of degraded LR', 3)),
-          (Metric('psnr_clean', 'PSNR-Y on clean pairs', 2), FID, Metric('fid_lr', 'FID of degraded LR', 2)),
+          (FRECHET, Metric('frechet_alex_lq', 'frechet_alex of degraded LR', 3)),
+          (Metric('psnr_clean', 'PSNR-Y on clean pairs', 2), FID, Metric('fid_lq', 'FID of degraded LR', 2)),
           (('cyc', 'vanilla'), ('cyc_idt', 'cyc'), ('ff_idt', 'cyc_idt'), ('ff_idt', 'vanilla'))),
     Table('Table IV: x8, 16x16 -> 128x128, bicubic LR', PAPER_TABLE4,
           (Metric('psnr', 'PSNR-Y', 2), Metric('ssim', 'SSIM-Y', 4), Metric('lpips', 'LPIPS', 4), FRECHET), (FID, ),
@@ -88,7 +88,7 @@ def conditions(every: List[Dict[str, Any]], trained: List[Dict[str, Any]]) -> st
         return ', '.join(sorted({str(value) for value in values})) or 'none'
 
     batch = said(run['options']['datasets']['train']['batch_size_per_gpu'] for run in trained)
-    crops = said(' '.join(f'{share:g}' for share in run['lr_crop']) for run in every)
+    crops = said(' '.join(f'{share:g}' for share in run['lq_crop']) for run in every)
     lines = [f'networks: {said(run["networks"] for run in trained)}; batch {batch}; iterations in the last table',
              f'LR crop (left, top, side): {crops}',
              f'hardware: {said(run["hardware"] for run in every)}; PyTorch {said(run["torch"] for run in every)}',

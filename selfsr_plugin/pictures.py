@@ -1,15 +1,15 @@
 """Pictures of scripts and commands: faces from files, sheets of images under column titles, pictures into files."""
-import argparse
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Iterator, List, Mapping, Optional, Sequence, Tuple, Union
 
 import cv2
 import numpy as np
 import torch
 from torch import Tensor
 
-from .data import open_image_source
+from . import files
 from .data.face_images import FaceImages
+from .data.image_source import CorruptImageError, open_image_source
 from .errors import UserError
 from .ops import resize_array, to_uint8
 
@@ -17,26 +17,47 @@ _GAP = 4
 _TITLE_HEIGHT = 24
 
 
-def read_faces(root: str, side: int, count: int) -> Tuple[Tensor, List[str]]:
-    """The first ``count`` faces of a folder or LMDB, resized (bicubic) to ``side``, and their names.
+def read_faces(root: str | Path, side: int, count: int, problems: list[str]) -> Tensor:
+    """The first ``count`` usable faces of a folder or LMDB, resized (bicubic) to ``side``.
+
+    Args:
+        root: folder or LMDB.
+        side: pixels.
+        count: fewer come where there are not so many.
+        problems: gets '<path>: <reason>' for each face on the way that cannot be used.
 
     Returns:
-        Tensor (N, 3, side, side), RGB, [0, 1]; N names.
+        Tensor (N, 3, side, side), RGB, [0, 1].
+
+    Raises:
+        UserError: none can be used.
     """
     faces = FaceImages({'dataroot_lq': root}, 'dataroot_lq', side)
-    chosen = range(min(count, len(faces)))
-    return torch.stack([faces.read(index) for index in chosen]), [faces.names[index] for index in chosen]
+    chosen: list[Tensor] = []
+    for index in range(len(faces)):
+        if len(chosen) == count:
+            break
+        try:
+            chosen.append(faces.read(index))
+        except CorruptImageError as error:
+            problems.append(str(error))
+    if not chosen:
+        raise UserError(f'none of the {len(faces)} images in {faces.root} can be used: {problems[0]}')
+    return torch.stack(chosen)
 
 
 class Images(Mapping[str, np.ndarray]):
     """The images of a folder or LMDB by name without extension, each (H, W, 3) uint8 BGR, read when asked for."""
 
-    def __init__(self, root: str) -> None:
+    def __init__(self, root: str | Path) -> None:
         self.source = open_image_source(root)
         self.index = {name: number for number, name in enumerate(self.source.names)}
 
     def __getitem__(self, name: str) -> np.ndarray:
         return self.source.read(self.index[name])
+
+    def __contains__(self, name: object) -> bool:  # Mapping's own would read the image
+        return name in self.index
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.index)
@@ -50,33 +71,21 @@ def resize(image: np.ndarray, side: int) -> np.ndarray:
     return to_uint8(resize_array(image, side))
 
 
-def write_image(path: Union[str, Path], image: np.ndarray) -> None:
-    """Write a picture and say where; folders are made.
+def write_picture(path: str | Path, image: np.ndarray, problems: Sequence[str] = ()) -> None:
+    """Write a picture and say where; then name the images that are not in it.
 
     Raises:
-        UserError: it cannot be written, or the name has no extension that OpenCV knows.
+        UserError: it cannot be written, or there are ``problems``.
     """
-    path = Path(path)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        written = cv2.imwrite(str(path), image)
-    except (OSError, cv2.error):
-        written = False
-    if not written:
-        raise UserError(f'{path} cannot be written: give a name ending in .png in a folder that may be written to.')
-    print(f'{path}: {image.shape[1]}x{image.shape[0]}')
-
-
-def positive(text: str) -> int:
-    """A whole number of at least 1, as a type for argparse."""
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f'{number} must be 1 or more')
-    return number
+    files.write_image(path, image)
+    print(f'{files.printable(path)}: {image.shape[1]}x{image.shape[0]}')
+    if problems:
+        raise UserError(f'{len(problems)} images could not be used and are not in {files.printable(path)}: '
+                        f'{"; ".join(problems)}')
 
 
 def draw_sheet(rows: Sequence[Sequence[np.ndarray]], titles: Sequence[str], tile: int = 128, blocks: int = 1,
-               captions: Optional[Sequence[str]] = None) -> np.ndarray:
+               captions: Sequence[str] | None = None) -> np.ndarray:
     """Draw images in rows, magnified to one size without smoothing, so that every pixel shows as it is.
 
     Args:
@@ -114,6 +123,7 @@ def draw_sheet(rows: Sequence[Sequence[np.ndarray]], titles: Sequence[str], tile
 
 
 def _write(sheet: np.ndarray, text: str, left: int, bottom: int, width: int) -> None:
+    text = files.printable(text)  # OpenCV 5 ends the process with SIGSEGV where a text is not UTF-8
     font, size = cv2.FONT_HERSHEY_SIMPLEX, 0.45
     while cv2.getTextSize(text, font, size, 1)[0][0] > width - 2 and size > 0.2:
         size -= 0.02

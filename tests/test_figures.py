@@ -1,5 +1,6 @@
 """The figure scripts: what is drawn where, and what is refused."""
 import importlib.util
+import os
 import sys
 from pathlib import Path
 
@@ -9,8 +10,11 @@ import pytest
 import torch
 from basicsr.metrics import calculate_psnr
 from basicsr.utils import tensor2img
+from common_kit import refused
 
 from selfsr_plugin.archs import CycleGANGenerator, FlowDegradationNet, SelfCondSRNet
+from selfsr_plugin.engine.checkpoint import save_networks
+from selfsr_plugin.engine.networks import describe
 from selfsr_plugin.errors import UserError
 from selfsr_plugin.loading import load
 from selfsr_plugin.pictures import Images, draw_sheet, read_faces
@@ -29,8 +33,9 @@ def script(name):
 comparison, flow, condition, worst = (script(f'figure_{name}') for name in ('comparison', 'flow', 'condition', 'worst'))
 
 
-def save(net, path):
-    torch.save({'params': net.state_dict()}, path)
+def save(net, path, **arguments):
+    net.built_from = describe(dict(type=type(net).__name__, **arguments))
+    save_networks(path, {'params': net})
     return str(path)
 
 
@@ -39,12 +44,15 @@ def files(tmp_path_factory):
     """Weights of small networks, untrained but for heads that would be zero."""
     folder = tmp_path_factory.mktemp('weights')
     torch.manual_seed(0)
-    net_deg = FlowDegradationNet(num_feat=4, num_block=1)
+    small, sr = dict(num_feat=4, num_block=1), dict(widths=[8, 4], num_block=2)
+    concat = dict(widths=[8, 4], num_block=1, condition='concat')
+    net_deg = FlowDegradationNet(**small)
     for head in (net_deg.image_head, net_deg.flow_head):
         torch.nn.init.normal_(head.weight, std=0.3)
-    return dict(deg=save(net_deg, folder / 'deg.pth'), cyc=save(CycleGANGenerator(4, 1), folder / 'cyc.pth'),
-                g=save(SelfCondSRNet(widths=[8, 4], num_block=2), folder / 'g.pth'),
-                concat=save(SelfCondSRNet(widths=[8, 4], num_block=1, condition='concat'), folder / 'concat.pth'))
+    return dict(deg=save(net_deg, folder / 'deg.pth', **small),
+                cyc=save(CycleGANGenerator(**small), folder / 'cyc.pth', **small),
+                g=save(SelfCondSRNet(**sr), folder / 'g.pth', **sr),
+                concat=save(SelfCondSRNet(**concat), folder / 'concat.pth', **concat))
 
 
 def run(module, monkeypatch, *arguments):
@@ -111,7 +119,7 @@ def test_comparison_puts_every_image_in_its_place(tmp_path, monkeypatch):
         (tmp_path / method).mkdir()
         for face, image in hr.items():
             cv2.imwrite(str(tmp_path / method / f'{face}_{method}.png'), change(image))
-    run(comparison, monkeypatch, '--hr', DEMO / 'test_hr', '--lq', DEMO / 'test_wild_lr', '--count', 3, '--tile', 64,
+    run(comparison, monkeypatch, '--gt', DEMO / 'test_hr', '--lq', DEMO / 'test_wild_lr', '--count', 3, '--tile', 64,
         f'A={tmp_path}/inverted', f'B={tmp_path}/mirrored', '--output', tmp_path / 'out/sheet.png')
     sheet = cv2.imread(str(tmp_path / 'out/sheet.png'))
     assert sheet.shape[1] == 5 * 68
@@ -123,7 +131,7 @@ def test_comparison_puts_every_image_in_its_place(tmp_path, monkeypatch):
         assert calculate_psnr(tile(sheet, row, 1, 64), cv2.resize(lq, (64, 64), interpolation=cv2.INTER_CUBIC), 0) > 35
 
 
-def test_comparison_names_what_is_missing(tmp_path, monkeypatch):
+def test_comparison_names_what_is_missing(tmp_path, monkeypatch, capsys):
     (tmp_path / 'few').mkdir()
     first, second = sorted((DEMO / 'test_hr').iterdir())[:2]
     (tmp_path / 'few' / first.name).write_bytes(first.read_bytes())
@@ -133,13 +141,11 @@ def test_comparison_names_what_is_missing(tmp_path, monkeypatch):
             (['A'], 'A: write NAME=FOLDER'),
             ([f'A={DEMO}/test_hr', f'A={DEMO}/test_hr'], 'a name of its own'),
             ([f'A={DEMO}/test_hr', '--faces', 'nobody'], 'test_hr has no image of nobody')):
-        with pytest.raises(SystemExit) as caught:
-            run(comparison, monkeypatch, '--hr', DEMO / 'test_hr', '--count', 2, *arguments)
-        assert re_one_line(caught.value.code, message)
+        assert message in refused_by(comparison, monkeypatch, capsys, '--gt', DEMO / 'test_hr', '--count', 2, *arguments)
 
 
-def re_one_line(text, message):
-    return isinstance(text, str) and text.startswith('error: ') and '\n' not in text and message in text
+def refused_by(module, monkeypatch, capsys, *arguments):
+    return refused(capsys, lambda _: run(module, monkeypatch, *arguments))
 
 
 # ----- Fig. 8 -----
@@ -147,8 +153,8 @@ def re_one_line(text, message):
 
 def test_flow_that_is_not_disturbed_gives_what_the_network_gives(files):
     net = load(files['deg'])
-    clean, names = read_faces(str(DEMO / 'test_hr'), 16, 2)
-    assert names == sorted(path.stem for path in (DEMO / 'test_hr').iterdir())[:2]
+    clean = read_faces(DEMO / 'test_hr', 16, 2, [])
+    assert len(clean) == 2
     sheet = flow.flow_figure(net, clean, noise=1.0, seed=0, tile=64)
     with torch.no_grad():
         parts = net(clean, return_parts=True)
@@ -186,7 +192,7 @@ def test_wheel_shows_the_colour_of_each_direction():
 
 def test_condition_maps_are_the_sigma_of_equation_6(files):
     net = load(files['g'])
-    faces, _ = read_faces(str(DEMO / 'test_wild_lr'), 16, 2)
+    faces = read_faces(DEMO / 'test_wild_lr', 16, 2, [])
     output, maps = condition.condition_maps(net, faces)
     assert list(maps) == ['x2 shallow', 'x2 deep', 'x4 shallow', 'x4 deep']
     with torch.no_grad():
@@ -211,18 +217,17 @@ def test_channels_that_vary_are_drawn_bright_where_large():
     assert all((each[:, 2:] > each[:, :2].max() + 100).all() for each in grey)
 
 
-def test_condition_figure_from_the_command_line(files, tmp_path, monkeypatch):
-    run(condition, monkeypatch, '--weights', files['g'], '--faces', DEMO / 'test_wild_lr', '--count', 3, '--maps', 1,
+def test_condition_figure_from_the_command_line(files, tmp_path, monkeypatch, capsys):
+    run(condition, monkeypatch, '--model', files['g'], '--lq', DEMO / 'test_wild_lr', '--count', 3, '--maps', 1,
         '--tile', 64, '--output', tmp_path / 'c.png')
     sheet = cv2.imread(str(tmp_path / 'c.png'))
     assert sheet.shape == (24 + 3 * 68, 6 * 68, 3)
     net = load(files['g'])
-    faces, _ = read_faces(str(DEMO / 'test_wild_lr'), 16, 3)
+    faces = read_faces(DEMO / 'test_wild_lr', 16, 3, [])
     with torch.no_grad():
         assert np.abs(tile(sheet, 2, 5, 64).astype(int) - tensor2img(net(faces)[2])).max() <= 1
-    with pytest.raises(SystemExit) as caught:
-        run(condition, monkeypatch, '--weights', files['concat'], '--faces', DEMO / 'test_wild_lr')
-    assert re_one_line(caught.value.code, 'condition: concat, which has no condition branch')
+    assert 'condition: concat, which has no condition branch' in refused_by(
+        condition, monkeypatch, capsys, '--model', files['concat'], '--lq', DEMO / 'test_wild_lr')
 
 
 # ----- Fig. 10 -----
@@ -242,7 +247,7 @@ def test_worst_come_first_whichever_way_the_metric_counts(metric, order, monkeyp
 
 
 def test_worst_figure_from_the_command_line(files, tmp_path, monkeypatch):
-    run(worst, monkeypatch, '--weights', files['g'], '--hr', DEMO / 'test_hr', '--lq', DEMO / 'test_wild_lr',
+    run(worst, monkeypatch, '--model', files['g'], '--gt', DEMO / 'test_hr', '--lq', DEMO / 'test_wild_lr',
         '--count', 2, '--tile', 64, '--output', tmp_path / 'w.png')
     sheet = cv2.imread(str(tmp_path / 'w.png'))
     net = load(files['g'])
@@ -267,20 +272,69 @@ def test_weights_of_another_network_are_refused(files):
             load(files[label], expected=cls)
 
 
-def test_scripts_end_with_one_sentence(files, tmp_path, monkeypatch):
+def test_scripts_end_with_one_sentence(files, tmp_path, monkeypatch, capsys):
     (tmp_path / 'broken.pth').write_bytes(b'no checkpoint')
     faces = ['--faces', DEMO / 'test_hr']
     for module, arguments, message in (
-            (flow, ['--weights', tmp_path / 'none.pth', *faces], 'none.pth'),
-            (flow, ['--weights', tmp_path / 'broken.pth', *faces], 'broken.pth cannot be read as a checkpoint'),
-            (flow, ['--weights', files['g'], *faces], 'and a FlowDegradationNet is needed'),
-            (flow, ['--weights', files['deg'], '--faces', tmp_path / 'nowhere'], 'nowhere'),
-            (flow, ['--weights', files['deg'], *faces, '--output', tmp_path / 'x.txt'], 'x.txt cannot be written'),
-            (worst, ['--weights', files['g'], '--hr', DEMO / 'test_hr', '--metric', 'lpips', '--lpips-weights',
-                     'no.pth'], 'no.pth')):
-        with pytest.raises(SystemExit) as caught:
-            run(module, monkeypatch, *arguments)
-        assert re_one_line(caught.value.code, message), caught.value.code
+            (flow, ['--model', tmp_path / 'none.pth', *faces], 'none.pth'),
+            (flow, ['--model', tmp_path / 'broken.pth', *faces], 'broken.pth cannot be read as a checkpoint'),
+            (flow, ['--model', files['g'], *faces], 'and a FlowDegradationNet is needed'),
+            (flow, ['--model', files['deg'], '--faces', tmp_path / 'nowhere'], 'nowhere'),
+            (flow, ['--model', files['deg'], *faces, '--output', tmp_path / 'x.txt'], 'x.txt cannot be written'),
+            (worst, ['--model', files['g'], '--gt', DEMO / 'test_hr', '--metric', 'lpips', '--weights', 'lpips=no.pth'],
+             'there is no file no.pth'),
+            (worst, ['--model', files['g'], '--gt', DEMO / 'test_hr', '--weights', 'no.pth'], 'write NAME=FILE')):
+        assert message in refused_by(module, monkeypatch, capsys, *arguments)
+
+
+@pytest.mark.parametrize('module, old, new', [
+    (comparison, '--hr', '--gt'), (worst, '--hr', '--gt'), (worst, '--lpips-weights', '--weights lpips=FILE'),
+    (flow, '--weights', '--model'), (flow, '--side', '--lq-size'), (condition, '--faces', '--lq')])
+def test_options_of_before_are_answered_with_their_new_names(module, old, new, monkeypatch, capsys):
+    with pytest.raises(SystemExit):
+        run(module, monkeypatch, old, 'x')
+    assert capsys.readouterr().err.endswith(f'{old} is now {new}\n')
+
+
+@pytest.fixture
+def faces(tmp_path):
+    """Four faces of which the third is broken and the first has a name that is not UTF-8; their LR faces."""
+    for kind, source in (('gt', 'test_hr'), ('lq', 'test_wild_lr')):
+        (tmp_path / kind).mkdir()
+        for name, path in zip((b'caf\xe9', b'k', b'm', b'z'), sorted((DEMO / source).iterdir())):
+            (tmp_path / kind / os.fsdecode(name + b'.png')).write_bytes(path.read_bytes() if name != b'm' else b'x')
+    return tmp_path
+
+
+def test_bad_images_are_passed_over_and_named(files, faces, monkeypatch, capsys):
+    gt, lq = faces / 'gt', faces / 'lq'
+    for module, rows, arguments in (
+            (comparison, 3, ['--gt', gt, '--lq', lq, f'A={gt}']), (flow, 6, ['--model', files['deg'], '--faces', gt]),
+            (condition, 3, ['--model', files['g'], '--lq', lq])):
+        output = faces / f'{module.__name__}.png'
+        message = refused_by(module, monkeypatch, capsys, *arguments, '--tile', 32, '--count', 6, '--output', output)
+        assert message.startswith(f'error: 1 images could not be used and are not in {output}: ') and 'm.png: ' in message
+        assert cv2.imread(str(output)).shape[0] == 24 + rows * 36
+    output = faces / 'worst.png'
+    message = refused_by(worst, monkeypatch, capsys, '--model', files['g'], '--gt', gt, '--lq', lq, '--tile', 32, '--count', 3,
+                         '--output', output)
+    assert f'1 images could not be used and are not in {output}' in message and 'm.png: ' in message
+    assert cv2.imread(str(output)).shape[0] == 24 + 3 * (36 + 24)  # a caption each
+
+
+def test_the_moving_average_is_drawn_where_there_is_one(files, tmp_path, monkeypatch):
+    torch.manual_seed(5)
+    ema = SelfCondSRNet(widths=[8, 4], num_block=2)
+    torch.save({'params': load(files['g']).state_dict(), 'params_ema': ema.state_dict()}, tmp_path / 'both.pth')
+    torch.save({'params': ema.state_dict()}, tmp_path / 'ema.pth')
+    sheets = {}
+    for name, key in (('both', None), ('ema', None), ('both', 'params')):
+        output = tmp_path / f'{name}_{key}.png'
+        run(condition, monkeypatch, '--model', tmp_path / f'{name}.pth', '--lq', DEMO / 'test_wild_lr', '--count', 1,
+            '--output', output, *(['--key', key] if key else []))
+        sheets[name, key] = cv2.imread(str(output))
+    assert np.array_equal(sheets['both', None], sheets['ema', None])
+    assert not np.array_equal(sheets['both', 'params'], sheets['ema', None])
 
 
 @pytest.mark.parametrize('module', [comparison, flow, condition, worst])

@@ -12,6 +12,7 @@ import pytest
 import torch
 from basicsr.metrics import calculate_psnr
 from basicsr.utils.logger import initialized_logger
+from common_kit import refused
 from torchvision.models import alexnet
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -88,7 +89,7 @@ def test_iterations_are_the_papers_divided():
 def faces(tmp_path_factory):
     """Six HR faces of 128x128, six LR ones, and weights of AlexNet's shapes; their paths as command line."""
     folder = tmp_path_factory.mktemp('faces')
-    for kind, origin, side in (('hr', 'test_hr', 128), ('lr', 'test_wild_lr', 24)):
+    for kind, origin, side in (('gt', 'test_hr', 128), ('lq', 'test_wild_lr', 24)):
         (folder / kind).mkdir()
         for path in sorted((DEMO / origin).iterdir())[:6]:
             image = cv2.resize(cv2.imread(str(path)), (side, side), interpolation=cv2.INTER_CUBIC)
@@ -96,8 +97,8 @@ def faces(tmp_path_factory):
     torch.manual_seed(0)
     weights = {f'features.{key}': value for key, value in alexnet(weights=None).features.state_dict().items()}
     torch.save(weights, folder / 'alexnet.pth')
-    arguments = [f'--{split}-{kind}={folder / kind}' for split in ('train', 'test') for kind in ('hr', 'lr')]
-    return [*arguments, f'--alexnet-weights={folder / "alexnet.pth"}', '--networks=small']
+    arguments = [f'--{split}-{kind}={folder / kind}' for split in ('train', 'test') for kind in ('gt', 'lq')]
+    return [*arguments, f'--weights=lpips={folder / "alexnet.pth"}', '--networks=small']
 
 
 def call(arguments, monkeypatch, folder):
@@ -113,8 +114,8 @@ def call(arguments, monkeypatch, folder):
         logging.getLogger('basicsr').handlers.clear()
 
 
-def test_rows_run_once_resume_and_are_on_the_page(faces, tmp_path, monkeypatch):
-    arguments = [*faces, '--output=out', '--divide=40000', '--seeds', '5', '6', '--lr-crop', '0.1', '0.1', '0.8',
+def test_rows_run_once_resume_and_are_on_the_page(faces, tmp_path, monkeypatch, capsys):
+    arguments = [*faces, '--output=out', '--divide=40000', '--seeds', '5', '6', '--lq-crop', '0.1', '0.1', '0.8',
                  '--rows', 'ff_idt', 'paired_no_growth']
     score = reproduce.score
 
@@ -125,8 +126,9 @@ def test_rows_run_once_resume_and_are_on_the_page(faces, tmp_path, monkeypatch):
 
     with monkeypatch.context() as patch:
         patch.setattr(reproduce, 'score', killed)
-        with pytest.raises(KeyboardInterrupt):
+        with pytest.raises(SystemExit) as caught:
             call(arguments, patch, tmp_path)
+        assert caught.value.code == 130
     out = tmp_path / 'out'
     finished = out / 'scores/ff_idt_seed5.json'
     assert finished.exists() and not (out / 'scores/paired_no_growth_seed5.json').exists()
@@ -144,7 +146,7 @@ def test_rows_run_once_resume_and_are_on_the_page(faces, tmp_path, monkeypatch):
     expected = {}
     for row, seed in (('paired_no_growth', 5), ('bicubic_x8', None)):
         restored = out / 'restored' / (row if seed is None else f'{row}_seed{seed}')
-        pairs = [(cv2.imread(str(path)), cv2.imread(str(out / 'data/test_hr_x8' / path.name)))
+        pairs = [(cv2.imread(str(path)), cv2.imread(str(out / 'data/test_gt_x8' / path.name)))
                  for path in restored.iterdir()]
         expected[row] = np.mean([calculate_psnr(*pair, 0, test_y_channel=True) for pair in pairs])
     page = (out / 'results.md').read_text()
@@ -161,10 +163,11 @@ def test_rows_run_once_resume_and_are_on_the_page(faces, tmp_path, monkeypatch):
     for sheet, columns in (('table3', 3), ('table3_degraded', 3), ('table4_paired', 4)):
         assert cv2.imread(str(out / f'pictures/{sheet}.png')).shape[1] == columns * 132
 
-    with pytest.raises(SystemExit, match='was made from other faces or with another --lr-crop'):
-        call([*faces, '--output=out'], monkeypatch, tmp_path)
-    with pytest.raises(SystemExit, match='ff_idt_seed5.json is of a run with other options'):
-        call([*arguments, '--divide=20000'], monkeypatch, tmp_path)
+    capsys.readouterr()
+    message = refused(capsys, lambda _: call([*faces, '--output=out'], monkeypatch, tmp_path))
+    assert 'was made from other faces or with another --lq-crop' in message
+    message = refused(capsys, lambda _: call([*arguments, '--divide=20000'], monkeypatch, tmp_path))
+    assert 'ff_idt_seed5.json is of a run with other options' in message
 
 
 def test_lr_faces_are_cut_where_asked(faces, tmp_path, monkeypatch):
@@ -173,12 +176,12 @@ def test_lr_faces_are_cut_where_asked(faces, tmp_path, monkeypatch):
     for kind in ('a', 'b'):
         (tmp_path / kind).mkdir()
         cv2.imwrite(str(tmp_path / kind / 'face.png'), ramp)
-    args = SimpleNamespace(train_lr=str(tmp_path / 'a'), test_lr=str(tmp_path / 'b'), lr_crop=[0.135, 0.09, 0.74],
-                           test_hr=next(each.partition('=')[2] for each in faces if each.startswith('--test-hr')))
+    args = SimpleNamespace(train_lq=str(tmp_path / 'a'), test_lq=str(tmp_path / 'b'), lq_crop=[0.135, 0.09, 0.74],
+                           test_gt=next(each.partition('=')[2] for each in faces if each.startswith('--test-gt')))
     monkeypatch.chdir(tmp_path)
     reproduce.prepare(args)
     centres = (np.arange(16) + 0.5) * 74 / 16 - 0.5
-    for kind in ('train_lr', 'test_lr'):
+    for kind in ('train_lq', 'test_lq'):
         face = cv2.imread(str(tmp_path / f'data/{kind}/face.png'))
         assert face.shape == (16, 16, 3)
         assert np.abs(face[8, :, 0] - (13.5 + centres)).max() <= 0.6  # rounded to 8 bits
@@ -186,14 +189,12 @@ def test_lr_faces_are_cut_where_asked(faces, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize('changes, message', [
-    (['--test-hr=nowhere'], 'nowhere'),
-    (['--alexnet-weights=no.pth'], r'there is no file no\.pth: download'),
-    (['--lr-crop', '0.5', '0', '0.6'], r'--lr-crop 0\.5 0 0\.6: LEFT \+ SIDE'),
+    (['--test-gt=nowhere'], 'nowhere'),
+    (['--weights=lpips=no.pth'], 'there is no file no.pth: download'),
+    (['--lq-crop', '0.5', '0', '0.6'], '--lq-crop 0.5 0 0.6: LEFT + SIDE'),
 ])
-def test_bad_input_is_one_sentence_before_anything_is_trained(faces, tmp_path, monkeypatch, changes, message):
-    with pytest.raises(SystemExit, match=message) as error:
-        call([*faces, *changes], monkeypatch, tmp_path)
-    assert '\n' not in str(error.value)
+def test_bad_input_is_one_sentence_before_anything_is_trained(faces, tmp_path, monkeypatch, capsys, changes, message):
+    assert message in refused(capsys, lambda _: call([*faces, *changes], monkeypatch, tmp_path))
     assert not list(tmp_path.glob('experiments/reproduce/experiments'))
 
 
@@ -205,14 +206,14 @@ def write_scores(folder, figures):
     for row, seeds in figures.items():
         for seed, scores in enumerate(seeds):
             run = dict(row=row, seed=seed, scores={key: dict(value=value, n=7) for key, value in scores.items()},
-                       minutes=1.0, networks='small', lr_crop=[0, 0, 1], hardware='h', torch='t', date='d',
+                       minutes=1.0, networks='small', lq_crop=[0, 0, 1], hardware='h', torch='t', date='d',
                        options=options(row))
             (folder / f'{row}_seed{seed}.json').write_text(json.dumps(run))
 
 
 def test_orders_are_compared_with_the_spread_over_seeds(tmp_path):
     def scores(value, lr):
-        return dict(frechet_alex=value, frechet_alex_lr=lr)
+        return dict(frechet_alex=value, frechet_alex_lq=lr)
 
     write_scores(tmp_path / 'scores', {
         'vanilla': [scores(20, 5), scores(22, 5)], 'cyc': [scores(15, 9)],
