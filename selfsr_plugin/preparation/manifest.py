@@ -4,17 +4,17 @@ A line is the sign that a photo is done. A run may be killed at any time: a line
 start, and its photo is done again.
 """
 import errno
-import fcntl
 import json
 import os
 import re
+import sys
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from ..errors import UserError
-from ..files import printable, write_file
+from ..files import printable, try_lock, write_file
 
 MANIFEST_FILE = 'manifest.jsonl'
 REFUSED_FILE = 'refused.txt'
@@ -57,8 +57,10 @@ class Manifest:
                             'name a new folder.')
         self._file = open(self.path, 'ab+', buffering=0)
         try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
+            if not try_lock(self._file, inherited=True):
+                print(f'warning: nothing can be locked in {printable(folder)}: make sure that no other run writes there.',
+                      file=sys.stderr)
+        except BlockingIOError as error:
             self._file.close()
             raise UserError(f'--output: another run is writing to {folder}; wait for it or name another folder.'
                             ) from error

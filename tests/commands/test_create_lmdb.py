@@ -1,5 +1,6 @@
 """selfsr_plugin/create_lmdb.py as a user types it; what it writes is tested in test_lmdb_writer.py."""
 import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -31,6 +32,13 @@ def test_what_it_says(files, folder, tmp_path, capsys):
     assert lines[23] == f'{output}: 6 images, 25 refused.'
     assert '31/31' in captured.err and 'image/s' in captured.err
     assert open_image_source(output).read(0).shape == (8, 8, 3)
+
+
+def test_a_file_system_without_locks_is_warned_of(folder, tmp_path, monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, 'fcntl', None)  # as on Windows; test_files.py has the file systems
+    script.main(['--input', folder, '--output', str(tmp_path / 'x.lmdb'), '--workers', '1'])
+    captured = capsys.readouterr()
+    assert 'warning: nothing can be locked where ' in captured.err and '30 images, 0 refused' in captured.out
 
 
 def error_of(capsys, arguments):

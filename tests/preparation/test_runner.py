@@ -232,6 +232,12 @@ def test_a_full_disk_under_the_manifest(tmp_path):
         assert list(manifest.photos) == ['a', 'b' * 100]
 
 
+def test_a_file_system_without_locks_is_warned_of(kit, photos, tmp_path, monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, 'fcntl', None)  # as on Windows; test_files.py has the file systems
+    prepare(photos, tmp_path / 'out', Settings(), detect=kit.two_faces)
+    assert 'warning: nothing can be locked in ' in capsys.readouterr().err
+
+
 def test_one_writer_and_one_kind_of_crops_per_folder(kit, photos, tmp_path):
     out = tmp_path / 'out'
     prepare(photos, out, Settings(), detect=kit.two_faces)
