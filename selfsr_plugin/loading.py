@@ -58,8 +58,8 @@ def _described(architecture: Mapping[str, Any], path: str | Path) -> nn.Module:
     name = arguments.pop('type', None)
     cls = next((each for each in _READERS if each.__name__ == name), None) or _registered(name)
     if cls is None:
-        raise UserError(f'{path} holds a {name}, which neither this package nor BasicSR has: import the code that registers '
-                        'it in ARCH_REGISTRY first.')
+        raise UserError(f'{path} holds a {name}, which neither this package nor BasicSR has: import the code that '
+                        'registers it in ARCH_REGISTRY first.')
     try:
         return cls(**arguments)
     except (TypeError, ValueError) as error:
@@ -87,9 +87,10 @@ def _guessed(weights: Weights, path: str | Path) -> nn.Module:
         except (KeyError, IndexError, ValueError, ZeroDivisionError, StopIteration, RuntimeError):
             continue  # most say at once that these weights are not theirs
         return net
-    if 'flow_head.weight' in weights or 'from_rgb.0.weight' in weights:
-        raise UserError(f'{path} does not say max_flow and center_flow, or stddev_group, which the weights do not show: '
-                        'build the network with the right ones, and fill it with load_state_dict.')
+    for mark, names in (('flow_head.weight', ('max_flow', 'center_flow')), ('from_rgb.0.weight', ('stddev_group', ))):
+        if mark in weights and names[0] not in weights:
+            raise UserError(f'{path} does not say {" and ".join(names)}, which the weights do not show: build the '
+                            'network with what it was trained with, and fill it with load_state_dict.')
     known = ', '.join(cls.__name__ for cls in _READERS)
     raise UserError(f"{path} holds the weights of none of this package's networks ({known}), and does not say of "
                     'which; load them with the code that made them.')

@@ -38,7 +38,8 @@ def make(cls=SelfCondSRNet, seed=0, **arguments):
 def weights_of_before(net):
     """As this package saved them until it described networks: arguments as buffers, biases that have no effect."""
     found = dict(net.state_dict())
-    for name in {FlowDegradationNet: ('max_flow', 'center_flow'), ProgressiveDiscriminator: ('stddev_group', )}.get(type(net), ()):
+    buffers = {FlowDegradationNet: ('max_flow', 'center_flow'), ProgressiveDiscriminator: ('stddev_group', )}
+    for name in buffers.get(type(net), ()):
         found[name] = torch.tensor(getattr(net, name))
     found.update({f'{name}.bias': torch.zeros(module.out_channels) for name, module in net.named_modules()
                   if isinstance(module, NormalizedConv2d)})
@@ -99,7 +100,8 @@ def test_a_file_below_the_full_scale_gives_a_network_that_runs_there(cls, tmp_pa
 
 
 def test_networks_of_others(tmp_path):
-    opt = dict(network_g=dict(type='RRDBNet', num_in_ch=3, num_out_ch=3, num_feat=4, num_block=1, num_grow_ch=4), path={})
+    section = dict(type='RRDBNet', num_in_ch=3, num_out_ch=3, num_feat=4, num_block=1, num_grow_ch=4)
+    opt = dict(network_g=section, path={})
     net = build_network(opt, 'g', torch.device('cpu'))
     save_networks(tmp_path / 'net.pth', dict(params=net))
     content = torch.load(tmp_path / 'net.pth', weights_only=True)

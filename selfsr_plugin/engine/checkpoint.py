@@ -91,8 +91,8 @@ def _umask() -> int:
 def load_checkpoint(path: str | Path) -> Any:
     """Read a file of ``torch.save`` onto the CPU; tensors and plain containers only, no code.
 
-    The checksums that ``torch.save`` writes are verified, which ``torch.load`` does not do: a flipped bit would become a
-    wrong weight without a word.
+    The checksums that ``torch.save`` writes are verified, which ``torch.load`` does not do: a flipped bit would become
+    a wrong weight without a word.
 
     Raises:
         FileNotFoundError, UserError: naming ``path``, when there is no such file or it is broken.

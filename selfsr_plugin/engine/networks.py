@@ -43,8 +43,9 @@ def build_network(opt: Mapping[str, Any], label: str, device: torch.device) -> n
                      content)
         grow_as_saved(net, path, content)
         if hasattr(net, 'grow_to') and (net.level, net.alpha) != (net.num_level, 1):
-            get_root_logger().warning(f'{path} was saved at level {net.level} of {net.num_level}, alpha {net.alpha:g}; what '
-                                      f'is above has not been trained. Until it is, network_{label} runs at that level.')
+            get_root_logger().warning(f'{path} was saved at level {net.level} of {net.num_level}, alpha {net.alpha:g}; '
+                                      f'what is above has not been trained. Until it is, network_{label} runs at that '
+                                      'level.')
     return net.to(device)
 
 
@@ -94,7 +95,8 @@ def load_weights(net: nn.Module, path: str | Path, strict: bool = True, key: str
         weights = {name: value for name, value in weights.items() if name in own and own[name].shape == value.shape}
         missing = sorted(own.keys() - weights.keys())
         if missing:
-            logger.warning(f'{path} has no weights of this shape for {len(missing)} of {len(own)}: {", ".join(missing)}.')
+            logger.warning(f'{path} has no weights of this shape for {len(missing)} of {len(own)}: '
+                           f'{", ".join(missing)}.')
     try:
         net.load_state_dict(weights, strict=strict)
     except RuntimeError as error:

@@ -224,8 +224,8 @@ class Stage(ValidatedModel):
         try:
             super().resume_training(resume_state)
         except ValueError as error:
-            raise UserError(f'the training state of iteration {resume_state["iter"]} is of networks with other parameters, those '
-                            'of another version of this package: start a new run from its weights with '
+            raise UserError(f'the training state of iteration {resume_state["iter"]} is of networks with other parameters, '
+                            'those of another version of this package: start a new run from its weights with '
                             f'path.pretrain_network_*. ({error})') from error
         if resume_state.get('best_metric_results'):
             self.best_metric_results = resume_state['best_metric_results']

@@ -70,7 +70,8 @@ def assert_active_modules_are_those_used(net: nn.Module, level: int, fading: boo
     assert listed == parameters_with_gradient(net, output)
 
 
-def assert_only_used_parameters_are_trained(net: nn.Module, level: int, alpha: float, output: Callable[[], Tensor]) -> None:
+def assert_only_used_parameters_are_trained(net: nn.Module, level: int, alpha: float,
+                                            output: Callable[[], Tensor]) -> None:
     """After ``grow_to``, the network as it is called without a level trains what that call uses, and nothing else."""
     net.grow_to(level, alpha)
     trained = {name for name, parameter in net.named_parameters() if parameter.requires_grad}

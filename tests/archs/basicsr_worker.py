@@ -24,7 +24,8 @@ GENERATORS = {
     'cyclegan': (dict(type='CycleGANGenerator', num_feat=3, num_block=1), 1),
 }
 DISCRIMINATORS = {
-    'progressive': dict(type='ProgressiveDiscriminator', size=64, num_level=2, feat_base=64, feat_max=4, stddev_group=2),
+    'progressive': dict(type='ProgressiveDiscriminator', size=64, num_level=2, feat_base=64, feat_max=4,
+                        stddev_group=2),
     'domain': dict(type='DomainDiscriminator', num_feat=3),
 }
 CASES = [(name, None) for name in GENERATORS] + [
@@ -36,8 +37,8 @@ GAN = dict(type='GANLoss', gan_type='vanilla', real_label_val=1.0, fake_label_va
 
 def options(generator: str, discriminator: 'str | None', rank: int) -> dict[str, Any]:
     network_g, scale = GENERATORS[generator]
-    train = dict(optim_g=dict(ADAM), scheduler=dict(type='MultiStepLR', milestones=[100], gamma=0.5), total_iter=3, ema_decay=0.9,
-                 pixel_opt=PIXEL)
+    train = dict(optim_g=dict(ADAM), scheduler=dict(type='MultiStepLR', milestones=[100], gamma=0.5), total_iter=3,
+                 ema_decay=0.9, pixel_opt=PIXEL)
     opt = dict(name='test', model_type='SRModel', scale=scale, num_gpu=0, is_train=True, dist=True, rank=rank,
                world_size=2, path={}, train=train, network_g=dict(network_g))
     if discriminator is not None:
@@ -56,13 +57,15 @@ def run_case(generator: str, discriminator: 'str | None', rank: int) -> dict[str
     torch.manual_seed(0)
     model = build_model(options(generator, discriminator, rank))
     nets = {'g': model.net_g, **({'d': model.net_d} if discriminator else {})}
-    found = {f'{label}.{name} before': value.clone() for label, net in nets.items() for name, value in net.state_dict().items()}
+    found = {f'{label}.{name} before': value.clone() for label, net in nets.items()
+             for name, value in net.state_dict().items()}
     images = torch.Generator().manual_seed(rank)
     for iteration in range(1, 4):
         gt = torch.rand(2, 3, 64, 64, generator=images)
         model.feed_data(dict(gt=gt, lq=nn.functional.avg_pool2d(gt, GENERATORS[generator][1])))
         model.optimize_parameters(iteration)
-    found.update({f'{label}.{name} after': value for label, net in nets.items() for name, value in net.state_dict().items()})
+    found.update({f'{label}.{name} after': value for label, net in nets.items()
+                  for name, value in net.state_dict().items()})
     return found
 
 

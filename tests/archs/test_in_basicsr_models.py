@@ -12,8 +12,8 @@ ROOT = Path(__file__).resolve().parents[2]
 
 def test_two_processes_train_alike(tmp_path):
     """DistributedDataParallel ends a run at its second iteration if a parameter that requires a gradient gets none."""
-    environment = dict(os.environ, PYTHONPATH=os.pathsep.join([str(ROOT), *filter(None, [os.environ.get('PYTHONPATH')])]),
-                       OMP_NUM_THREADS='1')
+    paths = [str(ROOT), *filter(None, [os.environ.get('PYTHONPATH')])]
+    environment = dict(os.environ, PYTHONPATH=os.pathsep.join(paths), OMP_NUM_THREADS='1')
     done = subprocess.run([sys.executable, str(Path(__file__).with_name('basicsr_worker.py')), str(tmp_path)],
                           env=environment, capture_output=True, text=True, timeout=240)
     assert done.returncode == 0, done.stderr[-3000:]

@@ -104,7 +104,7 @@ def test_missing_network_of_a_state_is_named(tmp_path):
 def test_every_file_is_read_once(tmp_path, monkeypatch):
     train(start(stage1(tmp_path)), [1], save_at=[1])
     read, load = [], torch.load
-    monkeypatch.setattr(torch, 'load', lambda path, **settings: (read.append(Path(path).name), load(path, **settings))[1])
+    monkeypatch.setattr(torch, 'load', lambda path, **keywords: (read.append(Path(path).name), load(path, **keywords))[1])
     state = find_resume_state(dict(stage1(tmp_path), auto_resume=True))
     start(stage1(tmp_path)).resume_training(state)
     assert sorted(read) == ['1.state', 'net_d_lq_1.pth', 'net_deg_1.pth']

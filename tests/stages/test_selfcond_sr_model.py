@@ -343,7 +343,8 @@ def test_a_file_of_a_growing_run_is_tested_at_its_level(tmp_path, caplog, basics
     model = train(start(stage2_options(tmp_path, ema_decay=0.9)), range(1, 5), save_at=[2, 4])
     opt = dict(stage2_options(tmp_path, ('g', )), is_train=False)
     lq, outputs = images(1, 3, 16, 16), {}
-    for iteration, words in ((2, 'net_g_2.pth was saved at level 1 of 2, alpha 1; what is above has not been trained'), (4, '')):
+    for iteration, words in ((2, 'net_g_2.pth was saved at level 1 of 2, alpha 1; what is above has not been trained'),
+                             (4, '')):
         caplog.clear()
         opt['path']['pretrain_network_g'] = str(tmp_path / 'models' / f'net_g_{iteration}.pth')
         tester = start(opt)
@@ -378,7 +379,7 @@ def test_what_a_file_says_and_what_the_options_say(tmp_path):
     opt = stage2_options(tmp_path)
     opt['path']['pretrain_network_d'] = str(tmp_path / 'models/net_d_1.pth')
     opt['network_d']['stddev_group'] = 4  # the shapes are the same
-    message = r'net_d_1.pth holds a ProgressiveDiscriminator with stddev_group: 2, and .* one with stddev_group: 4; make'
+    message = 'net_d_1.pth holds a ProgressiveDiscriminator with stddev_group: 2, and .* with stddev_group: 4; make'
     with pytest.raises(UserError, match=message):
         start(opt)
     opt['path']['strict_load_d'] = False  # takes what fits
