@@ -51,6 +51,14 @@ def lost_a_process(error: RuntimeError) -> bool:
                                         or distributed.is_initialized() and 'gloo' in str(error).lower())
 
 
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether memory could not be had, by Python, NumPy, torch on the CPU or a GPU, oneDNN or OpenCV."""
+    return (isinstance(error, MemoryError) or type(error).__name__ == 'OutOfMemoryError'
+            or isinstance(error, Exception)
+            and any(text in str(error) for text in ("can't allocate memory", 'not enough memory', 'Insufficient memory',
+                                                    'could not create a memory object', 'bad_alloc', 'out of memory')))
+
+
 def _torch_distributed() -> Any:
     """torch.distributed, if this process has loaded it and it can be used."""
     torch = sys.modules.get('torch')

@@ -6,33 +6,35 @@ import datetime
 import signal
 import sys
 import time
-from typing import Any, Dict, List, Optional, Sequence
+from collections.abc import Sequence
+from typing import Any
 
 from torch.utils.data import DataLoader
 
 import selfsr_plugin  # noqa: F401  before basicsr: applies the alias that its import needs
 
-from basicsr.models import build_model
-from basicsr.utils import AvgTimer, MessageLogger, get_root_logger
-from basicsr.train import init_tb_loggers, train_pipeline
-from basicsr.utils.options import copy_opt_file
+from basicsr.train import train_pipeline
+from basicsr.utils import AvgTimer, get_root_logger
 
 from .run.resume import find_resume_state
 from .run.collapse_watch import CollapseWatch
-from .run.setup import (basicsr_root, build_datasets, is_plugin_model, load_options, seed_generators, set_up,
-                        start_log)
+from .run.setup import (basicsr_root, build, build_datasets, is_plugin_model, load_options, log_options, log_to_folder,
+                        seed_generators, set_up, start_log)
 from .errors import UserError, lost_a_process, one_sentence_errors
 from .engine.checkpoint import checkpoint_iterations, remove_old_checkpoints
 from .engine.update import NonFiniteError
 from .run.fingerprint import differences, run_options
 from .options import parse_arguments
-from .run.processes import all_processes_agree_on, barrier
-from .run.folder import archive, locked, make_folders
+from .run.processes import all_processes_agree_on, raise_in_all
+from .run.progress import ProgressLog, TimeLeft, parts
+from .run.rehearsal import look_at_images, raise_explained, rehearse_training, try_metrics
+from .run.folder import copy_option_file, locked, make_folders, refuse_input_inside
 from .run.stop_signals import StopSignals
 from .run.training_data import TrainingData
+from .run.writers import prepare_writers, start_tensorboard
 
 
-def main(argv: Optional[Sequence[str]] = None) -> None:
+def main(argv: Sequence[str] | None = None) -> None:
     """Train as the option file on the command line says.
 
     Args:
@@ -53,53 +55,65 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
     train_pipeline(basicsr_root(opt))
 
 
-def train(opt: Dict[str, Any], option_file: str) -> Optional[signal.Signals]:
+def train(opt: dict[str, Any], option_file: str) -> signal.Signals | None:
     """Build everything, then iterate.
 
     Returns:
         The signal that ended the run early, after a checkpoint; None at its end.
     """
-    # Data first: a missing folder must not cost the folder of an earlier run, which is renamed.
+    start_log(opt)
     train_set = build_datasets(opt, 'train')[0][1]
-    val_loaders = [DataLoader(dataset) for _, dataset in build_datasets(opt, 'val')]
+    val_sets = build_datasets(opt, 'val')
     resume_state = find_resume_state(opt)
     start_iter = resume_state['iter'] if resume_state else 0
     all_processes_agree_on(start_iter, opt, 'the checkpoint to resume from')
     seed_generators(opt, (resume_state or {}).get('run_options'))
     settings = run_options(opt)
     _check_same_run(resume_state, opt)
-    if opt['rank'] == 0:
-        make_folders(opt, keep=resume_state is not None)
-        copy_opt_file(option_file, opt['path']['experiments_root'])
-    barrier(opt)  # nobody goes on before the folders are there
-    logger = start_log(opt, 'train')
-    tb_logger = _tb_logger(opt, resume_state is not None)
-
+    if resume_state is None:
+        refuse_input_inside(opt, option_file)
+    log_options(opt)
+    logger = get_root_logger()
     total_iter = opt['train']['total_iter']
     data = TrainingData(train_set, opt, start_iter)
     logger.info(f'{len(train_set)} training images, {data.batch_size} in a batch over {opt["world_size"]} processes, '
                 f'{total_iter} iterations, {total_iter * data.batch_size / len(train_set):.1f} epochs.')
     opt['run_options'] = settings
-    model = _build(opt)
+    model = build(opt)
     if resume_state:
         try:
             model.resume_training(resume_state)
         except (ValueError, FileNotFoundError) as error:
             raise UserError(str(error)) from error
         logger.info(f'Resumed after iteration {start_iter}.')
-    message_logger = MessageLogger(opt, start_iter, tb_logger)
+    look_at_images(model, val_sets, opt)
+    try_metrics(val_sets, opt)
+    run_parts = parts(opt)
+    first_batch = data.next_batch(start_iter + 1) if start_iter < total_iter else None
+    rehearsed = rehearse_training(model, first_batch, run_parts, start_iter, opt)
+    logger.info('Seconds for an iteration, tried without a step: '
+                f'{", ".join(f"{seconds:.3f} from {first}" for first, seconds in rehearsed.items())}.')
+    tb_logger = _open_folder(opt, option_file, resuming=resume_state is not None)
+
     freq = {**opt['logger'], **(opt.get('val') or {})}
+    every = {'checkpoint': freq['save_checkpoint_freq'], **({'validation': freq['val_freq']} if val_sets else {})}
+    time_left = TimeLeft([part.first for part in run_parts], total_iter, every, rehearsed)
+    progress = ProgressLog(opt, tb_logger)
     collapse = CollapseWatch(opt)
     data_timer, iter_timer, started = AvgTimer(), AvgTimer(), time.monotonic()
+    val_loaders = [DataLoader(dataset) for _, dataset in val_sets]
+    failures: list[str] = []
     validated, stopped_by = None, None
     if resume_state and val_loaders and start_iter % freq['val_freq'] == 0:
         # Checkpoints are saved before the validation of their iteration, which the run may not have come to.
-        _validate(model, val_loaders, start_iter, tb_logger, freq['save_img'])
+        failures += _validate(model, val_loaders, start_iter, tb_logger, freq['save_img'])
         validated = start_iter
 
     with StopSignals(opt['dist']) as signals:
         for current_iter in range(start_iter + 1, total_iter + 1):
-            batch = _next_batch(data, model, current_iter)
+            began = time.monotonic()
+            batch = first_batch if current_iter == start_iter + 1 else _next_batch(data, model, current_iter)
+            first_batch = None
             data_timer.record()
 
             model.update_learning_rate(current_iter, opt['train'].get('warmup_iter', -1))
@@ -108,20 +122,23 @@ def train(opt: Dict[str, Any], option_file: str) -> Optional[signal.Signals]:
             iter_timer.record()
 
             epoch = data.epoch(current_iter)
-            if current_iter == 1:
-                message_logger.reset_start_time()
+            time_left.add(current_iter, time.monotonic() - began)
             if current_iter % freq['print_freq'] == 0:
                 log = model.get_current_log()
-                message_logger({'epoch': epoch, 'iter': current_iter, 'lrs': model.get_current_learning_rate(),
-                                'time': iter_timer.get_avg_time(), 'data_time': data_timer.get_avg_time(), **log})
+                progress(current_iter, epoch, model.get_current_learning_rate(), iter_timer.get_avg_time(),
+                         data_timer.get_avg_time(), time_left(current_iter), log)
                 collapse.update(current_iter, log)
             stopped_by = signals.requested()
             if current_iter % freq['save_checkpoint_freq'] == 0 or stopped_by:
+                began = time.monotonic()
                 _save(model, epoch, current_iter, opt)
+                time_left.add('checkpoint', time.monotonic() - began)
             if stopped_by:
                 break
             if val_loaders and current_iter % freq['val_freq'] == 0:
-                _validate(model, val_loaders, current_iter, tb_logger, freq['save_img'])
+                began = time.monotonic()
+                failures += _validate(model, val_loaders, current_iter, tb_logger, freq['save_img'])
+                time_left.add('validation', time.monotonic() - began)
                 validated = current_iter
             data_timer.start()
             iter_timer.start()
@@ -132,15 +149,37 @@ def train(opt: Dict[str, Any], option_file: str) -> Optional[signal.Signals]:
     else:
         model.save(epoch=-1, current_iter=-1)
         if val_loaders and validated != total_iter:
-            _validate(model, val_loaders, total_iter, tb_logger, freq['save_img'])
+            failures += _validate(model, val_loaders, total_iter, tb_logger, freq['save_img'])
         logger.info(f'End of training, {datetime.timedelta(seconds=int(time.monotonic() - started))}. '
                     f'The networks are in {opt["path"]["models"]}.')
+    if failures:
+        logger.warning(f'Validations that were not complete: {len(failures)}. The first: {failures[0]}')
     if tb_logger:
         tb_logger.close()
     return stopped_by
 
 
-def _check_same_run(resume_state: Optional[Dict[str, Any]], opt: Dict[str, Any]) -> None:
+def _open_folder(opt: dict[str, Any], option_file: str, resuming: bool) -> Any:
+    """The last thing before the first iteration: rename what an earlier run left, and write to the folder from here on.
+
+    Returns:
+        BasicSR's TensorBoard writer, or None.
+    """
+    problem, tb_logger = None, None
+    try:
+        prepare_writers(opt)
+        if opt['rank'] == 0:
+            make_folders(opt, keep=resuming)
+            copy_option_file(option_file, opt['path']['experiments_root'])
+            log_to_folder(opt, 'train')
+            tb_logger = start_tensorboard(opt, keep=resuming)
+    except (UserError, OSError) as error:
+        problem = str(error)
+    raise_in_all(problem, opt)  # and nobody goes on before the folders are there
+    return tb_logger
+
+
+def _check_same_run(resume_state: dict[str, Any] | None, opt: dict[str, Any]) -> None:
     saved = (resume_state or {}).get('run_options')
     changed = differences(saved, opt) if saved else ''
     if changed:
@@ -149,23 +188,7 @@ def _check_same_run(resume_state: Optional[Dict[str, Any]], opt: Dict[str, Any])
                         'weights with path.pretrain_network_*.')
 
 
-def _tb_logger(opt: Dict[str, Any], resuming: bool) -> Any:
-    if opt['logger']['use_tb_logger'] and opt['rank'] == 0 and not resuming and 'debug' not in opt['name']:
-        archive(f'{opt["root_path"]}/tb_logger/{opt["name"]}')
-    return init_tb_loggers(opt)
-
-
-def _build(opt: Dict[str, Any]) -> Any:
-    try:
-        return build_model(opt)
-    except (ValueError, OSError) as error:  # weights that do not fit, impossible sizes
-        raise UserError(str(error)) from error
-    except Exception as error:  # a value that BasicSR or torch do not take
-        raise UserError(f'the model cannot be built from these options: {" ".join(str(error).split())} '
-                        f'({type(error).__name__}; --traceback shows where)') from error
-
-
-def _next_batch(data: TrainingData, model: Any, current_iter: int) -> Dict[str, Any]:
+def _next_batch(data: TrainingData, model: Any, current_iter: int) -> dict[str, Any]:
     """The next batch. When there is none, what has been computed is saved before the error ends the run."""
     try:
         return data.next_batch(current_iter)
@@ -175,7 +198,7 @@ def _next_batch(data: TrainingData, model: Any, current_iter: int) -> Dict[str, 
         raise
 
 
-def _step(model: Any, current_iter: int, opt: Dict[str, Any], first: bool) -> None:
+def _step(model: Any, current_iter: int, opt: dict[str, Any], first: bool) -> None:
     try:
         model.optimize_parameters(current_iter)
     except NonFiniteError as error:
@@ -183,15 +206,13 @@ def _step(model: Any, current_iter: int, opt: Dict[str, Any], first: bool) -> No
         last = f'the last checkpoint is that of iteration {saved[0]}' if saved else 'there is no checkpoint yet'
         raise UserError(f'iteration {current_iter}: {error}. The run ends here; {last}. Lower the learning rate or look at '
                         'the data; nonfinite: skip, in the section train of this stage, leaves such steps out.') from None
-    except (TypeError, ValueError, AttributeError, RuntimeError) as error:
-        # Networks and losses of BasicSR and torch find out about an impossible option only when they run.
-        if not first or isinstance(error, UserError) or lost_a_process(error):
+    except Exception as error:
+        if not first:
             raise
-        raise UserError(f'iteration {current_iter} cannot be computed with these options: {" ".join(str(error).split())} '
-                        f'({type(error).__name__}; --traceback shows where)') from error
+        raise_explained(error, current_iter, opt)
 
 
-def _save(model: Any, epoch: int, current_iter: int, opt: Dict[str, Any]) -> None:
+def _save(model: Any, epoch: int, current_iter: int, opt: dict[str, Any]) -> None:
     get_root_logger().info('Saving models and training states.')
     model.check_processes_agree()
     model.save(epoch, current_iter)
@@ -200,12 +221,22 @@ def _save(model: Any, epoch: int, current_iter: int, opt: Dict[str, Any]) -> Non
         remove_old_checkpoints(opt, keep, model.needed_weights)
 
 
-def _validate(model: Any, loaders: List[DataLoader], current_iter: int, tb_logger: Any, save_img: bool) -> None:
+def _validate(model: Any, loaders: list[DataLoader], current_iter: int, tb_logger: Any, save_img: bool) -> list[str]:
+    """Validate every set. What goes wrong is logged and returned, a sentence for each set; the run goes on."""
+    failures = []
     for loader in loaders:
+        name = loader.dataset.opt['name']
         try:
-            model.validation(loader, current_iter, tb_logger, save_img)
-        except (ValueError, OSError) as error:  # an image that cannot be read, or not be written
-            raise UserError(f'validation of {loader.dataset.opt["name"]} at iteration {current_iter}: {error}') from error
+            problems = model.validation(loader, current_iter, tb_logger, save_img)
+        except Exception as error:
+            if isinstance(error, RuntimeError) and lost_a_process(error):
+                raise
+            problems = [f'{" ".join(str(error).split())} ({type(error).__name__})']
+        if problems:
+            more = f' (and {len(problems) - 1} more)' if len(problems) > 1 else ''
+            failures.append(f'{name} at iteration {current_iter}: {problems[0]}{more}')
+            get_root_logger().error(f'Validation of {failures[-1]}. Training goes on.')
+    return failures
 
 
 if __name__ == '__main__':

@@ -128,8 +128,10 @@ def is_training(opt: Mapping[str, Any]) -> bool:
 
 
 def max_bad_share(opt: Mapping[str, Any]) -> float:
-    """The share of bad images that is tolerated: the option when training, otherwise none."""
-    return opt.get('max_bad_share', DEFAULT_MAX_BAD_SHARE) if is_training(opt) else 0
+    """The share of bad images that is tolerated: the option when training, in a test all but one, in validation none."""
+    if is_training(opt):
+        return opt.get('max_bad_share', DEFAULT_MAX_BAD_SHARE)
+    return 1 if opt['phase'] == 'test' else 0  # a test names the bad ones at its end
 
 
 def size_options(opt: Mapping[str, Any], *required: str) -> tuple[int | None, int | None]:

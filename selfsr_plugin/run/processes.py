@@ -6,12 +6,6 @@ import torch
 from ..errors import UserError
 
 
-def barrier(opt: dict[str, Any]) -> None:
-    """Wait for all processes of the run."""
-    if opt['dist']:
-        torch.distributed.barrier()
-
-
 def all_processes_agree_on(value: Any, opt: dict[str, Any], what: str) -> None:
     """Wait for all processes and compare their ``value``.
 
@@ -23,3 +17,18 @@ def all_processes_agree_on(value: Any, opt: dict[str, Any], what: str) -> None:
         torch.distributed.all_gather_object(values, value)
         if any(each != value for each in values):
             raise UserError(f'the processes do not agree on {what}: {values}; they must see the same files.')
+
+
+def raise_in_all(problem: str | None, opt: dict[str, Any]) -> None:
+    """Wait for all processes and end them alike if one of them found a problem.
+
+    Raises:
+        UserError: in every process, with the first problem.
+    """
+    problems = [problem]
+    if opt['dist']:
+        problems *= opt['world_size']
+        torch.distributed.all_gather_object(problems, problem)
+    found = [each for each in problems if each]
+    if found:
+        raise UserError(found[0])

@@ -1,14 +1,17 @@
 """Finding the checkpoint to go on from."""
 import os
 from os import path as osp
-from typing import Any, Dict, Optional
+from typing import Any
+
+from basicsr.utils import get_root_logger
 
 from ..errors import UserError
 from ..engine.checkpoint import checkpoint_iterations, load_checkpoint
 
 
-def find_resume_state(opt: Dict[str, Any]) -> Optional[Dict[str, Any]]:
-    """The training state named by ``path.resume_state``, or with --auto_resume the newest whole one of this run.
+def find_resume_state(opt: dict[str, Any]) -> dict[str, Any] | None:
+    """The training state to go on from: with --auto_resume the newest whole one of this run if there is one, or else the
+    one named by ``path.resume_state``, as in BasicSR. So a job that is started again and again gets on.
 
     Whole means that the state and every network that belongs to it can be read; one that cannot is passed over with a
     warning. BasicSR looks in ./experiments whatever folder the run wrote to, and needs CUDA to load.
@@ -18,28 +21,27 @@ def find_resume_state(opt: Dict[str, Any]) -> Optional[Dict[str, Any]]:
         from the beginning.
 
     Raises:
-        UserError: the state named in the option file cannot be read, or there are states and none is whole.
+        UserError: the state named in the option file cannot be read, or there are states, none is whole and none is named.
     """
     named = opt['path'].get('resume_state')
-    if named:
-        try:
-            return _read_whole(named, opt)
-        except (OSError, ValueError) as error:
-            raise UserError(f'path.resume_state: {error}') from None
-    if not opt['auto_resume']:
-        return None
     folder = opt['path']['training_states']
-    iterations = checkpoint_iterations(folder)
+    iterations = checkpoint_iterations(folder) if opt['auto_resume'] else []
     for iteration in iterations:
         path = osp.join(folder, f'{iteration}.state')
         try:
             state = _read_whole(path, opt)
         except (OSError, ValueError) as error:
-            if opt['rank'] == 0:
-                print(f'Skipped the state of iteration {iteration}: {error}', flush=True)
+            _say(f'Skipped the state of iteration {iteration}: {error}', opt)
             continue
-        if opt['rank'] == 0:
-            print(f'Resuming from {path}', flush=True)
+        _say(f'Resuming from {path}' + (f', the newest of this run, and not from path.resume_state: {named}.' if named else ''),
+             opt)
+        return state
+    if named:
+        try:
+            state = _read_whole(named, opt)
+        except (OSError, ValueError) as error:
+            raise UserError(f'path.resume_state: {error}') from None
+        _say(f'Resuming from {named}', opt)
         return state
     if iterations:
         raise UserError(f'--auto_resume: none of the {len(iterations)} states in {folder} can be used (reasons above); to '
@@ -47,7 +49,12 @@ def find_resume_state(opt: Dict[str, Any]) -> Optional[Dict[str, Any]]:
     return None
 
 
-def _read_whole(path: str, opt: Dict[str, Any]) -> Dict[str, Any]:
+def _say(text: str, opt: dict[str, Any]) -> None:
+    if opt['rank'] == 0:
+        get_root_logger().info(text)
+
+
+def _read_whole(path: str, opt: dict[str, Any]) -> dict[str, Any]:
     state = load_checkpoint(path)
     if not isinstance(state, dict) or not isinstance(state.get('iter'), int) or 'optimizers' not in state:
         raise ValueError(f'{path} is not a training state.')

@@ -1,12 +1,17 @@
 """What training and testing have in common before and around the work."""
 import argparse
 import logging
+import os
 import random
+import sys
+from collections.abc import Mapping
+from logging.handlers import MemoryHandler
 from os import path as osp
-from typing import Any, Dict, List, Mapping, Optional, Tuple
+from typing import Any
 
 import torch
 from basicsr.data import build_dataset
+from basicsr.models import build_model
 from basicsr.utils import get_env_info, get_root_logger, get_time_str, set_random_seed
 from basicsr.utils.logger import initialized_logger
 from basicsr.utils.options import dict2str
@@ -22,7 +27,7 @@ from ..registration import is_ours, is_registered, uses_plugin
 from ..schema import one_of
 
 
-def load_options(args: argparse.Namespace, is_train: bool) -> Dict[str, Any]:
+def load_options(args: argparse.Namespace, is_train: bool) -> dict[str, Any]:
     """Read, override and, if it is for one of this package's models, check the option file.
 
     Raises:
@@ -49,25 +54,47 @@ def load_options(args: argparse.Namespace, is_train: bool) -> Dict[str, Any]:
     return opt
 
 
-def is_plugin_model(opt: Dict[str, Any]) -> bool:
+def is_plugin_model(opt: dict[str, Any]) -> bool:
     """Whether ``model_type`` is one of this package's models or derives from one; our own loops run those."""
     return is_ours('MODEL_REGISTRY', opt.get('model_type'))
 
 
-def basicsr_root(opt: Dict[str, Any]) -> str:
+def basicsr_root(opt: dict[str, Any]) -> str:
     """The root that BasicSR's own pipelines get: BasicSR's own choice for option files that use nothing of ours."""
     import basicsr
     return results_root() if uses_plugin(opt) else osp.dirname(osp.dirname(osp.abspath(basicsr.__file__)))
 
 
-def set_up(opt: Dict[str, Any], args: argparse.Namespace, is_train: bool) -> None:
-    """Join the process group and complete the options."""
-    rank, world_size = init_distributed(args.launcher)
+def set_up(opt: dict[str, Any], args: argparse.Namespace, is_train: bool) -> None:
+    """Join the process group and complete the options.
+
+    Raises:
+        UserError: the processes were not started as the command line and ``num_gpu`` say.
+    """
+    use_gpu = opt['num_gpu'] != 0 and torch.cuda.is_available()
+    dist_params = opt.get('dist_params') or {}
+    try:
+        rank, world_size = init_distributed(args.launcher, use_gpu, dist_params.get('port'))
+    except ValueError as error:
+        raise UserError(str(error)) from None
+    _check_processes(opt['num_gpu'], world_size, args.launcher)
     complete_options(opt, args, results_root(), is_train, rank, world_size)
     torch.backends.cudnn.benchmark = True
 
 
-def seed_generators(opt: Dict[str, Any], resumed: Optional[Mapping[str, Any]] = None) -> None:
+def _check_processes(num_gpu: 'int | str', world_size: int, launcher: str) -> None:
+    """``num_gpu``, as BasicSR's option files have it, is how many GPUs a machine gives; each needs a process."""
+    if num_gpu == 'auto' or num_gpu < 2:
+        return
+    if launcher == 'none':
+        raise UserError(f'num_gpu: {num_gpu}: one process uses one GPU, and this is one process: start {num_gpu} with torchrun '
+                        f'--nproc_per_node={num_gpu} -m in place of python -m, and --launcher pytorch, or write num_gpu: auto.')
+    if num_gpu not in (world_size, int(os.environ.get('LOCAL_WORLD_SIZE', world_size))):
+        raise UserError(f'num_gpu: {num_gpu}, but {world_size} processes were started, one for each GPU: write num_gpu: auto, '
+                        'or start as many.')
+
+
+def seed_generators(opt: dict[str, Any], resumed: Mapping[str, Any] | None = None) -> None:
     """Seed the generators alike in every process, with ``manual_seed`` or, if that is left out, at random.
 
     No process draws anything else than the others, so that several processes compute what one does. A drawn seed is
@@ -81,21 +108,57 @@ def seed_generators(opt: Dict[str, Any], resumed: Optional[Mapping[str, Any]] = 
     set_random_seed(opt['manual_seed'])
 
 
-def start_log(opt: Dict[str, Any], prefix: str) -> logging.Logger:
-    """BasicSR's logger, writing to the folder of the run; the options go first.
+def start_log(opt: dict[str, Any]) -> logging.Logger:
+    """BasicSR's logger, to the terminal; :func:`log_to_folder` writes what it was told to the folder of the run as well.
 
-    Data sets were built before the folder existed, and BasicSR fixes its logger, without a file, at the first use.
+    So an earlier run's folder is left alone until everything that can go wrong has been tried.
     """
     initialized_logger.clear()
-    logging.getLogger('basicsr').handlers.clear()
-    log_file = osp.join(opt['path']['log'], f'{prefix}_{opt["name"]}_{get_time_str()}.log')
-    logger = get_root_logger(logger_name='basicsr', log_level=logging.INFO, log_file=log_file)
-    logger.info(get_env_info())
-    logger.info(dict2str(opt))
+    logger = logging.getLogger('basicsr')
+    logger.handlers.clear()
+    get_root_logger()
+    if opt['rank'] == 0:
+        logger.setLevel(logging.INFO)
+        logger.addHandler(MemoryHandler(sys.maxsize, flushLevel=sys.maxsize, flushOnClose=False))
     return logger
 
 
-def build_datasets(opt: Dict[str, Any], phase: str) -> List[Tuple[str, Any]]:
+def log_options(opt: dict[str, Any]) -> None:
+    """What BasicSR's logs begin with: the versions and all options."""
+    get_root_logger().info(get_env_info())
+    get_root_logger().info(dict2str(opt))
+
+
+def log_to_folder(opt: dict[str, Any], prefix: str) -> None:
+    """Go on with the log in a file of the run's folder, after what was logged so far."""
+    logger = get_root_logger()
+    memory = next((handler for handler in logger.handlers if isinstance(handler, MemoryHandler)), None)
+    if memory is None:  # not process 0
+        return
+    file = logging.FileHandler(osp.join(opt['path']['log'], f'{prefix}_{opt["name"]}_{get_time_str()}.log'), 'w', 'utf-8')
+    file.setFormatter(logger.handlers[0].formatter)
+    memory.setTarget(file)
+    memory.flush()
+    logger.removeHandler(memory)
+    logger.addHandler(file)
+
+
+def build(opt: dict[str, Any]) -> Any:
+    """The model of the options.
+
+    Raises:
+        UserError: weights that do not fit, sizes that are impossible, or values that BasicSR or torch do not take.
+    """
+    try:
+        return build_model(opt)
+    except (ValueError, OSError) as error:
+        raise UserError(str(error)) from error
+    except Exception as error:
+        raise UserError(f'the model cannot be built from these options: {" ".join(str(error).split())} '
+                        f'({type(error).__name__}; --traceback shows where)') from error
+
+
+def build_datasets(opt: dict[str, Any], phase: str) -> list[tuple[str, Any]]:
     """The data sets of one phase ('train', 'val', 'test') with their keys in the option file.
 
     Raises:

@@ -7,13 +7,12 @@ from typing import Any
 import numpy as np
 import torch
 from basicsr.losses import build_loss
-from basicsr.utils import tensor2img
 from torch import Tensor
 
 from ..engine.stage import to_signed
 from ..engine.stage_options import StageOptions, needs_lq_images, needs_networks
 from ..engine.update import Batch, Losses, Update
-from ..engine.validation import Evaluation
+from ..engine.validation import Evaluation, to_image
 from ..schema import Loss, Optimizer, option
 from .adversarial import discriminator_terms
 from .degradation_model import DegradationModel
@@ -141,7 +140,7 @@ class CycleGANDegradationModel(DegradationModel):
         cycled = self.net_clean(degraded)
         for net in nets:
             net.train(self.is_train)
-        strip = [tensor2img(self.clean), tensor2img(degraded), tensor2img(cycled)]
+        strip = [to_image(self.clean), to_image(degraded), to_image(cycled)]
         values = {
             'degraded_l1': (degraded - self.clean).abs().mean().item(),
             'cycle_l1': (cycled - self.clean).abs().mean().item(),

@@ -7,12 +7,11 @@ import cv2
 import numpy as np
 import torch
 from basicsr.losses import build_loss
-from basicsr.utils import tensor2img
 
 from ..engine.stage import to_signed
 from ..engine.stage_options import StageOptions, needs_lq_images, needs_networks
 from ..engine.update import Batch, Losses, Update
-from ..engine.validation import Evaluation
+from ..engine.validation import Evaluation, to_image
 from ..schema import Loss, Optimizer, option
 from .adversarial import discriminator_terms
 from .degradation_model import DegradationModel
@@ -97,7 +96,7 @@ class FlowDegradationModel(DegradationModel):
         parts = self.net_deg(self.clean, return_parts=True)
         self.net_deg.train(self.is_train)
         flow = draw_flow(parts.flow[0].cpu().numpy(), self.net_deg.max_flow)
-        strip = [tensor2img(self.clean), tensor2img(parts.intermediate), flow, tensor2img(parts.degraded)]
+        strip = [to_image(self.clean), to_image(parts.intermediate), flow, to_image(parts.degraded)]
         values = {
             'intermediate_l1': (parts.intermediate - self.clean).abs().mean().item(),
             'degraded_l1': (parts.degraded - self.clean).abs().mean().item(),

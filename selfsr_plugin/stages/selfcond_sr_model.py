@@ -8,13 +8,13 @@ from typing import Any, Literal
 import torch
 from basicsr.archs import build_network
 from basicsr.losses import build_loss
-from basicsr.utils import get_root_logger, tensor2img
+from basicsr.utils import get_root_logger
 from torch import Tensor, nn
 
 from ..engine.stage import Stage, digest, to_signed
 from ..engine.stage_options import StageOptions, needs_lq_images, needs_networks
 from ..engine.update import Batch, Losses, Update
-from ..engine.validation import Evaluation
+from ..engine.validation import Evaluation, to_image
 from ..errors import UserError
 from ..ops import Growth, GrowthSchedule, bicubic_downsample, bicubic_resize
 from ..schema import Loss, Optimizer, option, require
@@ -158,6 +158,7 @@ class SelfCondSRModel(Stage):
         self.schedule = GrowthSchedule(self.opt['scale'].bit_length() - 1, tuple(options.grow_at), options.fade_iter)
         self._check_growth()
         self._phase: 'tuple[int, bool] | None' = None
+        self._announced: 'tuple | None' = None  # the phase that the log knows of
 
         if options.ema_decay > 0:
             self.net_g_ema = build_network(self.opt['network_g']).to(self.device)
@@ -188,6 +189,10 @@ class SelfCondSRModel(Stage):
 
     def optimize_parameters(self, current_iter: int) -> None:
         self._enter_phase(self.schedule.at(current_iter))
+        if self._phase != self._announced:
+            self._announced = self._phase
+            level, fading = self._phase
+            get_root_logger().info(f'Training at level {level} (x{2 ** level}){", fading in" if fading else ""}.')
         super().optimize_parameters(current_iter)
         self.log_dict['level'], self.log_dict['alpha'] = self._growth
 
@@ -207,8 +212,6 @@ class SelfCondSRModel(Stage):
         nets = {label: getattr(self, f'net_{label}') for label in self.trained}
         self.updater.enter_phase({label: net.active_modules(*phase) if _can_grow(net) else [net]
                                   for label, net in nets.items()})
-        get_root_logger().info(f'Training at level {growth.level} (x{2 ** growth.level})'
-                               f'{", fading in" if phase[1] else ""}.')
 
     def prepare(self, current_iter: int) -> Batch:
         """'lq' (N, 3, h, w), what the network is given, and 'real' (N, 3, H, W), HR images at the size of the level."""
@@ -328,10 +331,10 @@ class SelfCondSRModel(Stage):
         full_size = [side * self.opt['scale'] for side in self.lq.shape[-2:]]
         if list(output.shape[-2:]) != full_size:
             output = bicubic_resize(output, tuple(full_size))
-        image = tensor2img(output)
+        image = to_image(output)
         metric_data = {'img': image}
         if self.gt is not None:
-            metric_data['img2'] = tensor2img(self.gt)
+            metric_data['img2'] = to_image(self.gt)
         return Evaluation(image, metric_data, {})
 
 

@@ -12,6 +12,7 @@ from torch import nn
 from ..engine.checkpoint import weights_path
 from ..engine.stage import Stage, warn_of_other_loop
 from ..engine.stage_options import StageOptions
+from ..engine.validation import Evaluation
 from ..errors import UserError
 from ..schema import Section, option
 from .cyclegan_degradation_model import CycleGANDegradationModel
@@ -75,8 +76,8 @@ class SelFSRModel(BaseModel):
             self.stage = SelfCondSRModel(opt)
         else:
             warn_of_other_loop(opt)
-            # Built and dropped: what is wrong with stage 2 must show now, not after days of stage 1.
-            SelfCondSRModel(self._stage_options('sr'), net_deg=nn.Identity())
+            # What is wrong with stage 2 must show now, not after days of stage 1; it goes when training begins.
+            self._rehearsed: 'Stage | None' = SelfCondSRModel(self._stage_options('sr'), net_deg=nn.Identity())
             self._enter_stage(1)
 
     def _enter_stage(self, current_iter: int) -> None:
@@ -111,6 +112,7 @@ class SelFSRModel(BaseModel):
 
     def update_learning_rate(self, current_iter: int, warmup_iter: 'int | None' = None) -> None:
         """First call of every iteration; the stage changes here."""
+        self._rehearsed = None
         self._enter_stage(current_iter)
         self.stage.update_learning_rate(self._stage_iter(current_iter))
 
@@ -121,11 +123,9 @@ class SelFSRModel(BaseModel):
         self.stage.optimize_parameters(self._stage_iter(current_iter))
 
     def rehearse(self, current_iter: int, data: dict[str, Any]) -> None:
-        """See :meth:`Stage.rehearse`; stage 2 is built for it when training has not come there yet."""
-        stage = self.stage
-        if current_iter > self.stage1_iter and not isinstance(stage, SelfCondSRModel):
-            stage = SelfCondSRModel(self._stage_options('sr'), net_deg=nn.Identity())
-        stage.rehearse(self._stage_iter(current_iter), data)
+        """See :meth:`Stage.rehearse`; before the first iteration, and of stage 2 as well."""
+        later = current_iter > self.stage1_iter and not isinstance(self.stage, SelfCondSRModel)
+        (self._rehearsed if later else self.stage).rehearse(self._stage_iter(current_iter), data)
 
     def get_current_learning_rate(self) -> list[float]:
         return self.stage.get_current_learning_rate()
@@ -148,5 +148,12 @@ class SelFSRModel(BaseModel):
         self._enter_stage(resume_state['iter'])
         self.stage.resume_training(resume_state)
 
-    def validation(self, dataloader: Any, current_iter: 'int | str', tb_logger: Any, save_img: bool = False) -> None:
-        self.stage.validation(dataloader, current_iter, tb_logger, save_img)
+    @property
+    def needs(self) -> str:
+        return self.stage.needs
+
+    def evaluate(self, data: dict[str, Any]) -> Evaluation:
+        return self.stage.evaluate(data)
+
+    def validation(self, dataloader: Any, current_iter: 'int | str', tb_logger: Any, save_img: bool = False) -> list[str]:
+        return self.stage.validation(dataloader, current_iter, tb_logger, save_img)

@@ -52,7 +52,7 @@ def test_kills_at_random_times(never_killed, tmp_path, model, record_property, c
 
 STEP = 'torch.optim:Adam.step'
 SAVE = 'selfsr_plugin.engine.checkpoint:save_checkpoint'
-MODEL = 'selfsr_plugin.stages.selfcond_sr_model:SelfCondSRModel'
+MODEL = 'selfsr_plugin.stages.selfcond_sr_model:SelfCondSRModel'  # its phases are entered 8 times before the first iteration
 
 
 @pytest.mark.parametrize('sabotage', [
@@ -69,11 +69,11 @@ MODEL = 'selfsr_plugin.stages.selfcond_sr_model:SelfCondSRModel'
     pytest.param(partial(die_at_call, 'selfsr_plugin.engine.validation:calculate_metric', 3), id='in validation'),
     pytest.param(partial(die_at_call, MODEL + '.__init__', 2), id='between the stages, before stage 2 is built'),
     pytest.param(partial(die_at_call, MODEL + '.__init__', 2, after=True), id='between the stages, after stage 2 is built'),
-    pytest.param(partial(die_at_call, MODEL + '._enter_phase', 3), id='at the growth step'),
-    pytest.param(partial(die_at_call, MODEL + '._enter_phase', 4, after=True), id='right after growing'),
+    pytest.param(partial(die_at_call, MODEL + '._enter_phase', 11), id='at the growth step'),
+    pytest.param(partial(die_at_call, MODEL + '._enter_phase', 12, after=True), id='right after growing'),
     pytest.param(partial(die_at_call, 'selfsr_plugin.engine.stage:move_average', 5), id='before the moving average'),
     pytest.param(partial(die_at_call, 'selfsr_plugin.engine.checkpoint:Path.unlink', 3), id='while old checkpoints are removed'),
-    pytest.param(partial(die_at_call, 'selfsr_plugin.train:copy_opt_file', 1), id='before the first iteration'),
+    pytest.param(partial(die_at_call, 'selfsr_plugin.train:copy_option_file', 1), id='before the first iteration'),
 ])
 def test_kill_at_a_chosen_moment(never_killed, tmp_path, sabotage):
     opt, expected, _ = never_killed['SelFSRModel']

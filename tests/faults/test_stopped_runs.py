@@ -288,4 +288,4 @@ def test_nan_is_skipped_and_counted(workplace):
     run = complete(workplace, opt, sabotage=partial(fail_at_iteration, 7, 'nan'))
     assert 'step of network_g is skipped, 1 so far' in run.output() and 'skipped_steps: 2' in run.output()
     weights = result(workplace)['net_g_latest.pth']
-    assert all(value.isfinite().all() for net in weights.values() for value in net.values())
+    assert all(value.isfinite().all() for key in ('params', 'params_ema') for value in weights[key].values())

@@ -457,8 +457,8 @@ def test_validation_at_every_level(tmp_path, iteration, level):
         assert np.abs(written.astype(int) - expected).max() <= 1
         scores.append(calculate_psnr(written, tensor2img(sample['gt']), crop_border=0, test_y_channel=True))
     assert writer.scalars == {'metrics/faces/psnr': pytest.approx(np.mean(scores))}
-    assert model.best_metric_results['faces']['psnr'] == dict(
-        better='higher', val=pytest.approx(np.mean(scores)), iter=iteration)
+    best = model.best_metric_results['faces']['psnr']
+    assert (best['better'], best['val'], best['iter']) == ('higher', pytest.approx(np.mean(scores)), iteration)
     assert model.net_g.training
 
 

@@ -1,0 +1,155 @@
+"""What would only show hours later is tried before the first iteration."""
+import time
+from collections.abc import Sequence
+from typing import Any, NoReturn
+
+import cv2
+import torch
+from basicsr.utils import tensor2img
+from torch.utils.data import default_collate
+
+from ..engine.validation import described, score, sentence
+from ..errors import UserError, is_out_of_memory, lost_a_process
+from ..metrics import needs_ground_truth
+from ..metrics.frechet import FrechetSum, reference_statistics
+from .processes import raise_in_all
+from .progress import Part
+
+
+def look_at_images(model: Any, datasets: list[tuple[str, Any]], opt: dict[str, Any]) -> None:
+    """Read every image of the validation sets, and run the model on the first of each size; each process its share. That is
+    less work than one validation.
+
+    Raises:
+        UserError: in every process, naming the images that cannot be used.
+    """
+    problem = None
+    for key, dataset in datasets:
+        bad, sizes = [], set()
+        for index in range(opt['rank'], len(dataset), opt['world_size']):
+            what = f'image {index + 1}'
+            try:
+                sample = dataset[index]
+                data = default_collate([sample])
+                what = described(data)
+                size = [sample[side].shape for side in ('gt', 'lq') if side in sample]
+                if model.needs in sample and str(size) not in sizes:
+                    sizes.add(str(size))
+                    model.evaluate(data)
+            except Exception as error:
+                bad.append(sentence(error, what))
+        if bad and problem is None:
+            more = f'; and {len(bad) - 3} more' if len(bad) > 3 else ''
+            problem = (f'datasets.{key}: {len(bad)} of {len(dataset)} images cannot be used: {"; ".join(bad[:3])}{more}. '
+                       'Repair or remove them.')
+    raise_in_all(problem, opt)
+
+
+def try_metrics(datasets: list[tuple[str, Any]], opt: dict[str, Any]) -> None:
+    """Compute every metric of ``val.metrics`` once for each data set that it will be computed for.
+
+    As the restored image serves the ground truth, or where there is none the LR image enlarged; so packages, weights,
+    references and the sizes of the images are tried, and the network is not needed.
+
+    Raises:
+        UserError: in every process, with the metric that fails and why.
+    """
+    problem = None
+    try:
+        for key, dataset in datasets:
+            _try_metrics(key, dataset, opt)
+    except UserError as error:
+        problem = str(error)
+    raise_in_all(problem, opt)
+
+
+def _try_metrics(key: str, dataset: Any, opt: dict[str, Any]) -> None:
+    sample = next(filter(None, (_read(dataset, index) for index in range(len(dataset)))), None)
+    if sample is None or 'lq' not in sample:  # then nothing is restored that could be scored
+        return
+    if 'gt' in sample:
+        image = tensor2img(sample['gt'])
+        images = dict(img=image, img2=image)
+    else:
+        scale = opt['scale']
+        images = dict(img=cv2.resize(tensor2img(sample['lq']), None, fx=scale, fy=scale, interpolation=cv2.INTER_CUBIC))
+    for metric, settings in (opt['val'].get('metrics') or {}).items():
+        if 'gt' in sample or not needs_ground_truth(settings):
+            try:
+                value = score(metric, settings, images)
+                if isinstance(value, FrechetSum) and value.reference is not None:
+                    reference_statistics(value.network, value.reference, value.weights)  # kept for the validations
+            except (ValueError, OSError) as error:
+                height, width = images['img'].shape[:2]
+                text = str(error).removeprefix(f'val.metrics.{metric}: ')
+                raise UserError(f'val.metrics.{metric}: it cannot be computed for the images of datasets.{key} '
+                                f'({width}x{height}): {text}') from error
+
+
+def _read(dataset: Any, index: int) -> dict[str, Any] | None:
+    try:
+        return dataset[index]
+    except Exception:  # a test names it when its turn comes
+        return None
+
+
+def rehearse_training(model: Any, batch: dict[str, Any], parts: Sequence[Part], start_iter: int,
+                      opt: dict[str, Any]) -> dict[int, float]:
+    """Compute the losses and gradients of each part of the run that is still to come, without a step.
+
+    Args:
+        model: ready for iteration ``start_iter + 1``; it is left as it was.
+        batch: of that iteration.
+        parts: of the run, in order.
+        start_iter: iterations already done.
+        opt: completed options.
+
+    Returns:
+        Seconds that an iteration takes, by the first iteration of its part.
+
+    Raises:
+        UserError: a part needs more memory than there is, or cannot be computed with these options.
+    """
+    total, seconds = opt['train']['total_iter'], {}
+    for part, following in zip(parts, [*(part.first for part in parts[1:]), total + 1]):
+        end = min(following, total + 1)
+        first = max(part.first, start_iter + 1)
+        if first >= end:
+            continue
+        plain = _rehearse(model, first, batch, opt)
+        full = _rehearse(model, part.full, batch, opt) if first < part.full < end else plain
+        seconds[part.first] = plain + (full - plain) / part.every
+    return seconds
+
+
+def _rehearse(model: Any, iteration: int, batch: dict[str, Any], opt: dict[str, Any]) -> float:
+    """Seconds of an iteration, at the second try: at the first, memory is obtained and kernels are chosen."""
+    try:
+        for _ in range(2):
+            began = time.monotonic()
+            model.rehearse(iteration, batch)
+            if torch.cuda.is_available():
+                torch.cuda.synchronize()
+    except Exception as error:
+        raise_explained(error, iteration, opt)
+    return time.monotonic() - began
+
+
+def raise_explained(error: Exception, iteration: int, opt: dict[str, Any]) -> NoReturn:
+    """Raise what went wrong in an iteration of a kind that has not been computed before.
+
+    Networks, losses and optimizers of BasicSR and torch find out about an impossible option only when they run.
+
+    Raises:
+        UserError: for a lack of memory, and for an option that torch does not take.
+        Exception: ``error`` itself, when it is none of these.
+    """
+    if is_out_of_memory(error):
+        size = opt['datasets']['train']['batch_size_per_gpu']
+        raise UserError(f'there is not enough memory for iteration {iteration} with datasets.train.batch_size_per_gpu: '
+                        f'{size}: lower it, or cut the batches into parts with accum_iter.') from error
+    if (isinstance(error, UserError) or isinstance(error, RuntimeError) and lost_a_process(error)
+            or not isinstance(error, (TypeError, ValueError, AttributeError, RuntimeError))):
+        raise error
+    raise UserError(f'iteration {iteration} cannot be computed with these options: {" ".join(str(error).split())} '
+                    f'({type(error).__name__}; --traceback shows where)') from error

@@ -1,0 +1,63 @@
+"""TensorBoard and Weights & Biases."""
+import importlib
+import os
+from os import path as osp
+from typing import Any
+
+from basicsr.utils import get_root_logger
+from basicsr.utils.logger import init_tb_logger
+
+from ..errors import UserError
+from .folder import archive, check_writable
+
+
+def prepare_writers(opt: dict[str, Any]) -> None:
+    """Look for TensorBoard and its folder, and start Weights & Biases, which copies what TensorBoard is told, if the options ask for them.
+
+    As in BasicSR neither is used in a run whose name holds 'debug'.
+
+    Raises:
+        UserError: a package is missing, the folder cannot be written to, or Weights & Biases cannot be started.
+    """
+    if opt['rank'] != 0 or 'debug' in opt['name']:
+        return
+    settings = opt['logger'].get('wandb') or {}
+    if opt['logger']['use_tb_logger']:
+        try:
+            importlib.import_module('torch.utils.tensorboard')
+        except ImportError as error:
+            raise UserError(f'logger.use_tb_logger: TensorBoard cannot be imported ({error}): pip install tensorboard, or write '
+                            'use_tb_logger: false.') from error
+        folder = osp.join(opt['root_path'], 'tb_logger')
+        try:
+            os.makedirs(folder, exist_ok=True)
+            check_writable(folder)
+        except OSError as error:
+            raise UserError(f'{folder} cannot be written to ({error.strerror}): free space, correct the permissions, or write '
+                            'use_tb_logger: false.') from error
+    if not settings.get('project'):
+        return
+    if not opt['logger']['use_tb_logger']:
+        raise UserError('logger.wandb: Weights & Biases copies what TensorBoard is told: write use_tb_logger: true as well, or '
+                        'project: ~.')
+    try:
+        import wandb
+    except ImportError:
+        raise UserError('logger.wandb: the package is missing: pip install wandb, or write project: ~.') from None
+    try:
+        run = wandb.init(id=settings.get('resume_id'), resume='allow' if settings.get('resume_id') else None,
+                         name=opt['name'], project=settings['project'], config=opt, sync_tensorboard=True)
+    except Exception as error:  # no key, no network, a project that is not the user's
+        raise UserError(f'logger.wandb: {" ".join(str(error).split())} ({type(error).__name__}). Log in with wandb login, or set '
+                        'WANDB_MODE=offline, or write project: ~.') from error
+    get_root_logger().info(f'Weights & Biases: run {run.id} of the project {settings["project"]}.')
+
+
+def start_tensorboard(opt: dict[str, Any], keep: bool) -> Any:
+    """BasicSR's writer into tb_logger/<name>, where an earlier run of the name is renamed unless ``keep``; None for none."""
+    if not opt['logger']['use_tb_logger'] or opt['rank'] != 0 or 'debug' in opt['name']:
+        return None
+    folder = osp.join(opt['root_path'], 'tb_logger', opt['name'])
+    if not keep:
+        archive(folder)
+    return init_tb_logger(log_dir=folder)
