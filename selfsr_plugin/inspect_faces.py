@@ -11,7 +11,6 @@ import argparse
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-import cv2
 import numpy as np
 
 from .errors import UserError, one_sentence_errors
@@ -174,6 +173,7 @@ def sample_faces(source: ImageSource) -> list[np.ndarray]:
 
 def draw_histogram(values: np.ndarray, side: int) -> np.ndarray:
     """Bars of the counts in 16 bins, (side, side, 3) uint8, with the least and the largest value below."""
+    import cv2
     image = np.full((side, side, 3), 255, np.uint8)
     counts, _ = np.histogram(values, bins=16)
     for number, count in enumerate(counts):

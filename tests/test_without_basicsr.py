@@ -51,6 +51,14 @@ def test_networks_losses_operators_and_load(checkpoint: Path):
     run(USE, checkpoint)
 
 
-def test_export(checkpoint: Path, tmp_path: Path):
+def test_commands_for_networks(checkpoint: Path, tmp_path: Path, files):
     pytest.importorskip('onnxscript')
-    run('from selfsr_plugin.export_onnx import main\nmain()', '--model', checkpoint, '--output', tmp_path / 'net.onnx')
+    faces = files.write_folder(tmp_path / 'faces', {'a': files.make_image(0)})
+    # As `python -m` does it one after the other, but torch is imported once.
+    run('''
+from selfsr_plugin import export_onnx, restore
+model, faces, output = sys.argv[1:]
+restore.main(['--input', faces, '--output', output, '--model', model])
+export_onnx.main(['--model', model, '--output', output + '/net.onnx'])
+''', checkpoint, faces, tmp_path / 'out')
+    assert (tmp_path / 'out/a.png').is_file() and (tmp_path / 'out/net.onnx').is_file()
