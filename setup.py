@@ -95,7 +95,7 @@ setup(
         'onnx': ONNX,
         'wandb': WANDB,
         # setuptools: the tests build wheels; torch-fidelity: FID is compared with it
-        'test': [*METRICS, *ONNX, *WANDB, 'hypothesis', 'pytest', 'setuptools>=64', 'torch-fidelity'],
+        'test': [*METRICS, *ONNX, *WANDB, 'hypothesis', 'jsonschema', 'pytest', 'setuptools>=64', 'torch-fidelity'],
     },
     cmdclass={'build': Build, 'build_autoload': BuildAutoload},
     zip_safe=False,

@@ -211,7 +211,7 @@ def file_options(networks: Mapping[str, str], train_class: type[Section] | None,
         unused: labels of networks that a test does not run and refuses.
     """
     fields: list[tuple[str, Any, Any]] = [
-        (f'network_{label}', Network | None, option(meaning, default=None)) for label, meaning in networks.items()]
+        (f'network_{label}', Network, option(meaning, default=None)) for label, meaning in networks.items()]
     fields.append(('path', path_options(networks, unused) | None,
                    option('files that the run starts from', default=None, decides=False)))
     if train_class is None:

@@ -136,7 +136,8 @@ def _divide(section: dict[str, Any], least: Mapping[str, int], divisor: int, key
     changed = {}
     for name in least.keys() & section.keys():
         before = section[name]
-        numbers = [max(number // divisor, least[name]) for number in (before if isinstance(before, list) else [before])]
+        up = divisor - 1 if name == 'periods' else 0  # which must last as long as the run
+        numbers = [max((number + up) // divisor, least[name]) for number in (before if isinstance(before, list) else [before])]
         section[name] = numbers if isinstance(before, list) else numbers[0]
         changed[join(key, name)] = f'{before} -> {section[name]}'
     return changed

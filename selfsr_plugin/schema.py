@@ -252,7 +252,7 @@ class Optimizer(Component):
         try:
             cls.target(found['type'])([torch.zeros(1, requires_grad=True)], **arguments)
         except Exception as error:  # what torch finds wrong with a value, in its words
-            raise UserError(f'{key}: {found["type"]} does not take these values: {" ".join(str(error).split())}.') from None
+            raise UserError(f'{key}: {found["type"]} does not take these values: {_one_line(error)}.') from None
         return found
 
 
@@ -298,7 +298,7 @@ class Scheduler(Component):
         try:
             cls.target(kind)(optimizer, **{name: value for name, value in section.items() if name != 'type'})
         except Exception as error:
-            raise UserError(f'{key}: {kind} does not take these values: {" ".join(str(error).split())}.') from None
+            raise UserError(f'{key}: {kind} does not take these values: {_one_line(error)}.') from None
         return cls(section)
 
     def check_length(self, total_iter: int, key: str) -> None:
@@ -320,6 +320,10 @@ def _whole_numbers(section: Mapping[str, Any], names: Iterable[str], key: str) -
         value = section.get(name, [])
         if not isinstance(value, list) or not all(is_int(each, 0) for each in value):
             raise UserError(f'{key}.{name}: {value!r} must be a list of iterations, e.g. [50000, 100000].')
+
+
+def _one_line(error: Exception) -> str:
+    return ' '.join(str(error).split()).rstrip('.') or type(error).__name__
 
 
 # ----- values -----
