@@ -39,9 +39,6 @@ class Stage(ValidatedModel):
     """
     trained: ClassVar[tuple[str, ...]] = ()
     options_class: ClassVar[type[StageOptions]] = StageOptions  # what the section 'train' of an option file may hold
-    # For the check of option files: what the section 'train' may hold, and which network_* there may be.
-    train_keys: ClassVar[frozenset[str]] = frozenset({'total_iter', 'warmup_iter', 'scheduler', 'nonfinite', 'accum_iter'})
-    network_labels: ClassVar[frozenset[str]] = frozenset()
 
     def __init__(self, opt: dict[str, Any]) -> None:
         super().__init__(opt)

@@ -62,10 +62,6 @@ class CycleGANDegradationModel(DegradationModel):
     """
     options_class = CycleGANDegradationOptions
     trained = ('deg', 'clean', 'd_lq', 'd_clean')
-    train_keys = DegradationModel.train_keys | {
-        'optim_deg', 'optim_clean', 'optim_d_lq', 'optim_d_clean', 'gan_opt', 'cycle_opt', 'identity_opt', 'pool_size'
-    }
-    network_labels = frozenset(trained)
 
     def __init__(self, opt: dict[str, Any]) -> None:
         super().__init__(opt)

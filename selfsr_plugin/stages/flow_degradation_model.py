@@ -53,8 +53,6 @@ class FlowDegradationModel(DegradationModel):
     """
     options_class = FlowDegradationOptions
     trained = ('deg', 'd_lq')
-    train_keys = DegradationModel.train_keys | {'optim_deg', 'optim_d_lq', 'gan_opt', 'identity_opt', 'tv_opt', 'r1_reg_weight'}
-    network_labels = frozenset({'deg', 'd_lq'})
 
     def __init__(self, opt: dict[str, Any]) -> None:
         super().__init__(opt)

@@ -107,7 +107,7 @@ class SelfCondSRModel(Stage):
 
     ``train.supervision`` says where the LR images come from and what the output is held against:
 
-    - 'paired': batches have 'gt' and 'lq', or 'gt' alone, which is then shrunk with the bicubic kernel; Eq. 8.
+    - 'paired': batches have 'gt' and 'lq'; with ``train.lq_from_gt`` 'lq' is 'gt' shrunk with the bicubic kernel; Eq. 8.
     - 'unpaired': 'lq' shows other faces than 'gt'; Eq. 11, the output shrunk again against 'lq'.
     - 'pseudo': LR images are made from 'gt' by the frozen ``network_deg``; Eq. 8. The method of the paper.
       ``train.lq_noise`` (ours, 0 by default) adds white noise, its standard deviation in grey levels of 255: the
@@ -134,17 +134,13 @@ class SelfCondSRModel(Stage):
     """
     options_class = SelfCondSROptions
     needs = 'lq'
-    train_keys = Stage.train_keys | {
-        'supervision', 'grow_at', 'fade_iter', 'optim_g', 'optim_d', 'pixel_opt', 'gan_opt', 'r1_reg_weight',
-        'net_d_reg_every', 'ema_decay', 'lq_noise', 'net_d_iters', 'net_d_init_iters', 'perceptual_opt'
-    }
-    network_labels = frozenset({'g', 'd', 'deg'})
 
     def __init__(self, opt: dict[str, Any], net_deg: 'nn.Module | None' = None) -> None:
         super().__init__(opt)
         self._growth: 'Growth | None' = None  # where training stands; validation looks at the same output
         self.trained = ('g', 'd') if self.is_train and 'network_d' in opt else ('g', )
         self.net_g = self.build_net('g')
+        self._check_scale('g')
         if self.is_train:
             self._init_training(net_deg)
 
@@ -157,6 +153,8 @@ class SelfCondSRModel(Stage):
 
         self.schedule = GrowthSchedule(self.opt['scale'].bit_length() - 1, tuple(options.grow_at), options.fade_iter)
         self._check_growth()
+        if self.net_d is not None:
+            self._check_scale('d')
         self._phase: 'tuple[int, bool] | None' = None
         self._announced: 'tuple | None' = None  # the phase that the log knows of
 
@@ -177,9 +175,12 @@ class SelfCondSRModel(Stage):
             if self.schedule.grow_at and not _can_grow(net):
                 raise ValueError(f'train.grow_at: network_{label} ({type(net).__name__}) has no levels and cannot '
                                  'grow; set grow_at: [].')
-            if _can_grow(net) and net.num_level != self.schedule.num_level:
-                raise ValueError(f'scale: {self.opt["scale"]} needs {self.schedule.num_level} levels, but network_'
-                                 f'{label} has {net.num_level}; adapt its widths or num_level.')
+
+    def _check_scale(self, label: str) -> None:
+        net, num_level = getattr(self, f'net_{label}'), self.opt['scale'].bit_length() - 1
+        if _can_grow(net) and net.num_level != num_level:
+            raise ValueError(f'scale: {self.opt["scale"]} needs {num_level} levels, but network_{label} has '
+                             f'{net.num_level}; adapt its widths or num_level.')
 
     def feed_data(self, data: dict[str, Any]) -> None:
         for key in ('gt', 'lq'):

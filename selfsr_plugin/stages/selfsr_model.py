@@ -65,8 +65,6 @@ class SelFSRModel(BaseModel):
     When stage 1 ends, its network is written to ``net_deg_<iter>.pth`` and frozen; its other networks are dropped.
     """
     options_class = SelFSROptions
-    train_keys = frozenset({'total_iter', 'degradation', 'sr'})
-    network_labels = SelfCondSRModel.network_labels.union(*(model.network_labels for model in STAGE1_MODELS.values()))
 
     def __init__(self, opt: dict[str, Any]) -> None:
         super().__init__(opt)
