@@ -84,8 +84,8 @@ def report(args: argparse.Namespace) -> None:
 def advise(args: argparse.Namespace, hr: Framing, lr: Framing) -> str:
     """How one of the domains can be cut again so that both are framed alike: LR, unless only HR has a manifest."""
     from .preparation.inspection import options_for
-    from .preparation.manifest import MANIFEST_FILE, settings_of
-    again = [(title, root, settings_of(root), *measured) for title, root, measured in (
+    from .preparation.manifest import MANIFEST_FILE, read_manifest
+    again = [(title, root, read_manifest(root)[0], *measured) for title, root, measured in (
         ('LR', args.lq, (lr, hr)), ('HR', args.gt, (hr, lr)))]
     title, root, settings, wrong, right = next((each for each in again if each[2]), again[0])
     found = options_for(wrong, right, *(settings.get(name, 0.0) for name in LIMITS))

@@ -4,7 +4,7 @@ from pathlib import Path
 
 PACKAGE = Path(__file__).resolve().parents[1] / 'selfsr_plugin'
 COMMANDS = ('train', 'test', 'restore', 'evaluate', 'export_onnx', 'prepare_faces', 'create_lmdb', 'inspect_faces',
-            '__main__')
+            'split_faces', '__main__')
 # From the top to the bottom; the rooms of one line do not import each other.
 ROOMS = [COMMANDS, ('run', ), ('option_check', 'pictures', 'preparation', 'inference', 'scoring'), ('stages', 'loading'),
          ('engine', ), ('metrics', ), ('data', 'losses', 'archs'), ('ops', 'options'), ('option_sections', 'arguments'),

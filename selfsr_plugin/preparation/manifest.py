@@ -20,13 +20,21 @@ MANIFEST_FILE = 'manifest.jsonl'
 REFUSED_FILE = 'refused.txt'
 
 
-def settings_of(folder: str | os.PathLike) -> dict[str, Any]:
-    """The settings that the crops in a folder were cut with; empty if there is no manifest."""
+def read_manifest(folder: str | os.PathLike) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """The settings that the crops in a folder were cut with, and the line of each photo; both empty without a manifest.
+
+    Raises:
+        UserError: a broken manifest.
+    """
+    path = os.path.join(folder, MANIFEST_FILE)
+    if not os.path.isfile(path):
+        return {}, []
     try:
-        with open(os.path.join(folder, MANIFEST_FILE), encoding='utf-8') as lines:
-            return json.loads(lines.readline())['settings']
-    except (OSError, ValueError, KeyError, TypeError):
-        return {}
+        with open(path, encoding='utf-8') as file:
+            first, *lines = (json.loads(line) for line in file if line.endswith('\n'))  # the last may be cut off
+        return first['settings'], list({line['photo']: line for line in lines}.values())
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UserError(f'{printable(path)} is broken ({error}): repair or remove it.') from error
 
 
 class Manifest:

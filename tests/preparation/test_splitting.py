@@ -1,0 +1,84 @@
+"""split_faces as a user types it."""
+import json
+import os
+
+import pytest
+
+from selfsr_plugin import split_faces
+from selfsr_plugin.data import open_image_source
+from selfsr_plugin.errors import UserError
+from selfsr_plugin.preparation.runner import Settings, prepare
+
+
+@pytest.fixture
+def folder(files, tmp_path):
+    """20 people with 1 to 4 images each."""
+    images = {f'p{person:02d}_{number}': files.make_image(person) for person in range(20)
+              for number in range(1 + person % 4)}
+    return files.write_folder(tmp_path / 'faces', images)
+
+
+def run(*arguments):
+    split_faces.main(list(map(str, arguments)))
+
+
+def parts_of(root, parts=('train', 'val', 'test')):
+    return {part: open_image_source(str(root / part)).names for part in parts}
+
+
+def test_no_person_is_in_two_parts_and_every_image_in_one(folder, tmp_path, capsys):
+    arguments = ['--input', folder, '--person', '^(p[0-9]+)_', '--shares', 'train=0.6', 'val=0.2', 'test=0.2']
+    run(*arguments, '--output', tmp_path / 'a' / 'PART')
+    found = parts_of(tmp_path / 'a')
+    assert sorted(sum(found.values(), [])) == open_image_source(folder).names
+    people = [{name.split('_')[0] for name in names} for names in found.values()]
+    assert sum(map(len, people)) == len(set.union(*people)) == 20
+    assert [len(names) for names in found.values()] == pytest.approx([30, 10, 10], abs=3)
+    assert f'train: {len(found["train"])} images of {len(people[0])} people' in capsys.readouterr().out
+    assert os.stat(tmp_path / 'a/val' / f'{found["val"][0]}.png').st_nlink == 2
+    run(*arguments, '--output', tmp_path / 'b' / 'PART')
+    assert parts_of(tmp_path / 'b') == found
+    run(*arguments, '--output', tmp_path / 'c' / 'PART', '--seed', 1)
+    assert parts_of(tmp_path / 'c') != found
+
+
+def test_faces_of_one_photo_stay_together_and_the_manifest_is_divided(kit, tmp_path, capsys):
+    for number in range(12):
+        kit.write(tmp_path / 'photos' / f'who{number % 6}' / f'{number}.png', kit.photo(number))
+    prepare(tmp_path / 'photos', tmp_path / 'faces', Settings(margin=0.1), detect=kit.two_faces)
+    run('--input', tmp_path / 'faces', '--output', tmp_path / 'PART_hr', '--shares', 'train=0.5', 'val=0.5')
+    train, val = ({name.rsplit('_', 1)[0] for name in open_image_source(str(tmp_path / part)).names}
+                  for part in ('train_hr', 'val_hr'))
+    assert len(train) == len(val) == 6 and not train & val
+    assert 'If somebody is in several photos, give --person' in capsys.readouterr().out
+    first, *lines = map(json.loads, (tmp_path / 'val_hr' / 'manifest.jsonl').read_text().splitlines())
+    assert first['settings']['margin'] == 0.1 and len(lines) == 6
+    with pytest.raises(UserError, match='other settings .*split'):
+        prepare(tmp_path / 'photos', tmp_path / 'val_hr', Settings(margin=0.1), detect=kit.two_faces)
+    run('--input', tmp_path / 'faces', '--output', tmp_path / 'by_person' / 'PART', '--person', '^([^/]+)/', '--shares',
+        'train=0.5', 'val=0.5')
+    people = [{name[:4] for name in names} for names in parts_of(tmp_path / 'by_person', ('train', 'val')).values()]
+    assert [len(part) for part in people] == [3, 3] and not people[0] & people[1]
+
+
+@pytest.mark.parametrize('wrong, sentence', [
+    ([], 'no manifest.jsonl of prepare_faces that says which photo p00_0.png is from: give --person'),
+    (['--person', 'q(.)'], "'q(.)' finds nobody in p00_0.png"),
+    (['--person', '('], 'is no regular expression'),
+    (['--person', 'p.', '--shares', 'train=0.9', 'test=0.2'], 'add up to 1.1'),
+    (['--person', 'p.', '--shares', 'train=0.9', 'test'], "'test' is not PART=SHARE"),
+    (['--person', 'p.', '--shares', 'train=0.5', 'train=0.5'], "'train=0.5' is not PART=SHARE"),
+    (['--person', 'p', '--shares', 'train=0.5', 'val=0.5'], 'nobody is left for val'),
+    (['--person', 'p.', '--output', 'x'], '--output: x has no PART in it'),
+    (['--person', 'p.', '--input', 'nowhere'], 'nowhere cannot be read'),
+    (['--person', 'p..', '--output', 'full_PART'], 'full_train exists already'),
+])
+def test_what_cannot_be_split_is_one_sentence(folder, tmp_path, capsys, monkeypatch, wrong, sentence):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / 'full_train').mkdir()
+    (tmp_path / 'full_train' / 'a').touch()
+    with pytest.raises(SystemExit) as stop:
+        run('--input', folder, '--output', tmp_path / 'PART', *wrong)
+    error = capsys.readouterr().err
+    assert stop.value.code == 1 and error.count('\n') == 1
+    assert sentence in error and not (tmp_path / 'train').exists()
