@@ -9,6 +9,7 @@ COMMANDS = {
     'export_onnx': 'export a generator to ONNX, and compare',
     'prepare_faces': 'cut the faces out of photos, all framed alike',
     'inspect_faces': 'look at faces before training: framing, colours, sharpness, duplicates',
+    'split_faces': 'divide a folder of faces into train, val and test, nobody in two',
     'create_lmdb': "make an LMDB in BasicSR's layout of a folder of images",
 }
 
