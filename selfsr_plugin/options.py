@@ -25,9 +25,9 @@ class _OptionLoader(yaml.SafeLoader):
         return super().construct_mapping(node, deep)
 
 
-def parse_arguments(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
-    """BasicSR's command line."""
-    parser = argparse.ArgumentParser()
+def parse_arguments(argv: Optional[Sequence[str]] = None, prog: Optional[str] = None) -> argparse.Namespace:
+    """BasicSR's command line and ours; ``prog`` is how the command is written, for its help."""
+    parser = argparse.ArgumentParser(prog=prog)
     parser.add_argument('-opt', required=True, help='path to the option file (YAML)')
     parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm'], default='none',
                         help='pytorch when started by torchrun')
@@ -47,6 +47,13 @@ def _divisor(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f'{text}: give a whole number, 1 or more; 100 makes 3400 iterations of 340000')
     return int(text)
+
+
+def read_options(args: argparse.Namespace) -> Dict[str, Any]:
+    """The option file of a command line, with its ``--force_yml``; UserError if it cannot be read."""
+    opt = read_option_file(args.opt)
+    apply_overrides(opt, args.force_yml)
+    return opt
 
 
 def read_option_file(path: str) -> Dict[str, Any]:

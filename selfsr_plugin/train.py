@@ -1,37 +1,12 @@
 """Training: ``python -m basicsr.train -opt ...`` with the start-up hook, ``python -m selfsr_plugin.train`` without.
 
-Option files of this package's models are run by the loop below; all others by BasicSR's own ``train_pipeline``.
+Option files of this package's models are run by ``run/training.py``; all others by BasicSR's own ``train_pipeline``.
 """
-import datetime
-import signal
 import sys
-import time
 from collections.abc import Sequence
-from typing import Any
 
-from torch.utils.data import DataLoader
-
-import selfsr_plugin  # noqa: F401  before basicsr: applies the alias that its import needs
-
-from basicsr.train import train_pipeline
-from basicsr.utils import AvgTimer, get_root_logger
-
-from .run.resume import find_resume_state
-from .run.collapse_watch import CollapseWatch
-from .run.setup import (basicsr_root, build, build_datasets, is_plugin_model, load_options, log_options, log_to_folder,
-                        seed_generators, set_up, start_log)
-from .errors import UserError, lost_a_process, one_sentence_errors
-from .engine.checkpoint import checkpoint_iterations, remove_old_checkpoints
-from .engine.update import NonFiniteError
-from .run.fingerprint import differences, run_options
-from .options import parse_arguments
-from .run.processes import all_processes_agree_on, raise_in_all
-from .run.progress import ProgressLog, TimeLeft, parts
-from .run.rehearsal import look_at_images, raise_explained, rehearse_training, try_metrics
-from .run.folder import copy_option_file, locked, make_folders, refuse_input_inside
-from .run.stop_signals import StopSignals
-from .run.training_data import TrainingData
-from .run.writers import prepare_writers, start_tensorboard
+from .errors import one_sentence_errors
+from .options import parse_arguments, read_options
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -40,10 +15,15 @@ def main(argv: Sequence[str] | None = None) -> None:
     Args:
         argv: the command line without the program's name; that of the process by default.
     """
-    args = parse_arguments(argv)
+    args = parse_arguments(argv, 'python -m selfsr_plugin.train')
     with one_sentence_errors(args.traceback):
-        opt = load_options(args, is_train=True)
+        opt = read_options(args)
+        # Not at the top: help and usage errors are answered before torch and BasicSR are imported.
+        from .run.setup import basicsr_root, check, is_plugin_model, set_up
+        check(opt, args, is_train=True)
         if is_plugin_model(opt):
+            from .run.folder import locked
+            from .run.training import train
             set_up(opt, args, is_train=True)
             with locked(opt['path']['experiments_root'], opt):
                 stopped_by = train(opt, args.opt)
@@ -51,192 +31,9 @@ def main(argv: Sequence[str] | None = None) -> None:
                 sys.exit(128 + stopped_by)  # as a shell reports a process that the signal ended
             return
     # BasicSR's own, which reads the command line itself, and shows its own tracebacks.
+    from basicsr.train import train_pipeline
     sys.argv[1:] = [argument for argument in (sys.argv[1:] if argv is None else argv) if argument != '--traceback']
     train_pipeline(basicsr_root(opt))
-
-
-def train(opt: dict[str, Any], option_file: str) -> signal.Signals | None:
-    """Build everything, then iterate.
-
-    Returns:
-        The signal that ended the run early, after a checkpoint; None at its end.
-    """
-    start_log(opt)
-    train_set = build_datasets(opt, 'train')[0][1]
-    val_sets = build_datasets(opt, 'val')
-    resume_state = find_resume_state(opt)
-    start_iter = resume_state['iter'] if resume_state else 0
-    all_processes_agree_on(start_iter, opt, 'the checkpoint to resume from')
-    seed_generators(opt, (resume_state or {}).get('run_options'))
-    settings = run_options(opt)
-    _check_same_run(resume_state, opt)
-    if resume_state is None:
-        refuse_input_inside(opt, option_file)
-    log_options(opt)
-    logger = get_root_logger()
-    total_iter = opt['train']['total_iter']
-    data = TrainingData(train_set, opt, start_iter)
-    logger.info(f'{len(train_set)} training images, {data.batch_size} in a batch over {opt["world_size"]} processes, '
-                f'{total_iter} iterations, {total_iter * data.batch_size / len(train_set):.1f} epochs.')
-    opt['run_options'] = settings
-    model = build(opt)
-    if resume_state:
-        try:
-            model.resume_training(resume_state)
-        except (ValueError, FileNotFoundError) as error:
-            raise UserError(str(error)) from error
-        logger.info(f'Resumed after iteration {start_iter}.')
-    look_at_images(model, val_sets, opt)
-    try_metrics(val_sets, opt)
-    run_parts = parts(opt)
-    first_batch = data.next_batch(start_iter + 1) if start_iter < total_iter else None
-    rehearsed = rehearse_training(model, first_batch, run_parts, start_iter, opt)
-    logger.info('Seconds for an iteration, tried without a step: '
-                f'{", ".join(f"{seconds:.3f} from {first}" for first, seconds in rehearsed.items())}.')
-    tb_logger = _open_folder(opt, option_file, resuming=resume_state is not None)
-
-    freq = {**opt['logger'], **(opt.get('val') or {})}
-    every = {'checkpoint': freq['save_checkpoint_freq'], **({'validation': freq['val_freq']} if val_sets else {})}
-    time_left = TimeLeft([part.first for part in run_parts], total_iter, every, rehearsed)
-    progress = ProgressLog(opt, tb_logger)
-    collapse = CollapseWatch(opt)
-    data_timer, iter_timer, started = AvgTimer(), AvgTimer(), time.monotonic()
-    val_loaders = [DataLoader(dataset) for _, dataset in val_sets]
-    failures: list[str] = []
-    validated, stopped_by = None, None
-    if resume_state and val_loaders and start_iter % freq['val_freq'] == 0:
-        # Checkpoints are saved before the validation of their iteration, which the run may not have come to.
-        failures += _validate(model, val_loaders, start_iter, tb_logger, freq['save_img'])
-        validated = start_iter
-
-    with StopSignals(opt['dist']) as signals:
-        for current_iter in range(start_iter + 1, total_iter + 1):
-            began = time.monotonic()
-            batch = first_batch if current_iter == start_iter + 1 else _next_batch(data, model, current_iter)
-            first_batch = None
-            data_timer.record()
-
-            model.update_learning_rate(current_iter, opt['train'].get('warmup_iter', -1))
-            model.feed_data(batch)
-            _step(model, current_iter, opt, first=current_iter == start_iter + 1)
-            iter_timer.record()
-
-            epoch = data.epoch(current_iter)
-            time_left.add(current_iter, time.monotonic() - began)
-            if current_iter % freq['print_freq'] == 0:
-                log = model.get_current_log()
-                progress(current_iter, epoch, model.get_current_learning_rate(), iter_timer.get_avg_time(),
-                         data_timer.get_avg_time(), time_left(current_iter), log)
-                collapse.update(current_iter, log)
-            stopped_by = signals.requested()
-            if current_iter % freq['save_checkpoint_freq'] == 0 or stopped_by:
-                began = time.monotonic()
-                _save(model, epoch, current_iter, opt)
-                time_left.add('checkpoint', time.monotonic() - began)
-            if stopped_by:
-                break
-            if val_loaders and current_iter % freq['val_freq'] == 0:
-                began = time.monotonic()
-                failures += _validate(model, val_loaders, current_iter, tb_logger, freq['save_img'])
-                time_left.add('validation', time.monotonic() - began)
-                validated = current_iter
-            data_timer.start()
-            iter_timer.start()
-
-    if stopped_by:
-        logger.info(f'Stopped by {stopped_by.name} after iteration {current_iter} of {total_iter}, which is saved. The same '
-                    'command with --auto_resume goes on from there.')
-    else:
-        model.save(epoch=-1, current_iter=-1)
-        if val_loaders and validated != total_iter:
-            failures += _validate(model, val_loaders, total_iter, tb_logger, freq['save_img'])
-        logger.info(f'End of training, {datetime.timedelta(seconds=int(time.monotonic() - started))}. '
-                    f'The networks are in {opt["path"]["models"]}.')
-    if failures:
-        logger.warning(f'Validations that were not complete: {len(failures)}. The first: {failures[0]}')
-    if tb_logger:
-        tb_logger.close()
-    return stopped_by
-
-
-def _open_folder(opt: dict[str, Any], option_file: str, resuming: bool) -> Any:
-    """The last thing before the first iteration: rename what an earlier run left, and write to the folder from here on.
-
-    Returns:
-        BasicSR's TensorBoard writer, or None.
-    """
-    problem, tb_logger = None, None
-    try:
-        prepare_writers(opt)
-        if opt['rank'] == 0:
-            make_folders(opt, keep=resuming)
-            copy_option_file(option_file, opt['path']['experiments_root'])
-            log_to_folder(opt, 'train')
-            tb_logger = start_tensorboard(opt, keep=resuming)
-    except (UserError, OSError) as error:
-        problem = str(error)
-    raise_in_all(problem, opt)  # and nobody goes on before the folders are there
-    return tb_logger
-
-
-def _check_same_run(resume_state: dict[str, Any] | None, opt: dict[str, Any]) -> None:
-    saved = (resume_state or {}).get('run_options')
-    changed = differences(saved, opt) if saved else ''
-    if changed:
-        raise UserError(f'the checkpoint of iteration {resume_state["iter"]} was made with other options: {changed}. Put '
-                        'them back to resume; for a run with the new ones give it another name, and start from trained '
-                        'weights with path.pretrain_network_*.')
-
-
-def _next_batch(data: TrainingData, model: Any, current_iter: int) -> dict[str, Any]:
-    """The next batch. When there is none, what has been computed is saved before the error ends the run."""
-    try:
-        return data.next_batch(current_iter)
-    except Exception:
-        if current_iter > data.start_iter + 1:
-            model.save(data.epoch(current_iter - 1), current_iter - 1)
-        raise
-
-
-def _step(model: Any, current_iter: int, opt: dict[str, Any], first: bool) -> None:
-    try:
-        model.optimize_parameters(current_iter)
-    except NonFiniteError as error:
-        saved = checkpoint_iterations(opt['path']['training_states'])
-        last = f'the last checkpoint is that of iteration {saved[0]}' if saved else 'there is no checkpoint yet'
-        raise UserError(f'iteration {current_iter}: {error}. The run ends here; {last}. Lower the learning rate or look at '
-                        'the data; nonfinite: skip, in the section train of this stage, leaves such steps out.') from None
-    except Exception as error:
-        if not first:
-            raise
-        raise_explained(error, current_iter, opt)
-
-
-def _save(model: Any, epoch: int, current_iter: int, opt: dict[str, Any]) -> None:
-    get_root_logger().info('Saving models and training states.')
-    model.check_processes_agree()
-    model.save(epoch, current_iter)
-    keep = opt['logger'].get('keep_checkpoints')
-    if keep and opt['rank'] == 0:
-        remove_old_checkpoints(opt, keep, model.needed_weights)
-
-
-def _validate(model: Any, loaders: list[DataLoader], current_iter: int, tb_logger: Any, save_img: bool) -> list[str]:
-    """Validate every set. What goes wrong is logged and returned, a sentence for each set; the run goes on."""
-    failures = []
-    for loader in loaders:
-        name = loader.dataset.opt['name']
-        try:
-            problems = model.validation(loader, current_iter, tb_logger, save_img)
-        except Exception as error:
-            if isinstance(error, RuntimeError) and lost_a_process(error):
-                raise
-            problems = [f'{" ".join(str(error).split())} ({type(error).__name__})']
-        if problems:
-            more = f' (and {len(problems) - 1} more)' if len(problems) > 1 else ''
-            failures.append(f'{name} at iteration {current_iter}: {problems[0]}{more}')
-            get_root_logger().error(f'Validation of {failures[-1]}. Training goes on.')
-    return failures
 
 
 if __name__ == '__main__':

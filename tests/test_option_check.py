@@ -166,7 +166,7 @@ def test_mutated_files_are_accepted_or_refused_but_never_crash_the_check(where, 
     else:
         node[where[-1]] = value
     if not isinstance(opt.get('model_type'), str) or opt['model_type'] != 'SelFSRModel':
-        return  # decided by load_options, which sends it to BasicSR or names the models
+        return  # decided by run.setup.check, which sends it to BasicSR or names the models
     try:
         check_options(opt, is_train=True)
     except UserError as error:

@@ -1,8 +1,8 @@
 """The folder of a run: one process group writes to it at a time, and earlier runs are kept."""
 import contextlib
-import fcntl
 import os
 import socket
+import sys
 import tempfile
 from collections.abc import Iterator
 from os import path as osp
@@ -13,6 +13,7 @@ from basicsr.utils import get_time_str
 from basicsr.utils.options import copy_opt_file
 
 from ..errors import UserError
+from ..files import try_lock
 
 
 @contextlib.contextmanager
@@ -32,7 +33,9 @@ def locked(folder: str, opt: dict[str, Any]) -> Iterator[None]:
         try:
             os.makedirs(osp.dirname(folder), exist_ok=True)
             file = open(osp.join(osp.dirname(folder), f'.{osp.basename(folder)}.lock'), 'a+', encoding='utf-8')
-            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if not try_lock(file):
+                print(f'warning: nothing can be locked in {osp.dirname(folder)}: make sure that no second run writes to '
+                      f'{folder}.', file=sys.stderr, flush=True)
             file.truncate(0)
             file.write(f'process {os.getpid()} on {socket.gethostname()} since {get_time_str()}')
             file.flush()

@@ -22,19 +22,17 @@ from ..basicsr_compat.root import results_root
 from ..errors import UserError
 from ..metrics import check_set_size
 from ..option_check import check_options, shorten_options
-from ..options import apply_overrides, complete_options, read_option_file
-from ..registration import is_ours, is_registered, uses_plugin
+from ..options import complete_options
+from ..registration import is_ours, uses_plugin
 from ..schema import one_of
 
 
-def load_options(args: argparse.Namespace, is_train: bool) -> dict[str, Any]:
-    """Read, override and, if it is for one of this package's models, check the option file.
+def check(opt: dict[str, Any], args: argparse.Namespace, is_train: bool) -> None:
+    """Check the options of an option file if they are for one of this package's models, and carry out ``--shorten``.
 
     Raises:
         UserError: with what is wrong.
     """
-    opt = read_option_file(args.opt)
-    apply_overrides(opt, args.force_yml)
     if is_plugin_model(opt):
         try:
             check_options(opt, is_train)
@@ -51,7 +49,6 @@ def load_options(args: argparse.Namespace, is_train: bool) -> dict[str, Any]:
                f'{args.opt}: model_type')
     if args.shorten and not (is_train and is_plugin_model(opt)):
         raise UserError("--shorten: it is for the training of this package's models; leave it out.")
-    return opt
 
 
 def is_plugin_model(opt: dict[str, Any]) -> bool:

@@ -19,7 +19,7 @@ ROOT = Path(__file__).resolve().parents[2]
 WAIT = 120  # seconds after which a run counts as hanging
 
 _context = multiprocessing.get_context('forkserver')
-_context.set_forkserver_preload(['selfsr_plugin.train', 'selfsr_plugin.test'])
+_context.set_forkserver_preload(['selfsr_plugin.run.training', 'selfsr_plugin.run.testing'])
 
 
 # ----- data and options -----

@@ -73,7 +73,7 @@ MODEL = 'selfsr_plugin.stages.selfcond_sr_model:SelfCondSRModel'  # its phases a
     pytest.param(partial(die_at_call, MODEL + '._enter_phase', 12, after=True), id='right after growing'),
     pytest.param(partial(die_at_call, 'selfsr_plugin.engine.stage:move_average', 5), id='before the moving average'),
     pytest.param(partial(die_at_call, 'selfsr_plugin.engine.checkpoint:Path.unlink', 3), id='while old checkpoints are removed'),
-    pytest.param(partial(die_at_call, 'selfsr_plugin.train:copy_option_file', 1), id='before the first iteration'),
+    pytest.param(partial(die_at_call, 'selfsr_plugin.run.training:copy_option_file', 1), id='before the first iteration'),
 ])
 def test_kill_at_a_chosen_moment(never_killed, tmp_path, sabotage):
     opt, expected, _ = never_killed['SelFSRModel']

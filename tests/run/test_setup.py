@@ -2,6 +2,7 @@
 import logging
 import re
 import shutil
+import sys
 from pathlib import Path
 
 import cv2
@@ -117,6 +118,13 @@ def test_resuming_finds_the_newest_state_and_ends_with_the_same_weights(workplac
     for before, now in zip(expected, (weights('net_g_latest'), weights('net_d_latest'))):
         assert all(torch.equal(before[key], now[key]) for key in before)
     assert not list(Path('experiments').glob('*archived*'))
+
+
+def test_a_file_system_without_locks_is_warned_of(workplace, monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, 'fcntl', None)  # as on Windows; test_files.py has the file systems
+    start(options(train__sr__total_iter=2, train__sr__grow_at=[], train__total_iter=4))
+    assert Path('experiments/tiny/models/net_g_latest.pth').exists()
+    assert 'warning: nothing can be locked in ' in capsys.readouterr().err
 
 
 def test_an_earlier_run_is_renamed_but_not_by_a_refused_one(workplace, capsys):

@@ -1,0 +1,62 @@
+"""Help and usage errors are answered before anything heavy is imported."""
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+HEAVY = ('torch', 'torchvision', 'basicsr', 'cv2', 'scipy', 'mmcv', 'facexlib')
+COMMANDS = sorted(path.stem for path in (ROOT / 'selfsr_plugin').glob('*.py')
+                  if "if __name__ == '__main__'" in path.read_text('utf-8') and path.stem != '__main__')
+
+# All commands in one process, in which nothing heavy can be imported.
+ASK = f'''
+import importlib.abc, runpy, sys
+
+class Blocker(importlib.abc.MetaPathFinder):
+    def find_spec(self, name, path=None, target=None):
+        if name.split('.')[0] in {HEAVY}:
+            raise AssertionError(name + ' is imported')
+
+sys.meta_path.insert(0, Blocker())
+for command in {COMMANDS}:
+    print('---', command, flush=True)
+    sys.argv = [command, *sys.argv[1:]]
+    try:
+        runpy.run_module('selfsr_plugin.' + command, run_name='__main__', alter_sys=True)
+    except SystemExit as end:
+        print('status', end.code, flush=True)
+'''
+
+
+def ask(*arguments: str) -> dict[str, str]:
+    """What each command prints."""
+    done = subprocess.run([sys.executable, '-c', ASK, *arguments], text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                          cwd=ROOT)
+    assert done.returncode == 0, done.stdout
+    return dict(part.split('\n', 1) for part in done.stdout.split('--- ')[1:])
+
+
+def test_help():
+    answers = ask('--help')
+    assert list(answers) == COMMANDS and len(COMMANDS) >= 8
+    for command, answer in answers.items():
+        assert answer.startswith(f'usage: python -m selfsr_plugin.{command} ') and answer.endswith('status 0\n'), answer
+        assert '--traceback' in answer and ('--debug' in answer) == (command in ('train', 'test')), command
+
+
+def test_usage_errors():
+    for command, answer in ask('--nonsense').items():
+        assert 'error: ' in answer and answer.endswith('status 2\n'), answer
+
+
+@pytest.mark.parametrize('text, message', [(None, 'cannot be read'), ('name: [1\n', 'is not valid YAML'),
+                                           ('name: a\nname: b\n', "the key 'name' is given twice")])
+def test_an_option_file_that_cannot_be_read_is_a_usage_error(tmp_path: Path, text: str, message: str):
+    file = tmp_path / 'options.yml'
+    if text is not None:
+        file.write_text(text)
+    answers = ask('-opt', str(file))
+    for command in ('train', 'test'):
+        assert message in answers[command] and answers[command].endswith('status 1\n'), answers[command]
