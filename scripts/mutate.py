@@ -8,6 +8,7 @@ Ends with status 1 unless every mutation was killed. torch is imported once and 
 from there, so that a mutation takes seconds; this needs Linux or macOS.
 """
 import argparse
+import importlib
 import multiprocessing
 import os
 import shutil
@@ -22,6 +23,7 @@ from mutations import MUTATIONS, Mutation
 ROOT = Path(__file__).resolve().parents[1]
 COPIED = ('selfsr_plugin', 'tests', 'scripts', 'options', 'pyproject.toml')
 LINKED = ('datasets', 'docs', 'README.md')
+PRELOADED = ('torch', 'torchvision', 'cv2', 'scipy.stats', 'scipy.ndimage', 'pytest')  # nothing that imports basicsr
 TIMEOUT = 900  # seconds; what makes the tests hang is noticed too
 
 
@@ -37,8 +39,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     os.environ.update(PYTHONDONTWRITEBYTECODE='1', OMP_NUM_THREADS='1')
     sys.dont_write_bytecode = True  # two mutations of one second and one length would share their bytecode
-    import torch  # noqa: F401  once, not in every process
-    import torchvision  # noqa: F401
+    for name in PRELOADED:  # once, not in every process
+        importlib.import_module(name)
 
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(folder)
@@ -116,10 +118,10 @@ def _pytest(copy: Path, tests: list[str], log: Path) -> None:
     os.environ['PYTHONPATH'] = str(copy)  # for the processes that tests start
     sys.path.insert(0, str(copy))
     import pytest
-    status = pytest.main(['-q', '-x', '-p', 'no:cacheprovider', '--tb=line', *(f'tests/{test}' for test in tests)])
     import selfsr_plugin
     if not Path(selfsr_plugin.__file__).is_relative_to(copy.resolve()):
-        sys.exit(f'The tests ran with {selfsr_plugin.__file__} and not with the copy.')
+        sys.exit(f'This would test {selfsr_plugin.__file__} and not the copy.')
+    status = pytest.main(['-q', '-x', '-p', 'no:cacheprovider', '--tb=line', *(f'tests/{test}' for test in tests)])
     sys.stdout.flush()
     os._exit(int(status))
 
