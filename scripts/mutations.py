@@ -20,10 +20,11 @@ METRICS = ('metrics/test_references.py', )
 DEFAULTS = ('golden/test_defaults.py', )
 OPS = ('ops/test_resize.py', 'ops/test_warp.py')
 UPDATES = ('engine/test_updates.py', )
-CLAMP = ('stages/test_selfcond_sr_model.py::test_pseudo_pairs_are_clamped_without_noise_too', )
+CLAMPS = ('stages/test_flow_degradation_model.py::test_clean_faces_are_clamped_as_stored_images_are',
+          'stages/test_selfcond_sr_model.py::test_shrunk_images_are_clamped_as_stored_images_are',
+          'stages/test_selfcond_sr_model.py::test_pseudo_pairs_are_clamped_without_noise_too')
 SCORED = ('stages/test_selfcond_sr_model.py::test_moving_average_is_saved_and_validated',
           'stages/test_selfcond_sr_model.py::test_validation_at_every_level')
-SEEDS = ('stages/test_flow_degradation_model.py::test_networks_start_from_the_seed_and_their_label_alone', )
 
 SELFCOND, LAYERS = 'archs/selfcond_sr_arch.py', 'archs/layers.py'
 FLOW_NET, DOMAIN = 'archs/flow_degradation_arch.py', 'archs/domain_discriminator_arch.py'
@@ -168,7 +169,7 @@ MUTATIONS = [
     Mutation('growth: fade-in ignored', 'ops/schedule.py', 'if not passed or not self.fade_iter:', 'if True:', MODELS),
     # ----- models -----
     Mutation('stage 1: clean faces not clamped', 'stages/degradation_model.py', "self.opt['scale']).clamp(0, 1)",
-             "self.opt['scale'])", MODELS),
+             "self.opt['scale'])", CLAMPS),
     Mutation('stage 1: identity loss in [0, 1]', 'stages/flow_degradation_model.py',
              'self.cri_idt(to_signed(parts.intermediate), to_signed(clean))', 'self.cri_idt(parts.intermediate, clean)',
              MODELS),
@@ -194,10 +195,10 @@ MUTATIONS = [
              MODELS),
     Mutation('stage 2: bicubic LR faces not clamped', SR_MODEL,
              "clean = bicubic_downsample(self.gt, self.opt['scale']).clamp(0, 1)",
-             "clean = bicubic_downsample(self.gt, self.opt['scale'])", MODELS),
-    Mutation('stage 2: pseudo LR faces not clamped', SR_MODEL, 'return degraded.clamp(0, 1)', 'return degraded', CLAMP),
+             "clean = bicubic_downsample(self.gt, self.opt['scale'])", CLAMPS),
+    Mutation('stage 2: pseudo LR faces not clamped', SR_MODEL, 'return degraded.clamp(0, 1)', 'return degraded', CLAMPS),
     Mutation('stage 2: HR faces not clamped', SR_MODEL, 'bicubic_downsample(self.gt, shrink).clamp(0, 1)',
-             'bicubic_downsample(self.gt, shrink)', MODELS),
+             'bicubic_downsample(self.gt, shrink)', CLAMPS),
     Mutation('stage 2: noise twice as strong', SR_MODEL, 'lq_noise / 255', 'lq_noise / 127.5', MODELS),
     Mutation('stage 2: the same noise in every iteration', SR_MODEL, ' lq_noise {current_iter}', ' lq_noise', MODELS),
     Mutation('stage 2: maxima in the fade-in', SR_MODEL, 'nn.functional.avg_pool2d(real, 2)',
@@ -226,7 +227,7 @@ MUTATIONS = [
     Mutation('default: group of the deviation', PROGRESSIVE, 'stddev_group: int = 4', 'stddev_group: int = 3',
              DEFAULTS),
     Mutation('default: ratio of the condition', SELFCOND, 'cond_ratio: int = 8', 'cond_ratio: int = 9', DEFAULTS),
-    Mutation('networks start alike', 'engine/networks.py', '"manual_seed", 0)} {label}', '"manual_seed", 0)}', SEEDS),
+    Mutation('networks start alike', 'engine/networks.py', '"manual_seed", 0)} {label}', '"manual_seed", 0)}', START),
     # ----- metrics -----
     Mutation('FID: bicubic', 'metrics/fid_metric.py', "mode='bilinear', align_corners=False",
              "mode='bicubic', align_corners=False", METRICS),
@@ -265,8 +266,8 @@ MUTATIONS = [
     # ----- data -----
     Mutation('data: resized faces not clamped', 'data/face_images.py', 'bicubic_resize(tensor, size).clamp_(0, 1)',
              'bicubic_resize(tensor, size)', SAMPLING),
-    Mutation('data: values to 255/256', 'data/face_images.py', 'div_(255)', 'div_(256)', SAMPLING),
-    Mutation('data: BGR', 'data/face_images.py', 'cv2.split(image)[::-1]', 'cv2.split(image)', SAMPLING),
+    Mutation('data: values to 255/256', 'ops/images.py', 'div_(255)', 'div_(256)', SAMPLING),
+    Mutation('data: BGR', 'ops/images.py', 'cv2.split(image)[::-1]', 'cv2.split(image)', SAMPLING),
     Mutation('data: LR face of the same number', 'data/unpaired_face_dataset.py', 'random.randrange(len(self.lq))',
              'index % len(self.lq)', SAMPLING),
     Mutation('data: the last LR face is never drawn', 'data/unpaired_face_dataset.py', 'random.randrange(len(self.lq))',

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import pytest
 import torch
+from model_kit import cyclegan_options, start
 from torch import nn
 
 from selfsr_plugin.archs import (CycleGANGenerator, DomainDiscriminator, FlowDegradationNet, ProgressiveDiscriminator,
@@ -85,3 +86,13 @@ def test_layers_do_not_share_their_weights():
     net = FlowDegradationNet(num_feat=8, num_block=2)
     assert not torch.equal(net.blocks[0].conv1.weight, net.blocks[1].conv1.weight)
     assert not torch.equal(net.blocks[0].conv1.weight, net.blocks[0].conv2.weight)
+
+
+def test_networks_of_a_model_do_not_share_their_weights(tmp_path):
+    """Two of one kind start apart, and as another seed would not start them."""
+    opt = cyclegan_options(tmp_path)
+    first, again, other = start(opt), start(opt), start(dict(opt, manual_seed=opt['manual_seed'] + 1))
+    assert not torch.equal(first.net_deg.stem.weight, first.net_clean.stem.weight)
+    assert not torch.equal(first.net_d_lq.conv1.weight, first.net_d_clean.conv1.weight)
+    assert torch.equal(first.net_deg.stem.weight, again.net_deg.stem.weight)
+    assert not torch.equal(first.net_deg.stem.weight, other.net_deg.stem.weight)
