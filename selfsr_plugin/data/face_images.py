@@ -48,6 +48,7 @@ class FaceImages:
         self.size = size
         self._may_enlarge = root_key == 'dataroot_lq'
         self.tolerated = tolerated_bad_images(len(self), max_bad_share(opt))
+        self.bad_at_first = len(self) - 1 if opt.get('phase') == 'test' else self.tolerated
 
     def __len__(self) -> int:
         return len(self._source)
@@ -85,9 +86,12 @@ class FaceImages:
             return to_face(image, size)
 
     def check(self) -> None:
-        """Read the first usable image, so that wrong data is found before training. ValueError if there is none."""
+        """Read the first usable image, so that wrong data is found at once. UserError if there is none.
+
+        Training bears a share of bad images, a test all but one: it goes on without them.
+        """
         try:
-            find_first_good(self.read, self.tolerated)
+            find_first_good(self.read, self.bad_at_first)
         except ValueError as error:
             raise UserError(f'{self._root_key}: {error}.') from error
 

@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 import cv2
+import facexlib
 import numpy as np
 import pytest
 import torch
@@ -33,6 +34,7 @@ def folders(tmp_path, monkeypatch):
     """gt/<name>.png and out/<name>_run.png, six faces; no weights in the usual caches."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(torch.hub, 'get_dir', lambda: str(tmp_path / 'hub'))
+    monkeypatch.setattr(facexlib, '__file__', str(tmp_path / 'facexlib/__init__.py'))
     for number, path in enumerate(sorted(DEMO.glob('*.png'))[:6]):
         image = cv2.resize(cv2.imread(str(path)), (64, 64), interpolation=cv2.INTER_AREA)
         write('gt', f'face{number}', image)
@@ -72,9 +74,7 @@ def test_figures_of_every_file(folders, capsys):
     assert f'| psnr | {np.mean(psnr):.4f} | 6 | 6 |' in capsys.readouterr().out
 
 
-def test_default_metrics_without_weights_are_left_out_and_said(folders, capsys, monkeypatch):
-    import facexlib
-    monkeypatch.setattr(facexlib, '__file__', str(folders / 'facexlib/__init__.py'))
+def test_default_metrics_without_weights_are_left_out_and_said(folders, capsys):
     run('--output', 'scores')
     said = capsys.readouterr().out
     assert set(json.loads(Path('scores/scores.json').read_text())['metrics']) == {'psnr', 'ssim'}
@@ -112,6 +112,21 @@ def test_equal_images_have_an_infinite_psnr_in_valid_json(folders):
     run('--metrics', 'psnr', restored='gt', suffix='')
     text = Path('gt_scores/scores.json').read_text()
     assert json.loads(text, parse_constant=pytest.fail)['metrics']['psnr']['value'] == 'inf'
+
+
+def test_the_lines_of_the_documentation(folders):
+    text = (DEMO.parents[2] / 'docs/metrics.md').read_text()
+    lines = re.findall(r'^python -m selfsr_plugin\.evaluate (.*)$', text, re.M)
+    Path('datasets').symlink_to(DEMO.parents[1])
+    results = 'results/test_selfsr_demo/visualization/demo_test'
+    Path(results).mkdir(parents=True)
+    for path in DEMO.glob('*.png'):
+        (Path(results) / f'{path.stem}_test_selfsr_demo.png').write_bytes(path.read_bytes())
+    measured = []
+    for line in lines:
+        evaluate.main(line.split())
+        measured.append(set(json.loads(Path(f'{results}_scores/scores.json').read_text())['metrics']))
+    assert measured == [{'psnr', 'ssim'}, {'blur'}]  # there are no weights here
 
 
 # ----- real faces -----

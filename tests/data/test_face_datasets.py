@@ -200,6 +200,11 @@ def test_bad_images_are_replaced_and_named(files, roots, tmp_path):
     # in validation nothing is replaced
     with pytest.raises(ValueError, match='h0.png: it is empty'):
         HRFaceDataset({'dataroot_gt': roots['dataroot_gt'], 'phase': 'val'})
+    # a test goes on past it
+    tested = HRFaceDataset({'dataroot_gt': roots['dataroot_gt'], 'phase': 'test'})
+    with pytest.raises(CorruptImageError, match='h0.png: it is empty'):
+        tested[0]
+    assert tested[1]['gt_path'].endswith('h1.png')
 
 
 @pytest.mark.parametrize('kind', [UnpairedFaceDataset, HRFaceDataset, PairedFaceDataset])

@@ -1,0 +1,51 @@
+"""What a network needs is counted without computing anything; what there is, is what the smallest limit leaves."""
+import subprocess
+import sys
+
+import pytest
+import torch
+from common_kit import small_network
+from torch import nn
+
+from selfsr_plugin import memory
+from selfsr_plugin.archs import SelfCondSRNet
+
+
+def test_tensors_that_are_alive_at_one_time_are_counted():
+    class Chain(nn.Module):
+        def forward(self, x):
+            y = torch.cat((x, x))  # x and y: 3 images
+            y = y[:, :1].contiguous()  # x, y and a third of y
+            return y.expand(2, 3, 4, 4).contiguous()  # a view costs nothing
+
+    image = 3 * 4 * 4 * 4
+    assert memory.forward_bytes(Chain(), (1, 3, 4, 4)) == image * (1 + 2) + image * 2 // 3
+
+
+def test_it_grows_with_the_pixels_and_leaves_the_network_alone():
+    net = small_network(SelfCondSRNet, widths=[8, 4], num_block=1)
+    small, large = (memory.forward_bytes(net, (1, 3, side, side)) for side in (16, 64))
+    assert large == pytest.approx(16 * small, rel=0.01)
+    assert memory.forward_bytes(net, (4, 3, 16, 16)) == pytest.approx(large / 4, rel=0.01)
+    assert all(parameter.device.type == 'cpu' for parameter in net.parameters())
+
+
+def test_the_limit_of_the_process_counts():
+    code = ('import resource, torch; from selfsr_plugin.memory import available_bytes, _of_process;'
+            "size = [line for line in open('/proc/self/status') if line.startswith('VmSize')][0].split()[1];"
+            'limit = int(size) * 1024 + 300 * 2**20; resource.setrlimit(resource.RLIMIT_AS, (limit, limit));'
+            "print(available_bytes(torch.device('cpu')))")
+    done = subprocess.run([sys.executable, '-c', code], text=True, capture_output=True)
+    assert done.returncode == 0, done.stderr
+    assert 200 * 2**20 < int(done.stdout) <= 300 * 2**20
+
+
+def test_limits_of_control_groups(tmp_path, monkeypatch):
+    texts = {'/proc/self/cgroup': '0::/job/step', '/sys/fs/cgroup/job/step/memory.max': 'max',
+             '/sys/fs/cgroup/job/step/memory.current': '10', '/sys/fs/cgroup/job/memory.max': '1000',
+             '/sys/fs/cgroup/job/memory.current': '400', '/sys/fs/cgroup/job/memory.stat': 'anon 300\ninactive_file 50'}
+    monkeypatch.setattr(memory, '_lines', lambda path: texts.get(str(path), '').splitlines())
+    assert memory._of_groups() == [650]
+    texts = {'/proc/self/cgroup': '4:memory:/a\n3:cpu:/b', '/sys/fs/cgroup/memory/a/memory.limit_in_bytes': '900',
+             '/sys/fs/cgroup/memory/a/memory.usage_in_bytes': '100'}
+    assert memory._of_groups() == [800]
