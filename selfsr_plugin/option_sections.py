@@ -16,7 +16,8 @@ def check_folder_name(name: str, key: str) -> None:
     if name in ('', '.', '..') or '/' in name or '\0' in name:
         raise UserError(f'{key}: {name!r} must be a text without "/"; it names a folder.')
     if len(name.encode(errors='surrogateescape')) > MAX_NAME:
-        raise UserError(f'{key}: {name[:30]!r}... is too long for the names of files; use at most {MAX_NAME} characters.')
+        raise UserError(f'{key}: {name[:30]!r}... is too long for the names of files; use at most {MAX_NAME} bytes, one for '
+                        'each letter of English and two or more for others.')
 
 
 @dataclass(kw_only=True)

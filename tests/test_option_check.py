@@ -89,6 +89,103 @@ def test_refused(path, override, message):
     assert re.match('.*' + message, refusal(opt, is_train=path is not TEST))
 
 
+def apply(opt, changes):
+    """As --force_yml does, and '-KEY:KEY' to leave a key out, 'KEY:KEY->NAME' to rename it."""
+    for entry in changes:
+        if not entry.startswith('-') and '->' not in entry:
+            apply_overrides(opt, [entry])
+            continue
+        path, _, new = entry.removeprefix('-').partition('->')
+        *sections, last = path.split(':')
+        node = opt
+        for section in sections:
+            node = node[section]
+        value = node.pop(last)
+        if new:
+            node[new] = value
+
+
+VAL_2 = "datasets:val_2={name: demo_val, type: LRFaceDataset, dataroot_lq: datasets/demo/test_wild_lr}"
+COSINE = 'train:sr:scheduler={type: CosineAnnealingRestartLR, periods: [%d]}'
+
+
+@pytest.mark.parametrize('path, changes, message, remedy', [
+    (TRAIN_STAGE1, ['train:total_iter=1e5'], r'train\.total_iter: YAML reads 1e5 as text; write 100000\.', ['train:total_iter=100000']),
+    (TRAIN_STAGE1, ['train:total_iter=!!float 1e5'], r'100000\.0 must be a whole number, 1 or more: write 100000\.',
+     ['train:total_iter=100000']),
+    (TRAIN_BOTH, ['network_g:num_block=1e0'], r'network_g\.num_block: YAML reads 1e0 as text; write 1\.', ['network_g:num_block=1']),
+    (TRAIN_BOTH, ['datasets:train:gt_size=6.4e1'], r'gt_size: YAML reads 6\.4e1 as text; write 64\.', ['datasets:train:gt_size=64']),
+    (TRAIN_BOTH, ['manual_seed=12345678901'], r'manual_seed: 12345678901 must be a whole number from 0 to 4294967295',
+     ['manual_seed=4294967295']),
+    (TRAIN_BOTH, ['train:sr:optim_g:lr=0,003'], r"optim_g\.lr: '0,003' is text; write 0\.003", ['train:sr:optim_g:lr=0.003']),
+    (TRAIN_BOTH, ['train:sr:optim_g:lr=3e-3'], r'optim_g\.lr: YAML reads 3e-3 as text; write !!float 3e-3\.',
+     ['train:sr:optim_g:lr=!!float 3e-3']),
+    (TRAIN_BOTH, ['train:sr:ema_decay=9e-1'], r'ema_decay: YAML reads 9e-1 as text; write !!float 9e-1\.',
+     ['train:sr:ema_decay=!!float 9e-1']),
+    (TRAIN_BOTH, ['train:sr:optim_g:betas=[0, 0.99]'], r'e\.g\. \[0\.0, 0\.99\]', ['train:sr:optim_g:betas=[0.0, 0.99]']),
+    (TRAIN_BOTH, ['train:sr:optim_g:type=LBFGS'], r'LBFGS: it computes .*; use Adam\.', ['train:sr:optim_g:type=Adam']),
+    (TRAIN_BOTH, ['num_gpu=64'], r'write num_gpu: auto', ['num_gpu=auto']),
+    (TRAIN_BOTH, ['val:suffix=x'], r'val\.suffix: .*leave it out\.', ['-val:suffix']),
+    (TRAIN_BOTH, ['find_unused_parameters=true'], r'find_unused_parameters: each network .*leave it out', ['-find_unused_parameters']),
+    (TRAIN_BOTH, ['dist_params={backend: nccl, port: 29500}'], r'dist_params\.backend: .*leave it out', ['-dist_params:backend']),
+    (TRAIN_BOTH, ['path:ignore_resume_networks=network_g'], r'leave it out', ['-path:ignore_resume_networks']),
+    (TRAIN_BOTH, ['datasets:train:dataset_enlarge_ratio=100'], r'dataset_enlarge_ratio: .*leave it out',
+     ['-datasets:train:dataset_enlarge_ratio']),
+    (TRAIN_BOTH, ['datasets:train:prefetch_mode=cuda'], r'prefetch_mode: .*leave it out', ['-datasets:train:prefetch_mode']),
+    (TRAIN_BOTH, ['datasets:train:use_shuffle=false'], r'use_shuffle: False must be true, or left out', ['datasets:train:use_shuffle=true']),
+    (TRAIN_BOTH, ['datasets:train:persistent_workers=false'], r'persistent_workers: False must be true, or left out',
+     ['datasets:train:persistent_workers=true']),
+    (TRAIN_BOTH, ['datasets:train:io_backend={type: disk}'], r'io_backend: UnpairedFaceDataset knows .*leave it out',
+     ['-datasets:train:io_backend']),
+    (TRAIN_BOTH, ['datasets:val:batch_size_per_gpu=4'], r'val\.batch_size_per_gpu: .*leave it out', ['-datasets:val:batch_size_per_gpu']),
+    (TRAIN_BOTH, ['datasets:train:scale=8'], r'differs from scale: 4; leave it out', ['-datasets:train:scale']),
+    (TRAIN_BOTH, [VAL_2], r"val_2\.name: 'demo_val' is the name of datasets\.val as well", ['datasets:val_2:name=wild']),
+    (TRAIN_BOTH, ['network_d_lq->network_d_lr'], r"network_d_lr: unknown key; its name is 'network_d_lq' since", ['network_d_lr->network_d_lq']),
+    (TRAIN_BOTH, ['train:degradation:optim_d_lq->optim_d_lr'], r"optim_d_lr: unknown key; its name is 'optim_d_lq' since",
+     ['train:degradation:optim_d_lr->optim_d_lq']),
+    (TRAIN_BOTH, ['path:pretrain_network_d_lr=~'], r"pretrain_network_d_lr: unknown key; its name is 'pretrain_network_d_lq' since",
+     ['path:pretrain_network_d_lr->pretrain_network_d_lq']),
+    (TRAIN_BOTH, ['-train:degradation:identity_opt'], r'write identity_opt: ~', ['train:degradation:identity_opt=~']),
+    (TRAIN_BOTH, ['train:sr:accum_iter=3'], r'accum_iter: 3 must divide datasets\.train\.batch_size_per_gpu, 4', ['train:sr:accum_iter=2']),
+    (TRAIN_BOTH, ['train:sr:warmup_iter=2000'], r'warmup_iter: 2000 must be below', ['train:sr:warmup_iter=1999']),
+    (TRAIN_BOTH, [COSINE % 1999], r'periods: \[1999\] ends after 1999 .*make the last period longer', [COSINE % 2000]),
+    (TRAIN_BOTH, ['train:sr:lq_from_gt=true'], r'lq_from_gt: only supervision: paired .*leave it out', ['-train:sr:lq_from_gt']),
+    (TRAIN_BOTH, ['train:sr:supervision=unpaired'], r'lq_noise: .*supervision: unpaired uses none; leave it out', ['-train:sr:lq_noise']),
+    (TRAIN_BOTH, ['train:sr:perceptual_opt={type: L1Loss}', 'train:sr:supervision=unpaired', '-train:sr:lq_noise'],
+     r'perceptual_opt: .*leave it out', ['-train:sr:perceptual_opt']),
+    (TRAIN_STAGE2, ['train:supervision=paired'], r'HRFaceDataset gives none; write train\.lq_from_gt: true', ['train:lq_from_gt=true']),
+    (TRAIN_BOTH, ['logger:wandb:project=x', 'logger:use_tb_logger=false'], r'use_tb_logger: it must be true for logger\.wandb',
+     ['logger:use_tb_logger=true']),
+    (TRAIN_BOTH, ['logger:wandb:resume_id=x'], r'resume_id: .*name the project, or leave it out', ['logger:wandb:project=x']),
+    (TRAIN_BOTH, ['logger:keep_checkpoints=~'], r'keep_checkpoints: None must be .*leave the key out for 0', ['-logger:keep_checkpoints']),
+    (TEST, ['val:val_freq=5'], r'val_freq: a test is one validation; leave it out', ['-val:val_freq']),
+    (TEST, ['train={}'], r'train: testing trains nothing; leave it out', ['-train']),
+    (TEST, ['network_d={}'], r'network_d: testing does not run it; leave it out', ['-network_d']),
+    (TEST, ['path:pretrain_network_g=~'], r'pretrain_network_g: this key is missing; testing needs the weights',
+     [f'path:pretrain_network_g={__file__}']),
+])
+def test_what_a_message_says_to_do_works(path, changes, message, remedy):
+    opt = load(path)
+    apply(opt, changes)
+    assert re.search(message, refusal(copy.deepcopy(opt), is_train=path is not TEST))
+    apply(opt, remedy)
+    check_options(opt, is_train=path is not TEST)
+
+
+@pytest.mark.parametrize('name', ['x' * 201, 'ä' * 101])
+def test_a_name_too_long_for_files_is_refused_before_there_are_any(name):
+    opt = load(TRAIN_BOTH)
+    opt['name'] = name
+    assert 'is too long for the names of files; use at most' in refusal(opt)
+
+
+def test_the_check_completes_what_the_run_reads():
+    opt = load(TRAIN_BOTH)
+    del opt['logger']['keep_checkpoints'], opt['logger']['collapse_iter'], opt['val']['pbar']
+    check_options(opt, is_train=True)
+    assert (opt['logger']['keep_checkpoints'], opt['logger']['collapse_iter'], opt['val']['pbar']) == (0, 0, False)
+
+
 def test_weights_of_stage_1_that_do_not_exist():
     message = refusal(load(TRAIN_STAGE2, weights_exist=False))
     assert 'path.pretrain_network_deg: there is no file' in message and 'net_deg_latest.pth' in message
