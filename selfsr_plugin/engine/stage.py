@@ -92,6 +92,12 @@ class Stage(ValidatedModel):
         """The updates of an iteration, in order."""
         raise NotImplementedError(f'{type(self).__name__} does not say what its networks learn from.')
 
+    @property
+    def gan_type(self) -> str | None:
+        """The kind of BasicSR's GANLoss that the discriminators learn by; None without one."""
+        gan_opt = getattr(self.options, 'gan_opt', None)
+        return gan_opt['gan_type'] if gan_opt else None
+
     def averages(self) -> Sequence[tuple[nn.Module, nn.Module, float]]:
         """Moving averages to keep: (average, network, decay)."""
         return ()

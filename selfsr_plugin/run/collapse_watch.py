@@ -1,6 +1,7 @@
 """A discriminator that has nothing left to learn, or has stopped learning, is reported."""
 import math
-from typing import Any, Dict, Mapping, Optional
+from collections.abc import Mapping
+from typing import Any
 
 from basicsr.utils import get_root_logger
 
@@ -11,30 +12,29 @@ _CLOSE = 1e-3
 
 
 class CollapseWatch:
-    """Warns when a discriminator's loss has stood at a bound for ``logger.collapse_iter`` iterations (ours).
+    """Warns when a discriminator's loss has stood at a bound for a span of iterations (ours).
 
     The bounds are 0, where it separates real and fake perfectly and the generator gets little from it, and the loss of
-    a constant answer. Looked at are the values that are logged, so that watching costs nothing.
+    a constant answer. Looked at are the values that are logged, so that watching costs nothing: every two of them that
+    are called ``<name>_real`` and ``<name>_fake``.
+
+    Args:
+        span: ``logger.collapse_iter``; 0 for no warning.
     """
 
-    def __init__(self, opt: Mapping[str, Any]) -> None:
-        self._span: int = opt['logger'].get('collapse_iter') or 0
-        self._train = opt['train']
-        self._since: Dict[str, Optional[int]] = {}
+    def __init__(self, span: int) -> None:
+        self._span = span
+        self._since: dict[str, int | None] = {}
 
-    def update(self, iteration: int, log: Mapping[str, Any]) -> None:
-        """Take the values logged at an iteration."""
+    def update(self, iteration: int, log: Mapping[str, Any], gan_type: str | None) -> None:
+        """Take the values logged at an iteration, and the kind of BasicSR's GANLoss that they are of."""
         if not self._span:
             return
-        stage1, stage2 = (self._train.get(stage, self._train) for stage in ('degradation', 'sr'))
-        for prefix, section in (('l_d_lq', stage1), ('l_d_clean', stage1), ('l_d', stage2)):
-            if f'{prefix}_real' not in log:
-                continue
+        bounds = {'0: it tells real and fake apart without fail': 0.0,
+                  'that of a constant answer: it has stopped to tell them apart': _UNDECIDED.get(gan_type, math.nan)}
+        for prefix in (name.removesuffix('_real') for name in log if name.endswith('_real')):
             loss = log[f'{prefix}_real'] + log[f'{prefix}_fake']
-            undecided = _UNDECIDED.get(section['gan_opt']['gan_type'], math.nan)
-            bound = next((name for name, value in (('0: it tells real and fake apart without fail', 0.0),
-                                                   ('that of a constant answer: it has stopped to tell them apart',
-                                                    undecided)) if abs(loss - value) < _CLOSE), None)
+            bound = next((name for name, value in bounds.items() if abs(loss - value) < _CLOSE), None)
             if bound is None:
                 self._since[prefix] = None
                 continue

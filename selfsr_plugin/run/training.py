@@ -67,7 +67,7 @@ def train(opt: dict[str, Any], option_file: str) -> signal.Signals | None:
     every = {'checkpoint': freq['save_checkpoint_freq'], **({'validation': freq['val_freq']} if val_sets else {})}
     time_left = TimeLeft([part.first for part in run_parts], total_iter, every, rehearsed)
     progress = ProgressLog(opt, tb_logger)
-    collapse = CollapseWatch(opt)
+    collapse = CollapseWatch(freq['collapse_iter'])
     data_timer, iter_timer, started = AvgTimer(), AvgTimer(), time.monotonic()
     val_loaders = [DataLoader(dataset) for _, dataset in val_sets]
     failures: list[str] = []
@@ -84,7 +84,7 @@ def train(opt: dict[str, Any], option_file: str) -> signal.Signals | None:
             first_batch = None
             data_timer.record()
 
-            model.update_learning_rate(current_iter, opt['train'].get('warmup_iter', -1))
+            model.update_learning_rate(current_iter)
             model.feed_data(batch)
             _step(model, current_iter, opt, first=current_iter == start_iter + 1)
             iter_timer.record()
@@ -95,7 +95,7 @@ def train(opt: dict[str, Any], option_file: str) -> signal.Signals | None:
                 log = model.get_current_log()
                 progress(current_iter, epoch, model.get_current_learning_rate(), iter_timer.get_avg_time(),
                          data_timer.get_avg_time(), time_left(current_iter), log)
-                collapse.update(current_iter, log)
+                collapse.update(current_iter, log, model.gan_type)
             stopped_by = signals.requested()
             if current_iter % freq['save_checkpoint_freq'] == 0 or stopped_by:
                 began = time.monotonic()

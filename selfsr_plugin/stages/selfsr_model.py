@@ -125,6 +125,10 @@ class SelFSRModel(BaseModel):
         later = current_iter > self.stage1_iter and not isinstance(self.stage, SelfCondSRModel)
         (self._rehearsed if later else self.stage).rehearse(self._stage_iter(current_iter), data)
 
+    @property
+    def gan_type(self) -> str | None:
+        return self.stage.gan_type
+
     def get_current_learning_rate(self) -> list[float]:
         return self.stage.get_current_learning_rate()
 

@@ -1,20 +1,23 @@
 """A discriminator that has collapsed is reported, a healthy one is not."""
 import logging
 import math
+import sys
+from pathlib import Path
 
 import pytest
 from basicsr.utils import get_root_logger
 
-from selfsr_plugin.run.collapse_watch import CollapseWatch
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / 'stages'))  # the models' kit
+from model_kit import both_stages_options, stage1_train, stage2_options, stage2_train, start, train  # noqa: E402
+
+from selfsr_plugin.run.collapse_watch import CollapseWatch  # noqa: E402
 
 
-def watch(caplog, losses, gan_type='hinge', span=30, both_stages=False, prefix='l_d'):
-    section = dict(gan_opt=dict(gan_type=gan_type))
-    train = dict(degradation=section, sr=section) if both_stages else section
-    watched = CollapseWatch(dict(logger=dict(collapse_iter=span), train=train))
+def watch(caplog, losses, gan_type='hinge', span=30, prefix='l_d'):
+    watched = CollapseWatch(span)
     with caplog.at_level(logging.WARNING, 'basicsr'):
         for number, (real, fake) in enumerate(losses, start=1):
-            watched.update(10 * number, {f'{prefix}_real': real, f'{prefix}_fake': fake})
+            watched.update(10 * number, {f'{prefix}_real': real, f'{prefix}_fake': fake, 'l_g_rec': 1.0}, gan_type)
     return [record.message for record in caplog.records]
 
 
@@ -48,5 +51,13 @@ def test_off_and_unbounded(caplog):
     assert watch(caplog, [(1.0, 1.0)] * 20, 'wgan') == []
 
 
-def test_stage_1_of_both_stages(caplog):
-    assert 'l_d_lq_real' in watch(caplog, [(0.0, 0.0)] * 7, 'vanilla', both_stages=True, prefix='l_d_lq')[0]
+def test_any_discriminator(caplog):
+    assert 'l_d_lq_real' in watch(caplog, [(0.0, 0.0)] * 7, 'vanilla', prefix='l_d_lq')[0]
+
+
+def test_models_say_what_kind_of_loss_theirs_is(tmp_path):
+    both = start(both_stages_options(tmp_path, stage1_train(), stage2_train()))
+    assert both.gan_type == 'vanilla'
+    train(both, [9])
+    assert both.gan_type == 'hinge'
+    assert start(stage2_options(tmp_path, labels=('g', ), optim_d=None, gan_opt=None)).gan_type is None
