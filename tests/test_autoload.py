@@ -118,6 +118,14 @@ print(before, count(), basicsr.REGISTRY)
     assert env.run('-c', code, start, 'both', SELFSR_AUTOLOAD='0').stdout.startswith('0 1')  # opted out; then by import
 
 
+def test_the_hook_of_an_older_version_is_replaced(env: Environment) -> None:
+    """An editable installation keeps the copy of the version that was installed."""
+    hook = env.site / '_selfsr_autoload.py'
+    hook.write_text(hook.read_text().replace('from selfsr_plugin.registration import register', 'raise OSError("old")'))
+    code = 'import selfsr_plugin, basicsr, sys; print(basicsr.REGISTRY, len([f for f in sys.meta_path if "SR" in str(f)]))'
+    assert env.succeeds('-c', code) == "['SelfCondSRNet'] 1"
+
+
 def test_a_broken_or_missing_hook_is_not_felt(env: Environment) -> None:
     for hook in ('raise OSError', 'this is no Python', ''):
         env.write({'_selfsr_autoload.py': hook})

@@ -1,4 +1,4 @@
-"""The package of docs/extending.md, in a process that has it for a user: trained, resumed, refused, and in BasicSR's loop."""
+"""The package of docs/extending.md, in a process that has it for a user: trained, resumed, tested, refused, and in BasicSR's loop."""
 import os
 import re
 import subprocess
@@ -20,13 +20,15 @@ import yaml
 import my_package
 from basicsr.train import train_pipeline
 from basicsr.utils.logger import initialized_logger
+from selfsr_plugin import test
 from selfsr_plugin.train import main
 
 def run(train, name, total_iter, *more, **changes):
     with open('options.yml') as file:
         opt = yaml.safe_load(file)
     opt['name'] = name
-    opt['train'].update(total_iter=total_iter, **changes)
+    if 'train' in opt:
+        opt['train'].update(total_iter=total_iter, **changes)
     with open(f'{name}.yml', 'w') as file:
         yaml.safe_dump(opt, file)
     sys.argv[1:] = ['-opt', f'{name}.yml', *more]
@@ -43,6 +45,15 @@ run(main, 'stopped', 2)
 run(main, 'stopped', 4, '--auto_resume')
 run(main, 'mistyped', 4, mean_wieght=2.0)
 run(lambda: train_pipeline('.'), 'basicsr', 1)
+with open('options.yml') as file:
+    opt = yaml.safe_load(file)
+opt['datasets'] = dict(test=dict(name='faces', type='PairedFaceDataset', dataroot_gt='faces'))
+opt.update(path=dict(pretrain_network_g='experiments/whole/models/net_g_latest.pth'), val=dict(save_img=True))
+for section in ('train', 'logger', 'network_d'):
+    del opt[section]
+with open('options.yml', 'w') as file:
+    yaml.safe_dump(opt, file)
+run(test.main, 'tested', None)
 '''
 
 
@@ -90,6 +101,10 @@ def test_a_resumed_run_ends_with_the_same_bits(ran):
     whole, stopped = (torch.load(ran[0] / f'experiments/{name}/models/net_g_4.pth', weights_only=True)
                       for name in ('whole', 'stopped'))
     assert_identical(whole, stopped)
+
+
+def test_testing_restores(ran):
+    assert len(list((ran[0] / 'results/tested').rglob('*.png'))) == 5, ran[1]['tested']
 
 
 def test_options_are_checked(ran):

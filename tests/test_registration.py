@@ -93,7 +93,13 @@ assert 'torch' not in sys.modules and 'basicsr' not in sys.modules and 'cv2' not
 import basicsr
 print(*(name for name in sys.modules if name.split('.')[0] in ('selfsr_plugin', 'mmcv', 'mmengine', 'facexlib', 'lpips')))
 from basicsr.utils.registry import ARCH_REGISTRY
-assert 'SelfCondSRNet' in ARCH_REGISTRY and 'selfsr_plugin.archs' not in sys.modules
+assert 'SelfCondSRNet' in ARCH_REGISTRY
+from selfsr_plugin.basicsr_compat.entry_points import is_for_us  # what python -m basicsr.train asks
+for model in ('SRModel', 'SelFSRModel'):
+    with open('options.yml', 'w') as file:
+        file.write('model_type: ' + model)
+    assert is_for_us(['-opt', 'options.yml']) == (model == 'SelFSRModel')
+print(*(name for name in sys.modules if name.split('.')[0] == 'selfsr_plugin'))
 import selfsr_plugin.stages, selfsr_plugin.metrics
 print(*(name for name in sys.modules if name in ('mmcv', 'mmengine', 'facexlib', 'lpips')))
 '''
@@ -103,5 +109,6 @@ def test_importing_basicsr_loads_names_only(tmp_path: Path):
     done = subprocess.run([sys.executable, '-c', COST], capture_output=True, text=True, cwd=tmp_path,
                           env={'PYTHONPATH': str(Path(__file__).parents[1]), 'SELFSR_AUTOLOAD': '0'})
     assert done.returncode == 0, done.stderr
-    loaded, heavy = done.stdout.split('\n')[:2]
+    loaded, asked, heavy = done.stdout.split('\n')[:3]
     assert set(loaded.split()) <= LIGHT and heavy == ''
+    assert set(asked.split()) <= LIGHT | {'selfsr_plugin.basicsr_compat.entry_points'}

@@ -33,12 +33,13 @@ def install() -> None:
 
 
 def watch() -> None:
-    """Watch for ``import basicsr``. A second call does nothing.
+    """Watch for ``import basicsr``. A second call does nothing: Python may read ``.pth`` and ``.start`` files twice.
 
-    There are such: Python may read ``.pth`` files twice, ``.start`` files call ``install`` too, and ``import
-    selfsr_plugin`` does, for users who have opted out, from the package's own copy of this file (hence the name).
+    ``import selfsr_plugin`` calls this in the package's own file, for users who have opted out, and in place of the
+    finder that the copy has installed, which may be that of an older version.
     """
-    if not any(type(finder).__name__ == BasicSRFinder.__name__ for finder in sys.meta_path):
+    if not any(isinstance(finder, BasicSRFinder) for finder in sys.meta_path):
+        sys.meta_path[:] = [finder for finder in sys.meta_path if type(finder).__name__ != BasicSRFinder.__name__]
         sys.meta_path.insert(0, BasicSRFinder())
 
 

@@ -2,6 +2,7 @@
 from typing import Any
 
 import pytest
+from basicsr.utils import get_root_logger
 from model_kit import (Recorder, assert_identical, batch, both_stages_options, everything, files_below, loader,
                        snapshot, stage1_options, stage1_train, stage2_options, stage2_train, start, train)
 
@@ -73,3 +74,10 @@ def test_test_mode_is_stage_2(tmp_path):
     opt['path']['pretrain_network_g'] = str(tmp_path / 'models/net_g_8.pth')
     tester = start(opt)
     assert_identical(snapshot(tester.stage.net_g), snapshot(model.stage.net_g_ema))
+
+
+def test_another_loop_is_warned_of_once(tmp_path, monkeypatch):
+    said = []
+    monkeypatch.setattr(get_root_logger(), 'warning', said.append)
+    train(both(tmp_path), [1, 2, 3, 4])  # into stage 2
+    assert len(said) == 1 and said[0].startswith('SelFSRModel is not trained by the loop of selfsr_plugin')
