@@ -83,6 +83,7 @@ setup(
         'opencv-python',
         'pillow',
         'pyyaml',
+        'scikit-image',
         # BasicSR imports distutils, which left Python with 3.12 and which setuptools brings back; the tensorboard command of
         # tb-nightly, which BasicSR asks for, imports pkg_resources, which left setuptools with 82
         'setuptools<82',
