@@ -12,6 +12,7 @@ from basicsr.utils.registry import ARCH_REGISTRY
 from torch import nn
 
 from ..errors import UserError
+from ..files import printable
 from .checkpoint import grow_as_saved, load_checkpoint, select_weights
 
 
@@ -95,14 +96,14 @@ def load_weights(net: nn.Module, path: str | Path, strict: bool = True, key: str
         weights = {name: value for name, value in weights.items() if name in own and own[name].shape == value.shape}
         missing = sorted(own.keys() - weights.keys())
         if missing:
-            logger.warning(f'{path} has no weights of this shape for {len(missing)} of {len(own)}: '
+            logger.warning(f'{printable(path)} has no weights of this shape for {len(missing)} of {len(own)}: '
                            f'{", ".join(missing)}.')
     try:
         net.load_state_dict(weights, strict=strict)
     except RuntimeError as error:
         raise UserError(f'{path} does not fit {type(net).__name__} as the option file describes it: '
                         f'{" ".join(str(error).split())[:600]}') from error
-    logger.info(f'Loaded {type(net).__name__} from {path}, key {key}.')
+    logger.info(f'Loaded {type(net).__name__} from {printable(path)}, key {key}.')
 
 
 def _check_same_architecture(net: nn.Module, path: str | Path, content: Any) -> None:

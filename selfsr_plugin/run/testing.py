@@ -5,6 +5,7 @@ from basicsr.utils import get_root_logger
 from torch.utils.data import DataLoader
 
 from ..errors import UserError
+from ..files import printable
 from .folder import make_folders, refuse_input_inside
 from .processes import raise_in_all
 from .rehearsal import try_metrics
@@ -38,7 +39,7 @@ def test(opt: dict[str, Any], option_file: str) -> None:
         logger.info(f'Testing {dataset.opt["name"]} (datasets.{key}), {len(dataset)} images.')
         problems += [f'datasets.{key}: {each}'
                      for each in model.validation(DataLoader(dataset), opt['name'], None, opt['val']['save_img'])]
-    logger.info(f'The results are in {opt["path"]["results_root"]}.')
+    logger.info(f'The results are in {printable(opt["path"]["results_root"])}.')
     if problems:
         more = f'; and {len(problems) - 10} more, which the log names' if len(problems) > 10 else ''
         count = sum(len(dataset) for _, dataset in test_sets)

@@ -10,6 +10,7 @@ from torch.utils.data import DataLoader
 from ..engine.checkpoint import checkpoint_iterations, remove_old_checkpoints
 from ..engine.update import NonFiniteError
 from ..errors import UserError, lost_a_process
+from ..files import printable
 from .collapse_watch import CollapseWatch
 from .fingerprint import differences, run_options
 from .folder import copy_option_file, make_folders, refuse_input_inside
@@ -119,7 +120,7 @@ def train(opt: dict[str, Any], option_file: str) -> signal.Signals | None:
         if val_loaders and validated != total_iter:
             failures += _validate(model, val_loaders, total_iter, tb_logger, freq['save_img'])
         logger.info(f'End of training, {datetime.timedelta(seconds=int(time.monotonic() - started))}. '
-                    f'The networks are in {opt["path"]["models"]}.')
+                    f'The networks are in {printable(opt["path"]["models"])}.')
     if failures:
         logger.warning(f'Validations that were not complete: {len(failures)}. The first: {failures[0]}')
     if tb_logger:
