@@ -1,0 +1,37 @@
+"""The time left is that of the parts still to come, each at its own cost."""
+import pytest
+
+from selfsr_plugin.run.progress import Part, TimeLeft, parts
+
+
+def test_parts_of_both_stages():
+    sr = dict(total_iter=100, grow_at=[30, 60], net_d_reg_every=16)
+    opt = dict(train=dict(total_iter=150, degradation=dict(total_iter=50), sr=sr))
+    assert parts(opt) == [Part(1, 1, 1), Part(51, 66, 16), Part(81, 82, 16), Part(111, 114, 16)]
+
+
+def test_parts_of_one_stage():
+    assert parts(dict(train=dict(total_iter=9))) == [Part(1, 1, 1)]
+    train = dict(total_iter=9, grow_at=[4], net_d_iters=2, net_d_init_iters=5)
+    assert parts(dict(train=train)) == [Part(1, 6, 2), Part(5, 6, 2)]  # both networks learn from iteration 6 on
+
+
+def test_later_parts_cost_what_the_rehearsal_says_in_proportion():
+    left = TimeLeft([1, 11, 21], 30, {}, {1: 1.0, 11: 3.0, 21: 10.0})
+    assert left(1) is None
+    for iteration in range(1, 6):
+        left.add(iteration, 2.0)  # twice what was rehearsed
+    assert left(5) == pytest.approx(5 * 2 + 10 * 6 + 10 * 20)
+    left.add(11, 5.0)  # measured is better than rehearsed
+    assert left(11) == pytest.approx(9 * 5 + 10 * 10 * 5 / 3)
+    left.add(21, 4.0)
+    assert left(28) == pytest.approx(2 * 4) and left(30) == 0
+
+
+def test_interruptions_count():
+    left = TimeLeft([1], 100, {'validation': 25, 'checkpoint': 10}, {})
+    left.add(1, 1.0)
+    left.add('validation', 7.0)
+    left.add('checkpoint', 2.0)
+    assert left(40) == pytest.approx(60 + 3 * 7 + 6 * 2)
+    assert left(100) == 0
