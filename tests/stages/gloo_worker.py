@@ -56,9 +56,19 @@ CASES = {
 OF_RANKS_ALONE = {'batchnorm': (_batchnorm, True)}
 
 
+def _wide(folder: Path) -> Dict[str, Any]:
+    opt = stage2_options(folder, supervision='pseudo', **GROWTH)
+    opt['network_g'].update(widths=[32, 16], num_block=2)
+    return opt
+
+
+# In single precision: some weights of so many part, since rounding decides where Adam takes them.
+PARTING = {'wide_float32': (_wide, False)}
+
+
 def run_case(name: str, folder: Path, rank: int, world_size: int) -> Dict[str, Any]:
-    """Train on this rank's share of the batches; weights, log, and the figures of a validation."""
-    make, double = {**CASES, **OF_RANKS_ALONE}[name]
+    """Train on this rank's share of the batches; weights, log, the figures of a validation, and the gradients of iteration 1."""
+    make, double = {**CASES, **OF_RANKS_ALONE, **PARTING}[name]
     torch.set_default_dtype(torch.float64 if double else torch.float32)
     try:
         opt = dict(make(folder), rank=rank, world_size=world_size, dist=world_size > 1)
@@ -69,12 +79,17 @@ def run_case(name: str, folder: Path, rank: int, world_size: int) -> Dict[str, A
             model.update_learning_rate(i, -1)
             model.feed_data(data)
             model.optimize_parameters(i)
+            if i == 1:
+                first = getattr(model, 'stage', model)
+                gradients = {f'{label}.{key}': each.grad.clone() for label in first.trained
+                             for key, each in getattr(first, f'net_{label}').named_parameters() if each.grad is not None}
         model.check_processes_agree()
         log, writer = model.get_current_log(), Recorder()
         model.validation(loader(['gt', 'lq'], count=3), ITERATIONS, writer, save_img=rank == 0)
         stage = getattr(model, 'stage', model)
         return dict(weights={key: value for key, value in everything(stage).items() if '.' in key},
-                    extra=deepcopy(stage.extra_state()), log=dict(log), figures=deepcopy(writer.scalars))
+                    extra=deepcopy(stage.extra_state()), log=dict(log), figures=deepcopy(writer.scalars),
+                    gradients=gradients)
     finally:
         torch.set_default_dtype(torch.float32)
 
@@ -83,7 +98,7 @@ def _rank(rank: int, folder: Path) -> None:
     torch.set_num_threads(1)
     torch.distributed.init_process_group('gloo', init_method=f'file://{folder}/rendezvous', rank=rank, world_size=2,
                                          timeout=datetime.timedelta(seconds=60))
-    found = {name: run_case(name, folder / f'two_{name}', rank, 2) for name in (*CASES, *OF_RANKS_ALONE)}
+    found = {name: run_case(name, folder / f'two_{name}', rank, 2) for name in (*CASES, *OF_RANKS_ALONE, *PARTING)}
     torch.save(found, folder / f'rank{rank}.pth')
     torch.distributed.barrier()
     torch.distributed.destroy_process_group()

