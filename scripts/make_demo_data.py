@@ -29,10 +29,11 @@ import numpy as np
 from tqdm import tqdm
 
 import selfsr_plugin  # noqa: F401  facexlib may import basicsr, which needs the plugin's alias first
+from selfsr_plugin.arguments import weights_by_name
 from selfsr_plugin.errors import UserError
-from selfsr_plugin.files import encode_image, named_path
+from selfsr_plugin.files import encode_image
 from selfsr_plugin.ops import resize_array, to_uint8
-from selfsr_plugin.preparation.detection import FaceDetector
+from selfsr_plugin.preparation.detection import NETWORK, FaceDetector
 from selfsr_plugin.preparation.faces import LANDMARKS, Refused
 from selfsr_plugin.preparation.framing import Box, frame
 from selfsr_plugin.preparation.photos import read_photo
@@ -116,7 +117,7 @@ def rng_of(name: str) -> np.random.RandomState:
 class FaceFinder:
     """Finds the one face of a portrait, on the CPU. ``weights`` as for :class:`FaceDetector`."""
 
-    def __init__(self, weights: Optional[Path] = None) -> None:
+    def __init__(self, weights: Optional[str] = None) -> None:
         self.detect = FaceDetector(weights, max_side=DETECTION_SIZE)
 
     def __call__(self, photo: np.ndarray) -> Portrait:
@@ -295,14 +296,14 @@ def main(arguments: Optional[Sequence[str]] = None) -> None:
         'simulated degradation) from a folder of portraits.')
     parser.add_argument('--input', type=Path, required=True, help='folder of portraits, one per person')
     parser.add_argument('--output', type=Path, required=True, help='folder to write to')
-    parser.add_argument('--weights', type=named_path('retinaface'), metavar='retinaface=FILE', help='as for '
-                        'prepare_faces')
+    parser.add_argument('--weights', nargs='+', default=[], metavar='NAME=FILE', help='as for prepare_faces')
     parser.add_argument('--overwrite', action='store_true', help='replace the data set that --output holds')
     options = parser.parse_args(arguments)
 
     photos = find_photos(options.input)
     try:
-        finder = FaceFinder(options.weights and options.weights[1])
+        weights = weights_by_name(options.weights, [NETWORK]).get(NETWORK)
+        finder = FaceFinder(weights)
     except UserError as error:
         sys.exit(str(error))
     prepare_output(options.output, options.overwrite)

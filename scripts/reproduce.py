@@ -159,9 +159,7 @@ def run_once(row: str, seed: int | None, args: argparse.Namespace) -> None:
     result = dict(row=row, seed=seed, scores=scores, minutes=minutes, networks=args.networks, lq_crop=args.lq_crop,
                   hardware=hardware(), torch=torch.__version__, date=str(datetime.date.today()), options=opt)
     found.parent.mkdir(exist_ok=True)
-    part = found.with_suffix('.part')
-    part.write_text(json.dumps(result, indent=2) + '\n')
-    part.rename(found)
+    files.write_file(found, f'{json.dumps(result, indent=2)}\n'.encode())
 
 
 def models(name: str) -> Path:

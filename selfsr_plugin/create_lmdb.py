@@ -11,6 +11,7 @@ import os
 import warnings
 from collections.abc import Sequence
 
+from .arguments import add_traceback
 from .errors import UserError, one_sentence_errors
 from .files import path, printable
 
@@ -34,7 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument('--png-level', type=int, help='PNG compression 0 to 9 (default: 1, as in BasicSR)')
     parser.add_argument('--quality', type=int, help='JPEG quality 1 to 100 with --encode jpeg (default: 95)')
     parser.add_argument('--workers', type=int, default=cpus, help=f'threads (default: the CPUs there are, {cpus} here)')
-    parser.add_argument('--traceback', action='store_true', help='show where an error came from')
+    add_traceback(parser)
     args = parser.parse_args(arguments)
     with one_sentence_errors(args.traceback):
         run(args)

@@ -4,12 +4,11 @@ Imports nothing that takes time: commands answer usage errors before OpenCV is l
 """
 from __future__ import annotations
 
-import argparse
 import contextlib
 import errno
 import hashlib
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, BinaryIO
 
@@ -24,16 +23,6 @@ _CONTROL = {code: f'\\x{code:02x}' for code in (*range(32), 127)} | {10: '\\n', 
 def path(text: str) -> Path:
     """A path of a command line, as a type for argparse: shells leave the ``~`` of ``--output=~/faces`` as it is."""
     return Path(os.path.expanduser(text))
-
-
-def named_path(*names: str) -> Callable[[str], tuple[str, Path]]:
-    """The type for argparse of ``--weights NAME=FILE``, where NAME is one of ``names``: (name, path)."""
-    def read(text: str) -> tuple[str, Path]:
-        name, _, file = text.partition('=')
-        if name not in names or not file:
-            raise argparse.ArgumentTypeError(f"'{text}': write NAME=FILE, with {' or '.join(names)} as NAME")
-        return name, path(file)
-    return read
 
 
 def printable(name: str | os.PathLike) -> str:

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from .arguments import add_traceback, renamed, weights_by_name
 from .errors import UserError, one_sentence_errors
-from .files import named_path, path, printable, write_file, write_image
+from .files import path, printable, write_file, write_image
 from .preparation.settings import LIMITS
 
 if TYPE_CHECKING:
@@ -38,9 +39,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
                         '(default: %(default)s)')
     parser.add_argument('--sample', type=int, default=400, metavar='N', help='faces of each domain whose framing is '
                         'measured; 0 measures none and needs no detector (default: %(default)s)')
-    parser.add_argument('--weights', type=named_path('retinaface'), metavar='retinaface=FILE', help="the detector's "
+    parser.add_argument('--weights', nargs='+', default=[], metavar='NAME=FILE', help="retinaface=FILE: the detector's "
                         'file, as for prepare_faces')
-    parser.add_argument('--traceback', action='store_true', help='show where an error came from')
+    add_traceback(parser)
+    renamed(parser, debug='--traceback', hr='--gt', lr='--lq', lr_size='--lq-size')
     args = parser.parse_args(arguments)
     with one_sentence_errors(args.traceback):
         try:
@@ -52,14 +54,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def report(args: argparse.Namespace) -> None:
     """Measure, draw and write."""
     from .data import open_image_source
-    from .preparation.detection import FaceDetector
+    from .preparation.detection import NETWORK, FaceDetector
     from .preparation.inspection import compare, compare_framing, differ, measure, measure_framing, warnings_of
     for name in ('lq_size', 'gt_size'):
         if getattr(args, name) < 3:
             raise UserError(f'--{name.replace("_", "-")}: {getattr(args, name)} is less than 3 pixels.')
     sources = [open_image_source(str(root)) for root in (args.gt, args.lq) if root]
     args.output.mkdir(parents=True, exist_ok=True)
-    detect = FaceDetector(args.weights and args.weights[1]) if args.sample > 0 else None
+    weights = weights_by_name(args.weights, [NETWORK]).get(NETWORK)
+    detect = FaceDetector(weights) if args.sample > 0 else None
     domains = [measure(source, args.lq_size) for source in sources]
     warnings = warnings_of(domains[0], args.gt_size)
     framings: list[Framing] = []

@@ -8,8 +8,9 @@ the two framings.
 import argparse
 from collections.abc import Sequence
 
+from .arguments import add_traceback, renamed, weights_by_name
 from .errors import one_sentence_errors
-from .files import named_path, path, printable
+from .files import path, printable
 from .preparation.settings import FRAMINGS, Settings
 
 REASONS = 5  # that are printed; the manifest has all
@@ -40,12 +41,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
                         help='faces the detector is less certain of do not count (default: %(default)s)')
     parser.add_argument('--annotations', type=path, metavar='FILE', help="take the faces from CelebA's "
                         "list_landmarks_align_celeba.txt or WIDER FACE's wider_face_*_bbx_gt.txt, detect nothing")
-    parser.add_argument('--weights', type=named_path('retinaface'), metavar='retinaface=FILE', help="facexlib's "
+    parser.add_argument('--weights', nargs='+', default=[], metavar='NAME=FILE', help="retinaface=FILE: facexlib's "
                         'detection_mobilenet0.25_Final.pth; without it facexlib downloads that file into its own folder')
     parser.add_argument('--device', default='cpu', help='of the detector: cpu, cuda, cuda:1 (default: %(default)s)')
     parser.add_argument('--workers', type=int, default=1, metavar='N', help='processes (default: %(default)s)')
     parser.add_argument('--retry', action='store_true', help='do the photos again that an earlier run refused')
-    parser.add_argument('--traceback', action='store_true', help='show where an error came from')
+    add_traceback(parser)
+    renamed(parser, debug='--traceback')
     args = parser.parse_args(arguments)
     with one_sentence_errors(args.traceback):
         run(args)
@@ -54,12 +56,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def run(args: argparse.Namespace) -> None:
     """Prepare, and say what became of photos and faces."""
     from .data.image_source import left_out
+    from .preparation.detection import NETWORK
     from .preparation.manifest import MANIFEST_FILE, REFUSED_FILE
     from .preparation.photos import kinds_of
     from .preparation.runner import prepare
     settings = Settings(args.framing, args.margin, args.shift_x, args.shift_y, args.size, args.min_face, args.max_face,
                         args.threshold, args.max_faces)
-    weights = None if args.weights is None else args.weights[1]
+    weights = weights_by_name(args.weights, [NETWORK]).get(NETWORK)
     manifest = prepare(args.input, args.output, settings, weights, args.annotations, args.workers, args.device, args.retry)
     count, output = manifest.counts(), printable(args.output)
     print(f'{count["faces"]} faces of {count["photos"] - count["refused"]} photos are in {output}; '

@@ -9,6 +9,7 @@ import argparse
 import re
 from collections.abc import Sequence
 
+from .arguments import add_traceback
 from .errors import UserError, one_sentence_errors
 from .files import path, printable
 
@@ -27,7 +28,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument('--person', metavar='REGEX', help='finds the person in the path of the source photo or, where '
                         'there is no manifest, in the file name: its first group, or all of it')
     parser.add_argument('--seed', type=int, default=0, help='another one gives another split (default: %(default)s)')
-    parser.add_argument('--traceback', action='store_true', help='show where an error came from')
+    add_traceback(parser)
     args = parser.parse_args(arguments)
     with one_sentence_errors(args.traceback):
         run(args)

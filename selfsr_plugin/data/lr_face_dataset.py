@@ -1,5 +1,6 @@
 """Real LR faces without ground truth, for testing."""
-from typing import Any, Dict, Mapping
+from collections.abc import Mapping
+from typing import Any
 
 from torch.utils.data import Dataset
 
@@ -31,5 +32,5 @@ class LRFaceDataset(Dataset):
     def __len__(self) -> int:
         return len(self.lq)
 
-    def __getitem__(self, index: int) -> Dict[str, Any]:
+    def __getitem__(self, index: int) -> dict[str, Any]:
         return {'lq': self.lq.read(index), 'lq_path': self.lq.path(index)}

@@ -8,14 +8,15 @@ import hashlib
 import random
 import signal
 import sys
-from typing import Any, Iterator, Mapping, Tuple
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import cv2
 import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset, Sampler, get_worker_info
 
-Key = Tuple[int, int]  # (index into the data set, position k in the run)
+Key = tuple[int, int]  # (index into the data set, position k in the run)
 
 
 def _hash(*numbers: int) -> bytes:

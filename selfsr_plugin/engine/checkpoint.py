@@ -7,8 +7,6 @@ The file of a network, ``net_<label>_<iteration>.pth``, is BasicSR's, with keys 
     architecture   the section network_<label> of the option file, with the defaults of what it leaves out
     level, alpha   where a growing network stood: those above the level have not been trained
 """
-import os
-import tempfile
 import zipfile
 from collections.abc import Iterable, Mapping
 from os import path as osp
@@ -19,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import UserError
+from ..files import whole_file
 
 # ----- names and places -----
 
@@ -53,39 +52,15 @@ def remove_old_checkpoints(opt: Mapping[str, Any], keep: int, needed: Iterable[s
 def save_checkpoint(content: Any, path: str | Path) -> None:
     """Write ``content`` with ``torch.save`` so that ``path`` holds either the old file or the whole new one.
 
-    Written to a temporary file beside it, synced to the disk, renamed.
-
     Raises:
         OSError: naming ``path``, when it cannot be written; a file that was there before is untouched.
     """
-    path = Path(path)
-    temporary = None
     try:
-        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f'.{path.name}.', delete=False) as file:
-            temporary = file.name
+        with whole_file(path) as file:
             torch.save(content, file)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(temporary, 0o666 & ~_umask())  # temporary files are private, checkpoints are shared
-        os.replace(temporary, path)
-    except BaseException as error:
-        if temporary is not None and os.path.exists(temporary):
-            os.unlink(temporary)
-        if not isinstance(error, (OSError, RuntimeError)):  # torch reports a full disk as RuntimeError
-            raise
+    except (OSError, RuntimeError) as error:  # torch reports a full disk as RuntimeError
         raise OSError(f'cannot write the checkpoint {path}: {error}. Checkpoints written before are unharmed; free '
                       'space or fix the permissions and resume with --auto_resume.') from error
-    directory = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(directory)  # makes the new name survive a power failure
-    finally:
-        os.close(directory)
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
 
 
 def load_checkpoint(path: str | Path) -> Any:

@@ -1,10 +1,10 @@
 """Faces that a data set's own annotation file gives, instead of a detector."""
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Dict, Iterator, List, Tuple
 
 import numpy as np
 
-from selfsr_plugin.errors import UserError
+from ..errors import UserError
 
 from .faces import Face
 
@@ -13,7 +13,7 @@ _CELEBA_HEADER = ('lefteye_x lefteye_y righteye_x righteye_y nose_x nose_y '
 _WIDER_INVALID = 7  # x y w h blur expression illumination invalid occlusion pose
 
 
-def read_annotations(path: Path) -> Dict[str, List[Face]]:
+def read_annotations(path: Path) -> dict[str, list[Face]]:
     """The faces of every photo in CelebA's ``list_landmarks_align_celeba.txt`` or WIDER's ``*_bbx_gt.txt``.
 
     The file's first lines tell which of the two it is. CelebA gives landmarks, WIDER boxes; WIDER's faces marked
@@ -45,7 +45,7 @@ class _BadLine(Exception):
     """Line number (from 1) and what is wrong."""
 
 
-def _read_celeba(lines: List[str]) -> Iterator[Tuple[str, List[Face]]]:
+def _read_celeba(lines: list[str]) -> Iterator[tuple[str, list[Face]]]:
     for number, line in enumerate(lines[2:], 3):
         if line.strip():
             name, *values = line.split()
@@ -53,7 +53,7 @@ def _read_celeba(lines: List[str]) -> Iterator[Tuple[str, List[Face]]]:
             yield name, [Face(box=None, landmarks=points)]
 
 
-def _read_wider(lines: List[str]) -> Iterator[Tuple[str, List[Face]]]:
+def _read_wider(lines: list[str]) -> Iterator[tuple[str, list[Face]]]:
     position = 0
     while position < len(lines):
         name = lines[position].strip()
@@ -71,7 +71,7 @@ def _read_wider(lines: List[str]) -> Iterator[Tuple[str, List[Face]]]:
         position = rows.stop
 
 
-def _wider_face(values: List[float]) -> Face:
+def _wider_face(values: list[float]) -> Face:
     left, top, width, height = values[:4]
     flaw = ''
     if width <= 0 or height <= 0:
@@ -81,7 +81,7 @@ def _wider_face(values: List[float]) -> Face:
     return Face(box=(left, top, left + width, top + height), landmarks=None, flaw=flaw)
 
 
-def _numbers(values: List[str], count: int, number: int) -> List[float]:
+def _numbers(values: list[str], count: int, number: int) -> list[float]:
     try:
         numbers = [float(value) for value in values]
     except ValueError:

@@ -33,10 +33,10 @@ class FaceDetector:
             such device.
     """
 
-    def __init__(self, weights: Path | None = None, device: str = 'cpu', max_side: int = MAX_DEFAULT_SIDE) -> None:
+    def __init__(self, weights: str | Path | None = None, device: str = 'cpu', max_side: int = MAX_DEFAULT_SIDE) -> None:
         from facexlib import utils
         from facexlib.detection.retinaface import RetinaFace
-        if weights is not None and not weights.is_file():
+        if weights is not None and not Path(weights).is_file():
             raise UserError(f'--weights {NETWORK}={printable(weights)}: there is no such file; get it from {WEIGHTS_URL}, '
                             'or leave --weights out to download it.')
         if device.startswith('cuda') and not torch.cuda.is_available():

@@ -17,21 +17,21 @@ import shutil
 import sys
 import time
 from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
-from typing import Any, Dict, Iterable, Iterator, List, Optional, Sequence
+from typing import Any
 
 import lmdb
 import torch
 from tqdm import tqdm
 
-from selfsr_plugin.errors import UserError
-
 from ..data.decoding import CorruptImageError
 from ..data.face_images import one_thread
-from .image_recode import Recipe, StoredImage, recode
 from ..data.image_source import ImageSource, lmdb_key
+from ..errors import UserError
 from ..files import printable, sync_folder, try_lock, whole_file
+from .image_recode import Recipe, StoredImage, recode
 
 # A batch is committed when it is as large or as old as this. Being killed loses no more than one batch.
 COMMIT_BYTES = 16 << 20
@@ -47,7 +47,7 @@ class LmdbReport:
     ``beyond_basicsr_example`` one of them, printable."""
     written: int
     refused: int
-    refused_list: Optional[str]
+    refused_list: str | None
     beyond_basicsr: int
     beyond_basicsr_example: str
 
@@ -56,8 +56,8 @@ class LmdbReport:
 class _Entry:
     """One image that has been dealt with; without ``stored`` it was refused for the reason ``refused``."""
     name: str
-    stamp: Optional[List[int]]
-    stored: Optional[StoredImage]
+    stamp: list[int] | None
+    stored: StoredImage | None
     refused: str = ''
 
 
@@ -108,7 +108,7 @@ def _dealt_with(source: ImageSource, indices: Sequence[int], recipe: Recipe, wor
             yield from entries
 
 
-def _deal_with(source: ImageSource, indices: Sequence[int], recipe: Recipe) -> List[_Entry]:
+def _deal_with(source: ImageSource, indices: Sequence[int], recipe: Recipe) -> list[_Entry]:
     entries = []
     for index in indices:
         name, stamp = source.names[index], _stamp(source, index)  # before reading: a change after it must be noticed
@@ -128,7 +128,7 @@ def _check_name(name: str, path: str) -> None:
         raise CorruptImageError(path, 'its name holds a line break, which would break meta_info.txt')
 
 
-def _stamp(source: ImageSource, index: int) -> Optional[List[int]]:
+def _stamp(source: ImageSource, index: int) -> list[int] | None:
     try:
         return source.stamp(index)
     except OSError:
@@ -144,7 +144,7 @@ class _Unfinished:
         self._lmdb = os.path.join(self._folder, 'lmdb')
         self._recipe = recipe
         self._done = 0
-        self._batch: List[_Entry] = []
+        self._batch: list[_Entry] = []
         self._batch_bytes = 0
         self._batch_begun = time.monotonic()
         self._journal_end = 0  # where the journal of what has been committed ends
@@ -229,13 +229,13 @@ class _Unfinished:
             raise self._damaged('its journal does not match its images')
         return self._done
 
-    def _parse(self, line: bytes) -> Dict[str, Any]:
+    def _parse(self, line: bytes) -> dict[str, Any]:
         try:
             return json.loads(line)
         except ValueError as error:
             raise self._damaged('its journal ends before its images') from error
 
-    def _check_same(self, entry: Dict[str, Any], source: ImageSource, index: Optional[int]) -> None:
+    def _check_same(self, entry: dict[str, Any], source: ImageSource, index: int | None) -> None:
         then, now = entry['name'], None if index is None else source.names[index]
         if now is None or lmdb_key(now) > lmdb_key(then):
             difference = f"'{printable(then)}' is gone"
@@ -331,14 +331,14 @@ class _Unfinished:
     def _refusals(self) -> Iterator[str]:
         return (entry['refused'] for entry in self._journal_entries() if 'refused' in entry)
 
-    def _journal_entries(self) -> Iterator[Dict[str, Any]]:
+    def _journal_entries(self) -> Iterator[dict[str, Any]]:
         self._journal.seek(0)
         for line in self._journal:
             yield json.loads(line)
 
 
 def _journal_line(entry: _Entry) -> bytes:
-    fields: Dict[str, Any] = {'name': entry.name, 'stamp': entry.stamp}
+    fields: dict[str, Any] = {'name': entry.name, 'stamp': entry.stamp}
     if entry.stored:
         fields.update(shape=[entry.stored.height, entry.stored.width], level=entry.stored.level)
     else:

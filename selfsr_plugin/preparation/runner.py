@@ -107,7 +107,7 @@ def _describe(face: Face) -> dict[str, Any]:
     }
 
 
-def prepare(root: Path, output: Path, settings: Settings, weights: Path | None = None,
+def prepare(root: Path, output: Path, settings: Settings, weights: str | Path | None = None,
             annotations: Path | None = None, workers: int = 1, device: str = 'cpu', retry: bool = False,
             detect: Detector | None = None) -> Manifest:
     """Cut the faces out of all photos below ``root``, except those that the manifest in ``output`` has already.
@@ -185,7 +185,7 @@ def _full_disk_is_one_sentence(output: Path) -> Iterator[None]:
 _worker_cutter: 'PhotoCutter | None' = None
 
 
-def _start_worker(cutter: PhotoCutter, weights: Path | None, device: str, detects: bool) -> None:
+def _start_worker(cutter: PhotoCutter, weights: str | Path | None, device: str, detects: bool) -> None:
     global _worker_cutter
     limit_threads()
     # A worker whose parent was killed would wait for work for ever.
@@ -199,7 +199,7 @@ def _work(*task: Any) -> dict[str, Any]:
     return _worker_cutter(*task)
 
 
-def _in_processes(cutter: PhotoCutter, tasks: Iterator[tuple], workers: int, weights: Path | None, device: str
+def _in_processes(cutter: PhotoCutter, tasks: Iterator[tuple], workers: int, weights: str | Path | None, device: str
                   ) -> Iterator[dict[str, Any]]:
     """The lines as they are finished; at most a few tasks are under way, so memory does not grow with their number."""
     detects, cutter.detect = cutter.detect is not None, None
