@@ -61,6 +61,7 @@ class Build(build):
 METRICS = ['lpips']
 ONNX = ['onnx', 'onnxruntime', 'onnxscript']
 WANDB = ['wandb']
+HEIC = ['pillow-heif']
 
 setup(
     name='selfsr_plugin',
@@ -95,8 +96,9 @@ setup(
         'metrics': METRICS,
         'onnx': ONNX,
         'wandb': WANDB,
+        'heic': HEIC,
         # setuptools: the tests build wheels; torch-fidelity: FID is compared with it
-        'test': [*METRICS, *ONNX, *WANDB, 'hypothesis', 'jsonschema', 'pytest', 'setuptools>=64', 'torch-fidelity'],
+        'test': [*METRICS, *ONNX, *WANDB, *HEIC, 'hypothesis', 'jsonschema', 'pytest', 'setuptools>=64', 'torch-fidelity'],
     },
     cmdclass={'build': Build, 'build_autoload': BuildAutoload},
     zip_safe=False,

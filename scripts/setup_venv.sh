@@ -30,13 +30,14 @@ make_venv() {
 }
 
 install_project() {
+    "$venv/bin/python" -c 'import sys; v = sys.version_info; v < (3, 14) or print(f"Tested on Python 3.10 to 3.13; trying {v[0]}.{v[1]}.")'
     # First, since no resolver can build it on Python 3.13 and later.
     "$venv/bin/python" scripts/install_basicsr.py
     # One resolver run over everything else. uv is much faster than pip at it and keeps one copy of each package.
     if command -v uv >/dev/null; then
-        uv pip install --python "$venv" --compile-bytecode -e '.[test]' "${requirements[@]}"
+        uv pip install --python "$venv" -e '.[test]' "${requirements[@]}"
     elif "$venv/bin/python" -m pip install --quiet uv; then
-        "$venv/bin/uv" pip install --python "$venv" --compile-bytecode -e '.[test]' "${requirements[@]}"
+        "$venv/bin/uv" pip install --python "$venv" -e '.[test]' "${requirements[@]}"
     else
         echo "uv cannot be installed here; installing with pip, which is slower."
         "$venv/bin/python" -m pip install -e '.[test]' "${requirements[@]}"
