@@ -6,6 +6,10 @@ of this package's models are checked as a whole. In those of BasicSR's models, t
 sets) check their own arguments.
 """
 import dataclasses
+import difflib
+import inspect
+import re
+import sys
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -130,12 +134,25 @@ def _check_dataset(settings: Mapping[str, Any], key: str, section_class: type[Da
         known(settings, own | general, key)
         face_keys = options_of(FaceDatasetOptions)
         parse(FaceDatasetOptions, {name: value for name, value in settings.items() if name in face_keys}, key)
+    elif cls.__module__.startswith('basicsr.'):
+        _check_keys_that_are_read(settings, cls, general, key)
     for name, value in settings.items():
         if str(name).startswith('dataroot') and value is not None and not isinstance(value, str):
             raise UserError(f'{key}.{name}: {value!r} must be the path of a folder or an LMDB.')
         if name not in general:
             no_numbers_as_text(value, f'{key}.{name}')
     return parse(section_class, {name: value for name, value in settings.items() if name in general}, key)
+
+
+def _check_keys_that_are_read(settings: Mapping[str, Any], cls: type, general: set[str], key: str) -> None:
+    """BasicSR's data sets list their keys nowhere and ignore those they do not know; what they read stands in their code."""
+    modules = {each.__module__ for each in cls.__mro__ if each.__module__.startswith('basicsr.')}
+    words = {word for module in modules for word in re.findall(r"""['"](\w+)['"]""", inspect.getsource(sys.modules[module]))}
+    for name in settings:
+        if name not in words | general:
+            close = difflib.get_close_matches(str(name), sorted(words), n=1)
+            raise UserError(f'{key}.{name}: {cls.__name__} does not read this key; '
+                            + (f"did you mean '{close[0]}'?" if close else 'leave it out.'))
 
 
 def _check_metrics(found: FileOptions, is_train: bool) -> None:

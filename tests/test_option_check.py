@@ -172,6 +172,28 @@ def test_what_a_message_says_to_do_works(path, changes, message, remedy):
     check_options(opt, is_train=path is not TEST)
 
 
+def basicsr_data(**changes):
+    """A section of BasicSR's own option files."""
+    return dict(dict(name='pairs', type='PairedImageDataset', dataroot_gt='gt', dataroot_lq='lq', filename_tmpl='{}',
+                     io_backend=dict(type='disk'), gt_size=64, use_hflip=True, use_rot=True, meta_info_file='list.txt',
+                     num_worker_per_gpu=0, batch_size_per_gpu=2, use_shuffle=True), **changes)
+
+
+def test_data_sets_of_basicsr_have_their_keys_and_no_others():
+    opt = load(TRAIN_STAGE2)
+    opt['train']['supervision'] = 'paired'
+    opt['datasets']['train'] = basicsr_data()
+    check_options(copy.deepcopy(opt), is_train=True)
+    for wrong, message in ((dict(use_hflipp=True), "PairedImageDataset does not read this key; did you mean 'use_hflip'?"),
+                           (dict(queue_size=180), 'PairedImageDataset does not read this key; leave it out.'),
+                           (dict(dataset_enlarge_ratio=100), 'here they never restart; leave it out.')):
+        opt['datasets']['train'] = basicsr_data(**wrong)
+        assert message in refusal(copy.deepcopy(opt))
+    opt['datasets']['train'] = {'name': 'x', 'type': 'RealESRGANDataset', 'queue_size': 180, 'gt_size': 64, 'blur_kernel_size': 21,
+                                'batch_size_per_gpu': 2, 'num_worker_per_gpu': 0}
+    assert 'queue_size: RealESRGANDataset does not read this key' in refusal(opt)  # its model does, which is not ours
+
+
 @pytest.mark.parametrize('name', ['x' * 201, 'ä' * 101])
 def test_a_name_too_long_for_files_is_refused_before_there_are_any(name):
     opt = load(TRAIN_BOTH)
