@@ -9,7 +9,7 @@ What a row is about (its degradation, parts and losses that are there or not) st
 """
 from copy import deepcopy
 from pathlib import Path
-from typing import Any, Dict
+from typing import Any
 
 from selfsr_plugin.option_check import shorten_options
 from selfsr_plugin.options import read_option_file
@@ -30,7 +30,7 @@ ROWS = {**TABLE3, **TABLE4}
 WIDTH_X8 = 8  # channels of the small network at x8; the demo stops at x4
 
 
-def run_options(row: str, seed: int, small: bool, divisor: int, gt: str, lq: str) -> Dict[str, Any]:
+def run_options(row: str, seed: int, small: bool, divisor: int, gt: str, lq: str) -> dict[str, Any]:
     """The options of a run under the rules above.
 
     Args:
@@ -57,7 +57,7 @@ def run_options(row: str, seed: int, small: bool, divisor: int, gt: str, lq: str
     return opt
 
 
-def make_small(opt: Dict[str, Any], demo: Dict[str, Any]) -> None:
+def make_small(opt: dict[str, Any], demo: dict[str, Any]) -> None:
     """Take sizes and rates from the demo's options."""
     sources = {**demo, 'network_clean': demo['network_deg'], 'network_d_clean': demo['network_d_lq']}
     for label, net in opt.items():

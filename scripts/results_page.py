@@ -3,8 +3,9 @@
 The paper's own figures stay out of the page: they are of other data and other budgets, and nobody here measured them.
 """
 import json
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, Dict, Iterable, List, NamedTuple, Optional, Tuple
+from typing import Any, NamedTuple
 
 BEGIN, END = '<!-- written by scripts/reproduce.py from here -->', '<!-- to here -->'
 
@@ -39,10 +40,10 @@ class Metric(NamedTuple):
 class Table(NamedTuple):
     """``metrics`` are the paper's columns, ``ours`` it does not have; ``pairs`` are the orders looked at."""
     title: str
-    paper: Dict[str, Tuple[Optional[float], ...]]
-    metrics: Tuple[Metric, ...]
-    ours: Tuple[Metric, ...]
-    pairs: Tuple[Tuple[str, str], ...]
+    paper: dict[str, tuple[float | None, ...]]
+    metrics: tuple[Metric, ...]
+    ours: tuple[Metric, ...]
+    pairs: tuple[tuple[str, str], ...]
 
 
 FRECHET, FID = Metric('frechet_alex', 'frechet_alex', 2), Metric('fid', 'FID', 2)
@@ -57,7 +58,7 @@ TABLES = (
              for part in ('no_scb', 'no_growth', 'no_r1')), ('paired_full', 'unpaired_full'))),
 )
 
-Runs = Dict[str, List[Dict[str, Any]]]
+Runs = dict[str, list[dict[str, Any]]]
 
 
 def write_page(scores: Path, page: Path) -> None:
@@ -82,7 +83,7 @@ def generate(runs: Runs) -> str:
     return '\n\n'.join([*parts, '## Iterations and time', budget(trained)]) + '\n'
 
 
-def conditions(every: List[Dict[str, Any]], trained: List[Dict[str, Any]]) -> str:
+def conditions(every: list[dict[str, Any]], trained: list[dict[str, Any]]) -> str:
     """What the figures rest on, as a list."""
     def said(values: Iterable[Any]) -> str:
         return ', '.join(sorted({str(value) for value in values})) or 'none'
@@ -96,7 +97,7 @@ def conditions(every: List[Dict[str, Any]], trained: List[Dict[str, Any]]) -> st
     return '\n'.join(f'- {line}' for line in lines)
 
 
-def values(runs: Runs, row: str, key: str) -> List[float]:
+def values(runs: Runs, row: str, key: str) -> list[float]:
     return [float(run['scores'][key]['value']) for run in runs.get(row, []) if key in run['scores']]
 
 
@@ -113,7 +114,7 @@ def results(table: Table, runs: Runs) -> str:
     return '\n'.join([*(f'| {" | ".join(line)} |' for line in lines), '', f'Images: {sizes(table, metrics, runs)}.'])
 
 
-def sizes(table: Table, metrics: List[Metric], runs: Runs) -> str:
+def sizes(table: Table, metrics: list[Metric], runs: Runs) -> str:
     """N of every metric, which is part of what a distance of sets means."""
     said = []
     for metric in metrics:
@@ -124,7 +125,7 @@ def sizes(table: Table, metrics: List[Metric], runs: Runs) -> str:
     return ', '.join(said) or 'none'
 
 
-def spread(found: List[float], digits: int) -> str:
+def spread(found: list[float], digits: int) -> str:
     if not found:
         return 'not run'
     mean = f'{sum(found) / len(found):.{digits}f}'
@@ -164,7 +165,7 @@ def orders(table: Table, runs: Runs) -> str:
     return '\n'.join([summary, '', *(f'| {" | ".join(line)} |' for line in lines)])
 
 
-def budget(trained: List[Dict[str, Any]]) -> str:
+def budget(trained: list[dict[str, Any]]) -> str:
     lines = ['| run | stage 1 | stage 2 | grows at | minutes |', '|---|---|---|---|---|']
     for run in trained:
         opt = run['options']['train']

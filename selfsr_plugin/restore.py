@@ -4,13 +4,21 @@
 
 An image that cannot be used is passed over and named at the end; the status is 1 then.
 """
+from __future__ import annotations
+
 import argparse
 import sys
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from . import files
 from .arguments import add_model, add_traceback, renamed
 from .errors import UserError, one_sentence_errors
+
+if TYPE_CHECKING:
+    import torch
+
+    from .data.face_images import FaceImages
 
 FAR = 64  # pixels: four times the 16 that the paper trains on; larger faces are warned of
 
@@ -82,7 +90,7 @@ def run(args: argparse.Namespace) -> None:
         raise UserError(f'{len(problems)} of {len(faces)} images were not restored: {"; ".join(problems)}')
 
 
-def find_device(name: str | None) -> 'torch.device':
+def find_device(name: str | None) -> torch.device:
     """The device of that name, by default the GPU if there is one; UserError if it cannot be used."""
     import torch
     if name is None:
@@ -95,7 +103,7 @@ def find_device(name: str | None) -> 'torch.device':
     return device
 
 
-def size_warning(larger: dict[int, tuple[int, int]], faces: 'FaceImages', lq_size: int | None, scale: int) -> str:
+def size_warning(larger: dict[int, tuple[int, int]], faces: FaceImages, lq_size: int | None, scale: int) -> str:
     """What to say of images that are larger than ``lq_size * scale``, or than what such networks are trained on."""
     index = max(larger, key=lambda index: max(larger[index]))
     height, width = larger[index]

@@ -61,3 +61,24 @@ def float64():
     torch.set_default_dtype(torch.float64)
     yield
     torch.set_default_dtype(torch.float32)
+
+
+@pytest.fixture(scope='session')
+def alexnet_file(tmp_path_factory) -> str:
+    """A file as torchvision's, with random weights."""
+    from torchvision.models import alexnet
+    torch.manual_seed(0)
+    weights = {key: value for key, value in alexnet(weights=None).state_dict().items() if key.startswith('features.')}
+    path = tmp_path_factory.mktemp('weights') / 'alexnet.pth'
+    torch.save(weights, path)
+    return str(path)
+
+
+@pytest.fixture(scope='session')
+def arcface_file(tmp_path_factory) -> str:
+    """A file as facexlib's, with random weights."""
+    from facexlib.recognition.arcface_arch import Backbone
+    torch.manual_seed(0)
+    path = tmp_path_factory.mktemp('weights') / 'arcface.pth'
+    torch.save(Backbone(50, 0.6, 'ir_se').state_dict(), path)
+    return str(path)

@@ -1,6 +1,5 @@
 """Mean and covariance of the features of a set of images, gathered while they stream by."""
 from pathlib import Path
-from typing import List, Optional, Union
 
 import numpy as np
 
@@ -21,13 +20,13 @@ class FeatureStatistics:
 
     def __init__(self, dimension: int) -> None:
         self.dimension = dimension
-        self._count: Optional[int] = 0  # None: a statistics file that does not say
+        self._count: int | None = 0  # None: a statistics file that does not say
         self._mean = np.zeros(dimension)
-        self._scatter: Optional[np.ndarray] = None  # sum of (x - mean)(x - mean)^T; None is zero
-        self._pending: List[np.ndarray] = []
+        self._scatter: np.ndarray | None = None  # sum of (x - mean)(x - mean)^T; None is zero
+        self._pending: list[np.ndarray] = []
 
     @property
-    def count(self) -> Optional[int]:
+    def count(self) -> int | None:
         """Number of images N; None for a statistics file that does not say."""
         return None if self._count is None else self._count + len(self._pending)
 
@@ -52,7 +51,7 @@ class FeatureStatistics:
             mean = rows.mean(axis=0)
             self._combine(len(rows), mean, (rows - mean).T @ (rows - mean))
 
-    def _combine(self, count: int, mean: np.ndarray, scatter: Optional[np.ndarray]) -> None:
+    def _combine(self, count: int, mean: np.ndarray, scatter: np.ndarray | None) -> None:
         if scatter is not None:
             self._scatter = scatter if self._scatter is None else self._scatter + scatter
         total = self._count + count
@@ -93,13 +92,13 @@ class FeatureStatistics:
             raise ValueError(f'a covariance needs two images or more, and there is {self._count or "none"}.')
         return self._scatter / (self._count - 1)
 
-    def save(self, path: Union[str, Path]) -> None:
+    def save(self, path: str | Path) -> None:
         """Write an .npz file with 'mu' and 'sigma', as pytorch-fid does, and 'n', which it leaves out."""
         with open(path, 'wb') as file:  # given a name, numpy would append .npz
             np.savez(file, mu=self.mean, sigma=self.covariance, n=np.int64(self.count))
 
     @classmethod
-    def load(cls, path: Union[str, Path], dimension: int) -> 'FeatureStatistics':
+    def load(cls, path: str | Path, dimension: int) -> 'FeatureStatistics':
         """Read a file of :meth:`save` or of pytorch-fid.
 
         Raises:

@@ -4,9 +4,10 @@ BasicSR calls a metric once for each image, adds up what it returns and divides 
 between sets is no such mean, so the metrics built on this file return a :class:`FrechetSum`, which behaves in that
 arithmetic as a number does: adding gathers the features, and dividing gives the distance of the whole set.
 """
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import Callable, List, NamedTuple, Optional, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -67,7 +68,7 @@ def _load(network: FeatureNetwork, path: Path, device: str) -> nn.Module:
 
 @torch.no_grad()
 def extract_features(network: FeatureNetwork, images: Sequence[np.ndarray],
-                     weights: Optional[str] = None) -> np.ndarray:
+                     weights: str | None = None) -> np.ndarray:
     """Features (N, D) of images of one size, (H, W, 3) uint8, BGR; on the GPU if there is one.
 
     Raises:
@@ -79,15 +80,15 @@ def extract_features(network: FeatureNetwork, images: Sequence[np.ndarray],
     return model(batch).cpu().numpy()
 
 
-def source_statistics(network: FeatureNetwork, source: ImageSource, weights: Optional[str] = None,
-                      problems: Optional[List[str]] = None) -> FeatureStatistics:
+def source_statistics(network: FeatureNetwork, source: ImageSource, weights: str | None = None,
+                      problems: list[str] | None = None) -> FeatureStatistics:
     """Statistics of a folder or LMDB, in batches of images of one size, with a progress bar.
 
     ``problems`` gets '<path>: <reason>' for each image that cannot be read and is left out; without it such an image is
     a CorruptImageError.
     """
     statistics = FeatureStatistics(network.dimension)
-    batch: List[np.ndarray] = []
+    batch: list[np.ndarray] = []
     for index in tqdm(range(len(source)), unit='image', desc=f'{network.metric} of {source.root}', leave=False,
                       disable=None):
         try:
@@ -107,7 +108,7 @@ def source_statistics(network: FeatureNetwork, source: ImageSource, weights: Opt
 
 
 @lru_cache(maxsize=4)
-def reference_statistics(network: FeatureNetwork, reference: str, weights: Optional[str] = None) -> FeatureStatistics:
+def reference_statistics(network: FeatureNetwork, reference: str, weights: str | None = None) -> FeatureStatistics:
     """Statistics of a folder, an LMDB or a statistics file; kept, since every validation compares with the same.
 
     Raises:
@@ -152,7 +153,7 @@ def score(network: FeatureNetwork, restored: FeatureStatistics, reference: Featu
     return frechet_distance(restored, reference)
 
 
-def small_sample_warning(network: FeatureNetwork, *counts: Optional[int]) -> str:
+def small_sample_warning(network: FeatureNetwork, *counts: int | None) -> str:
     """What to say of a figure from fewer images than features, or ''."""
     if any(count is not None and count < network.dimension for count in counts):
         return (f'{network.metric} is biased upwards with few images: N = {" and ".join(map(_said, counts))} is below '
@@ -160,7 +161,7 @@ def small_sample_warning(network: FeatureNetwork, *counts: Optional[int]) -> str
     return ''
 
 
-def _said(count: Optional[int]) -> str:
+def _said(count: int | None) -> str:
     return 'an unknown number of' if count is None else str(count)
 
 
@@ -181,8 +182,8 @@ class FrechetSum:
         UserError: neither ground truth nor a reference.
     """
 
-    def __init__(self, network: FeatureNetwork, img: np.ndarray, img2: Optional[np.ndarray], reference: Optional[str],
-                 weights: Optional[str]) -> None:
+    def __init__(self, network: FeatureNetwork, img: np.ndarray, img2: np.ndarray | None, reference: str | None,
+                 weights: str | None) -> None:
         self.network, self.reference, self.weights = network, reference, weights
         if reference is None and img2 is None:
             raise UserError(f"{network.metric}: this data set has no ground truth, so the metric needs 'reference': a "

@@ -1,7 +1,6 @@
 """Identity: cosine similarity of ArcFace embeddings (Deng et al., CVPR 2019), through facexlib, as a BasicSR metric."""
 from functools import lru_cache
 from pathlib import Path
-from typing import Optional
 
 import numpy as np
 import torch
@@ -35,7 +34,7 @@ def prepare_face(image: np.ndarray) -> Tensor:
     return F.interpolate(face[None], size=(_SIDE, _SIDE), mode='bilinear', align_corners=False, antialias=True)[0]
 
 
-def face_similarity(img: np.ndarray, img2: np.ndarray, weights: Optional[str] = None) -> float:
+def face_similarity(img: np.ndarray, img2: np.ndarray, weights: str | None = None) -> float:
     """:func:`calculate_identity` for images of any sizes, for example a restored face and the LR face it was made of."""
     device = 'cuda' if torch.cuda.is_available() else 'cpu'
     model = _load_arcface(find_weights(ARCFACE, weights), device)
@@ -44,7 +43,7 @@ def face_similarity(img: np.ndarray, img2: np.ndarray, weights: Optional[str] = 
     return float(a @ b / (a.norm() * b.norm()))
 
 
-def calculate_identity(img: np.ndarray, img2: np.ndarray, weights: Optional[str] = None,
+def calculate_identity(img: np.ndarray, img2: np.ndarray, weights: str | None = None,
                        better: str = 'higher') -> float:
     """How much a restored face looks like the same person: -1 to 1, 1 for equal images, higher is better.
 

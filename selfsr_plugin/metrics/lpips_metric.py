@@ -4,7 +4,7 @@ import io
 import warnings
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Optional
+from typing import Any
 
 import numpy as np
 import torch
@@ -31,7 +31,7 @@ def _load_lpips(path: Path, device: str) -> nn.Module:
     return model.to(device).eval().requires_grad_(False)
 
 
-def calculate_lpips(img: np.ndarray, img2: np.ndarray, crop_border: int = 0, weights: Optional[str] = None,
+def calculate_lpips(img: np.ndarray, img2: np.ndarray, crop_border: int = 0, weights: str | None = None,
                     better: str = 'lower', **kwargs: Any) -> float:
     """LPIPS distance of two images; 0 for equal ones, lower is better.
 

@@ -1,6 +1,7 @@
 """What a metric of an option file needs: looked at before training, so that no validation fails for want of it."""
 import inspect
-from typing import Any, Mapping
+from collections.abc import Mapping
+from typing import Any
 
 from basicsr.utils.registry import METRIC_REGISTRY
 

@@ -1,7 +1,7 @@
 """Files with the weights that metrics need: what they are called, where they are looked for, where to get them."""
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Dict, NamedTuple, Optional
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -31,7 +31,7 @@ ARCFACE = WeightsFile("facexlib's ArcFace (IR-SE50)", 'recognition_arcface_ir_se
                       'https://github.com/xinntao/facexlib/releases/download/v0.1.0/recognition_arcface_ir_se50.pth')
 
 
-def find_weights(file: WeightsFile, path: Optional[str] = None) -> Path:
+def find_weights(file: WeightsFile, path: str | None = None) -> Path:
     """The file at ``path`` if one is given, or else where the package that uses it downloads it to.
 
     Raises:
@@ -51,7 +51,7 @@ def _cache(file: WeightsFile) -> Path:
     return Path(torch.hub.get_dir()) / 'checkpoints'
 
 
-def read_weights(file: WeightsFile, path: Path) -> Dict[str, Tensor]:
+def read_weights(file: WeightsFile, path: Path) -> dict[str, Tensor]:
     """The state dictionary in ``path``; tensors only, no code.
 
     Raises:

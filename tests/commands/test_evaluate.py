@@ -20,15 +20,6 @@ from selfsr_plugin.metrics.feature_statistics import FeatureStatistics
 DEMO = Path(__file__).resolve().parents[2] / 'datasets/demo/test_hr'
 
 
-@pytest.fixture(scope='module')
-def alexnet(tmp_path_factory):
-    from torchvision.models import alexnet
-    torch.manual_seed(0)
-    path = tmp_path_factory.mktemp('weights') / 'alexnet.pth'
-    torch.save(alexnet(weights=None).state_dict(), path)
-    return str(path)
-
-
 @pytest.fixture
 def folders(tmp_path, monkeypatch):
     """gt/<name>.png and out/<name>_run.png, six faces; no weights in the usual caches."""
@@ -90,8 +81,8 @@ def test_a_metric_that_is_asked_for_must_run(folders, capsys):
     assert not Path('out_scores').exists()
 
 
-def test_a_set_against_a_folder_and_against_its_saved_statistics(folders, alexnet, capsys):
-    weights = ('--weights', f'frechet_alex={alexnet}')
+def test_a_set_against_a_folder_and_against_its_saved_statistics(folders, alexnet_file, capsys):
+    weights = ('--weights', f'frechet_alex={alexnet_file}')
     run('--metrics', 'frechet_alex', *weights, '--save-statistics', suffix='')  # sets need no equal names
     found = json.loads(Path('out_scores/scores.json').read_text())['metrics']['frechet_alex']
     assert found['n'] == found['n_reference'] == 6 and found['value'] > 0
@@ -132,15 +123,6 @@ def test_the_lines_of_the_documentation(folders):
 # ----- real faces -----
 
 
-@pytest.fixture(scope='module')
-def arcface(tmp_path_factory):
-    from facexlib.recognition.arcface_arch import Backbone
-    torch.manual_seed(0)
-    path = tmp_path_factory.mktemp('weights') / 'arcface.pth'
-    torch.save(Backbone(50, 0.6, 'ir_se').state_dict(), path)
-    return str(path)
-
-
 def alone(*arguments):
     evaluate.main(['--restored', 'out', '--suffix', '_run', *arguments])
     return json.loads(Path('out_scores/scores.json').read_text())
@@ -153,27 +135,27 @@ def test_without_a_reference_blur_is_measured(folders, capsys):
     assert content['images']['face4']['blur'] == pytest.approx(blur[4]) and content['reference'] is None
 
 
-def test_identity_against_the_lr_face(folders, arcface):
+def test_identity_against_the_lr_face(folders, arcface_file):
     from selfsr_plugin.metrics.identity_metric import face_similarity
     for number in range(6):
         write('lq', f'face{number}', cv2.resize(cv2.imread(f'gt/face{number}.png'), (16, 16)))
-    content = alone('--lq', 'lq', '--weights', f'identity={arcface}')
+    content = alone('--lq', 'lq', '--weights', f'identity={arcface_file}')
     assert set(content['metrics']) == {'blur', 'identity_lq'} and not content['not_run']
-    expected = face_similarity(cv2.imread('out/face1_run.png'), cv2.imread('lq/face1.png'), arcface)
+    expected = face_similarity(cv2.imread('out/face1_run.png'), cv2.imread('lq/face1.png'), arcface_file)
     assert content['images']['face1']['identity_lq'] == pytest.approx(expected)
-    content = alone('--lq', 'lq', '--reference', 'gt', '--weights', f'identity={arcface}')
+    content = alone('--lq', 'lq', '--reference', 'gt', '--weights', f'identity={arcface_file}')
     assert {'identity', 'identity_lq'} <= set(content['metrics'])
 
 
-def test_what_a_metric_compares_with_must_be_given(folders, arcface, capsys):
+def test_what_a_metric_compares_with_must_be_given(folders, arcface_file, capsys):
     def said(*arguments):
         return refused_by(capsys, evaluate.main, '--restored', 'out', '--suffix', '_run', *arguments)
 
     assert 'psnr: it compares with a reference: give --reference' in said('--metrics', 'blur', 'psnr')
     assert 'identity_lq: it compares with the LR faces: give --lq' in said('--metrics', 'identity_lq')
-    assert 'identity: it compares with a reference' in said('--weights', f'identity={arcface}')
+    assert 'identity: it compares with a reference' in said('--weights', f'identity={arcface_file}')
     write('lq', 'face0', np.zeros((16, 16, 3), np.uint8))
-    assert 'have no LR face (face1' in said('--metrics', 'identity_lq', '--lq', 'lq', '--weights', f'identity={arcface}')
+    assert 'have no LR face (face1' in said('--metrics', 'identity_lq', '--lq', 'lq', '--weights', f'identity={arcface_file}')
     assert not Path('out_scores').exists()
 
 
@@ -194,11 +176,11 @@ def test_a_forgotten_suffix_is_guessed(folders, capsys):
     assert '--suffix _x: 6 of 6 names in out do not end with it' in refused(capsys, '--metrics', 'psnr', suffix='_x')
 
 
-def test_images_that_cannot_be_used_are_left_out_and_named(folders, alexnet, capsys):
+def test_images_that_cannot_be_used_are_left_out_and_named(folders, alexnet_file, capsys):
     write('out', 'face2_run', np.zeros((32, 64, 3), np.uint8))
     Path('out/face3_run.png').write_bytes(b'no image')
     Path('gt/face4.png').write_bytes(b'')
-    message = refused(capsys, '--metrics', 'psnr', 'frechet_alex', '--weights', f'frechet_alex={alexnet}')
+    message = refused(capsys, '--metrics', 'psnr', 'frechet_alex', '--weights', f'frechet_alex={alexnet_file}')
     assert message.startswith('error: 3 images were left out of the scores: out/face2_run.png is 64x32 and gt/face2.png is '
                               '64x64')
     assert message.count('out/face3_run.png: it is cut short or not an image') == 1
@@ -226,18 +208,18 @@ def test_names_that_are_not_utf8_are_written(folders, capsys):
     assert r'have no reference (caf\xe9)' in refused(capsys, '--metrics', 'psnr', restored=os.fsdecode(b'r\xe9sultats'))
 
 
-def test_one_image_has_no_set_metric(folders, alexnet, capsys):
+def test_one_image_has_no_set_metric(folders, alexnet_file, capsys):
     write('one', 'face0', cv2.imread('gt/face0.png'))
-    arguments = ('--metrics', 'frechet_alex', '--weights', f'frechet_alex={alexnet}')
+    arguments = ('--metrics', 'frechet_alex', '--weights', f'frechet_alex={alexnet_file}')
     assert 'there is 1 restored against 6 reference' in refused(capsys, *arguments, restored='one', suffix='')
     assert 'there is 6 restored against 1 reference' in refused(capsys, *arguments, reference='one', suffix='')
 
 
-def test_weights_and_statistics_of_another_kind(folders, alexnet, capsys):
-    message = refused(capsys, '--metrics', 'fid', '--weights', f'fid={alexnet}')
-    assert f'{alexnet} does not hold the FID Inception network' in message
+def test_weights_and_statistics_of_another_kind(folders, alexnet_file, capsys):
+    message = refused(capsys, '--metrics', 'fid', '--weights', f'fid={alexnet_file}')
+    assert f'{alexnet_file} does not hold the FID Inception network' in message
     np.savez('other.npz', mu=np.zeros(64), sigma=np.eye(64))
-    arguments = ('--metrics', 'frechet_alex', '--weights', f'frechet_alex={alexnet}')
+    arguments = ('--metrics', 'frechet_alex', '--weights', f'frechet_alex={alexnet_file}')
     message = refused(capsys, *arguments, reference='other.npz')
     assert 'other.npz holds statistics of shapes (64,) and (64, 64)' in message
 

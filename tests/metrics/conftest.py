@@ -13,17 +13,6 @@ DEMO = Path(__file__).resolve().parents[2] / 'datasets/demo'
 
 
 @pytest.fixture(scope='session')
-def alexnet_file(tmp_path_factory) -> str:
-    """A file as torchvision's, with random weights."""
-    from torchvision.models import alexnet
-    torch.manual_seed(0)
-    weights = {key: value for key, value in alexnet(weights=None).state_dict().items() if key.startswith('features.')}
-    path = tmp_path_factory.mktemp('weights') / 'alexnet.pth'
-    torch.save(weights, path)
-    return str(path)
-
-
-@pytest.fixture(scope='session')
 def inception_file(tmp_path_factory) -> str:
     """A file as the published FID weights, with random weights."""
     from selfsr_plugin.metrics.fid_metric import FIDInception

@@ -10,14 +10,6 @@ from selfsr_plugin.metrics import calculate_identity
 from selfsr_plugin.metrics.identity_metric import prepare_face
 
 
-@pytest.fixture(scope='module')
-def arcface_file(tmp_path_factory):
-    torch.manual_seed(0)
-    path = tmp_path_factory.mktemp('weights') / 'arcface.pth'
-    torch.save(Backbone(50, 0.6, 'ir_se').state_dict(), path)
-    return str(path)
-
-
 def test_equal_faces_are_at_one_and_order_does_not_matter(faces, arcface_file):
     a, b = faces.hr[:2]
     assert calculate_identity(a, a, weights=arcface_file) == pytest.approx(1, abs=1e-6)
