@@ -16,7 +16,13 @@ NETWORKS = ('golden/test_networks.py', )
 START = ('golden/test_initialisation.py', )
 MODELS = ('golden/test_models.py', )
 SAMPLING = ('golden/test_sampling.py', )
-METRICS = ('metrics/test_references.py', )
+FID = ('metrics/test_references.py::test_fid_resizes_as_pytorch_fid', )
+INCEPTION = ('metrics/test_fid.py::test_features_are_torch_fidelitys', )
+ALEX_INPUT = ('metrics/test_references.py::test_alexnet_is_given_what_torchvision_gives_it', )
+ALEX = ('metrics/test_references.py::test_alexnet_features_are_the_means_of_its_last_maps', )
+FRECHET = ('metrics/test_references.py::test_frechet_alex_of_a_set', )
+LPIPS = ('metrics/test_references.py::test_lpips_is_the_package_lpips', )
+ARCFACE = ('metrics/test_references.py::test_arcface_is_given_faces_as_pillow_resizes_them', )
 DEFAULTS = ('golden/test_defaults.py', )
 OPS = ('ops/test_resize.py', 'ops/test_warp.py')
 UPDATES = ('engine/test_updates.py', )
@@ -196,7 +202,8 @@ MUTATIONS = [
     Mutation('stage 2: bicubic LR faces not clamped', SR_MODEL,
              "clean = bicubic_downsample(self.gt, self.opt['scale']).clamp(0, 1)",
              "clean = bicubic_downsample(self.gt, self.opt['scale'])", CLAMPS),
-    Mutation('stage 2: pseudo LR faces not clamped', SR_MODEL, 'return degraded.clamp(0, 1)', 'return degraded', CLAMPS),
+    Mutation('stage 2: pseudo LR faces not clamped', SR_MODEL, 'return degraded.clamp(0, 1)', 'return degraded',
+             CLAMPS),
     Mutation('stage 2: HR faces not clamped', SR_MODEL, 'bicubic_downsample(self.gt, shrink).clamp(0, 1)',
              'bicubic_downsample(self.gt, shrink)', CLAMPS),
     Mutation('stage 2: noise twice as strong', SR_MODEL, 'lq_noise / 255', 'lq_noise / 127.5', MODELS),
@@ -230,39 +237,40 @@ MUTATIONS = [
     Mutation('networks start alike', 'engine/networks.py', '"manual_seed", 0)} {label}', '"manual_seed", 0)}', START),
     # ----- metrics -----
     Mutation('FID: bicubic', 'metrics/fid_metric.py', "mode='bilinear', align_corners=False",
-             "mode='bicubic', align_corners=False", METRICS),
+             "mode='bicubic', align_corners=False", FID),
     Mutation('FID: antialiased', 'metrics/fid_metric.py', "mode='bilinear', align_corners=False",
-             "mode='bilinear', align_corners=False, antialias=True", METRICS),
+             "mode='bilinear', align_corners=False, antialias=True", FID),
     Mutation('FID: aligned at the corners', 'metrics/fid_metric.py', "mode='bilinear', align_corners=False",
-             "mode='bilinear', align_corners=True", METRICS),
-    Mutation('FID: images in [0, 1]', 'metrics/fid_metric.py', 'self.net(images * 2 - 1)', 'self.net(images)', METRICS),
+             "mode='bilinear', align_corners=True", FID),
+    Mutation('FID: images in [0, 1]', 'metrics/fid_metric.py', 'self.net(images * 2 - 1)', 'self.net(images)', FID),
     Mutation('FID: pooling of torchvision', 'metrics/fid_metric.py', 'net.Mixed_7c = FIDInceptionE_2(2048)',
-             'net.Mixed_7c = FIDInceptionE_1(2048)', ('metrics/test_fid.py', )),
+             'net.Mixed_7c = FIDInceptionE_1(2048)', INCEPTION),
     Mutation('FID: one block of torchvision', 'metrics/fid_metric.py',
-             'net.Mixed_6e = FIDInceptionC(768, channels_7x7=192)', 'pass', ('metrics/test_fid.py', )),
+             'net.Mixed_6e = FIDInceptionC(768, channels_7x7=192)', 'pass', INCEPTION),
     Mutation('AlexNet: mean', 'metrics/frechet_alex_metric.py', '[0.485, 0.456, 0.406]', '[0.485, 0.485, 0.406]',
-             METRICS),
+             ALEX_INPUT),
     Mutation('AlexNet: deviation', 'metrics/frechet_alex_metric.py', '[0.229, 0.224, 0.225]', '[0.229, 0.229, 0.225]',
-             METRICS),
-    Mutation('AlexNet: another size', 'metrics/frechet_alex_metric.py', 'size=(224, 224)', 'size=(227, 227)', METRICS),
+             ALEX_INPUT),
+    Mutation('AlexNet: another size', 'metrics/frechet_alex_metric.py', 'size=(224, 224)', 'size=(227, 227)',
+             ALEX_INPUT),
     Mutation('AlexNet: antialiased', 'metrics/frechet_alex_metric.py', 'align_corners=False)',
-             'align_corners=False, antialias=True)', METRICS),
-    Mutation('AlexNet: bicubic', 'metrics/frechet_alex_metric.py', "mode='bilinear'", "mode='bicubic'", METRICS),
+             'align_corners=False, antialias=True)', ALEX_INPUT),
+    Mutation('AlexNet: bicubic', 'metrics/frechet_alex_metric.py', "mode='bilinear'", "mode='bicubic'", ALEX_INPUT),
     Mutation('AlexNet: without the last ReLU', 'metrics/frechet_alex_metric.py', 'features[:12]', 'features[:11]',
-             METRICS),
-    Mutation('AlexNet: maxima', 'metrics/frechet_alex_metric.py', '.mean(dim=(2, 3))', '.amax(dim=(2, 3))', METRICS),
+             ALEX),
+    Mutation('AlexNet: maxima', 'metrics/frechet_alex_metric.py', '.mean(dim=(2, 3))', '.amax(dim=(2, 3))', ALEX),
     Mutation('Frechet: covariance divided by N', 'metrics/feature_statistics.py', 'self._scatter / (self._count - 1)',
-             'self._scatter / self._count', METRICS),
-    Mutation('Frechet: values to 255/256', 'metrics/frechet.py', '.to(device) / 255', '.to(device) / 256', METRICS),
-    Mutation('Frechet: BGR', 'metrics/frechet.py', 'img2tensor(image)', 'img2tensor(image, bgr2rgb=False)', METRICS),
-    Mutation('LPIPS: images in [0, 1]', 'metrics/lpips_metric.py', '/ 127.5 - 1', '/ 255', METRICS),
-    Mutation('LPIPS: BGR', 'metrics/lpips_metric.py', '/ 127.5 - 1)', '/ 127.5 - 1, bgr2rgb=False)', METRICS),
-    Mutation('LPIPS: border ignored', 'metrics/lpips_metric.py', 'if crop_border:', 'if False:', METRICS),
-    Mutation('LPIPS: a slice keeps its random weights', 'metrics/lpips_metric.py', ", 'slice5')", ')', METRICS),
-    Mutation('identity: no antialiasing', 'metrics/identity_metric.py', ', antialias=True', '', METRICS),
-    Mutation('identity: bicubic', 'metrics/identity_metric.py', "mode='bilinear'", "mode='bicubic'", METRICS),
-    Mutation('identity: normalisation', 'metrics/identity_metric.py', '/ 127.5 - 1', '/ 128 - 1', METRICS),
-    Mutation('identity: BGR', 'metrics/identity_metric.py', '/ 127.5 - 1)', '/ 127.5 - 1, bgr2rgb=False)', METRICS),
+             'self._scatter / self._count', FRECHET),
+    Mutation('Frechet: values to 255/256', 'metrics/frechet.py', '.to(device) / 255', '.to(device) / 256', ALEX),
+    Mutation('Frechet: BGR', 'metrics/frechet.py', 'img2tensor(image)', 'img2tensor(image, bgr2rgb=False)', ALEX),
+    Mutation('LPIPS: images in [0, 1]', 'metrics/lpips_metric.py', '/ 127.5 - 1', '/ 255', LPIPS),
+    Mutation('LPIPS: BGR', 'metrics/lpips_metric.py', '/ 127.5 - 1)', '/ 127.5 - 1, bgr2rgb=False)', LPIPS),
+    Mutation('LPIPS: border ignored', 'metrics/lpips_metric.py', 'if crop_border:', 'if False:', LPIPS),
+    Mutation('LPIPS: a slice keeps its random weights', 'metrics/lpips_metric.py', ", 'slice5')", ')', LPIPS),
+    Mutation('identity: no antialiasing', 'metrics/identity_metric.py', ', antialias=True', '', ARCFACE),
+    Mutation('identity: bicubic', 'metrics/identity_metric.py', "mode='bilinear'", "mode='bicubic'", ARCFACE),
+    Mutation('identity: normalisation', 'metrics/identity_metric.py', '/ 127.5 - 1', '/ 128 - 1', ARCFACE),
+    Mutation('identity: BGR', 'metrics/identity_metric.py', '/ 127.5 - 1)', '/ 127.5 - 1, bgr2rgb=False)', ARCFACE),
     # ----- data -----
     Mutation('data: resized faces not clamped', 'data/face_images.py', 'bicubic_resize(tensor, size).clamp_(0, 1)',
              'bicubic_resize(tensor, size)', SAMPLING),
