@@ -486,10 +486,16 @@ def one_of(name: Any, names: list[str], key: str, refused: Mapping[str, str] | N
     return name
 
 
-def _suggestion(name: str, names: list[str], all_of_them: str = 'known here:') -> str:
+def renamed(name: str) -> str:
+    """Today's name of a key or class of version 0.1.0."""
     for old, new in _RENAMED:
-        if old in name and name.replace(old, new) in names:
-            return f"its name is '{name.replace(old, new)}' since version 0.2.0."
+        name = name.replace(old, new)
+    return name
+
+
+def _suggestion(name: str, names: list[str], all_of_them: str = 'known here:') -> str:
+    if renamed(name) != name and renamed(name) in names:
+        return f"its name is '{renamed(name)}' since version 0.2.0."
     close = difflib.get_close_matches(name, names, n=1)
     return f"did you mean '{close[0]}'?" if close else f'{all_of_them} {", ".join(names)}.'
 

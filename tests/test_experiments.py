@@ -232,7 +232,8 @@ def log_lines(run: Path):
 def test_training_does_what_the_file_says(runs, name):
     opt = short_runs.short_options(FILES[name])
     run = runs / 'experiments' / opt['name']
-    lines, _ = log_lines(run)
+    lines, text = log_lines(run)
+    assert re.search(r'shortened:\[\s+by: 40000\s+train\.\S+: \S+', text)  # said in the log
     assert len(lines) == opt['train']['total_iter']
     values = [float(value) for line in lines for value in re.findall(r' l_\w+: (\S+)', line)]
     assert len(values) >= 3 * len(lines) and all(abs(value) < 1e4 for value in values)  # nan is not below

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ..option_sections import FaceDatasetOptions
-from ..schema import Component, Network, Section, options_of, parse, registered
+from ..schema import Component, Network, Section, options_of, parse, registered, renamed
 
 Entry = tuple[str, Any, Any]  # dotted key, value, default
 
@@ -28,6 +28,7 @@ def differences(saved: Mapping[str, Any], opt: Mapping[str, Any]) -> str:
     absent = 'not set'
     entries = list(_entries(opt, complete=True))
     now = {key: value for key, value, _ in entries}
+    saved = {renamed(key): renamed(value) if isinstance(value, str) else value for key, value in saved.items()}
     saved = {**{key: default for key, _, default in entries if default is not dataclasses.MISSING}, **saved}
     return ', '.join(f'{key} ({saved.get(key, absent)!r} -> {now.get(key, absent)!r})'
                      for key in sorted({*saved, *now}) if saved.get(key, absent) != now.get(key, absent))

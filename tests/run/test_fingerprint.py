@@ -83,6 +83,10 @@ def test_states_of_version_0_1_0_are_compared_by_the_keys_that_it_had():
     old = {key: value for key, value in run_options(opt).items()
            if not key.endswith(('lq_from_gt', 'warmup_iter', 'accum_iter', 'net_d_iters', 'net_d_init_iters', 'perceptual_opt'))}
     assert differences(old, opt) == ''
+    both = options()
+    old = {key.replace('d_lq', 'd_lr'): value for key, value in run_options(both).items()}
+    assert differences({**old, 'model_type': 'SelfSRModel'}, both) == ''
+    old = run_options(opt)
     assert 'train.ema_decay (0.0 -> 0.5)' in differences(old, options('train:ema_decay=0.5', file='table3/train_vanilla.yml'))
 
 
