@@ -44,7 +44,8 @@ def forward_bytes(net: nn.Module, shape: Sequence[int]) -> int:
 
     Nothing is computed: the tensors have sizes and no values.
     """
-    weights = {name: torch.empty_like(value, device='meta') for name, value in net.state_dict(keep_vars=True).items()}
+    weights = {name: torch.empty_like(value, device='meta')
+               for name, value in (*net.named_parameters(), *net.named_buffers())}
     counter = _PeakBytes()
     with torch.no_grad(), counter:
         torch.func.functional_call(net, weights, (torch.empty(tuple(shape), device='meta'), ))
