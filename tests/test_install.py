@@ -161,6 +161,10 @@ def test_every_package_that_is_imported_is_a_declared_dependency(built: Path) ->
     declared = {line.split()[1].rstrip(';') for line in metadata.splitlines() if line.startswith('Requires-Dist:')}
     declared = {re.split('[<=>]', name)[0] for name in declared}
     distributions = importlib.metadata.packages_distributions()
+    if sys.version_info < (3, 11):  # there it leaves out packages without a top_level.txt
+        for distribution in importlib.metadata.distributions():
+            for file in distribution.files or ():
+                distributions.setdefault(file.parts[0], [distribution.name])
     for path in (ROOT / 'selfsr_plugin').rglob('*.py'):
         for node in ast.walk(ast.parse(path.read_text('utf-8'))):
             if isinstance(node, ast.Import):
