@@ -115,8 +115,8 @@ def make_folders(opt: dict[str, Any], keep: bool) -> None:
             os.makedirs(folder, exist_ok=True)
             check_writable(folder)
     except OSError as error:
-        raise UserError(f'{error.filename or folders[0]} cannot be made or written to ({error.strerror}): free space, correct '
-                        'the permissions, or run from another folder.') from error
+        raise UserError(f'{error.filename or folders[0]} cannot be made or written to ({error.strerror}): free space, '
+                        'correct the permissions, or run from another folder.') from error
 
 
 def check_writable(folder: str) -> None:

@@ -37,7 +37,7 @@ def look_at_images(model: Any, datasets: list[tuple[str, Any]], opt: dict[str, A
                     sizes.add(str(size))
                     model.evaluate(data)
             except Exception as error:
-                bad.append(sentence(error, what))
+                bad.append(sentence(error, what).rstrip('.'))
         if bad and problem is None:
             more = f'; and {len(bad) - 3} more' if len(bad) > 3 else ''
             problem = (f'datasets.{key}: {len(bad)} of {len(dataset)} images cannot be used: {"; ".join(bad[:3])}{more}. '

@@ -33,8 +33,8 @@ def find_resume_state(opt: dict[str, Any]) -> dict[str, Any] | None:
         except (OSError, ValueError) as error:
             _say(f'Skipped the state of iteration {iteration}: {error}', opt)
             continue
-        _say(f'Resuming from {path}' + (f', the newest of this run, and not from path.resume_state: {named}.' if named else ''),
-             opt)
+        instead = f', the newest of this run, and not from path.resume_state: {named}.' if named else ''
+        _say(f'Resuming from {path}{instead}', opt)
         return state
     if named:
         try:

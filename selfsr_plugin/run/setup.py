@@ -9,6 +9,7 @@ from logging.handlers import MemoryHandler
 from os import path as osp
 from typing import Any
 
+import numpy as np
 import torch
 from basicsr.data import build_dataset
 from basicsr.models import build_model
@@ -19,9 +20,10 @@ from basicsr.utils.registry import MODEL_REGISTRY
 
 from ..basicsr_compat.distributed import init_distributed
 from ..basicsr_compat.root import results_root
+from ..engine.validation import score
 from ..errors import UserError
-from ..metrics import check_set_size
-from ..option_check import check_options, shorten_options
+from ..metrics import check_metric, check_set_size
+from ..option_check import check_options, check_weights_given, shorten_options
 from ..options import complete_options
 from ..registration import is_ours, uses_plugin
 from ..schema import one_of
@@ -47,8 +49,25 @@ def check(opt: dict[str, Any], args: argparse.Namespace, is_train: bool) -> None
     elif opt['model_type'] not in MODEL_REGISTRY:
         one_of(opt['model_type'], sorted(name for name in MODEL_REGISTRY.keys() if is_ours('MODEL_REGISTRY', name)),
                f'{args.opt}: model_type')
+    else:
+        _check_parts(opt, is_train)
     if args.shorten and not (is_train and is_plugin_model(opt)):
         raise UserError("--shorten: it is for the training of this package's models; leave it out.")
+
+
+def _check_parts(opt: dict[str, Any], is_train: bool) -> None:
+    """What would show late of this package's parts under a model of BasicSR's: metrics, and a network without weights."""
+    noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
+    for name, settings in ((opt.get('val') or {}).get('metrics') or {}).items():
+        if isinstance(settings, dict) and is_ours('METRIC_REGISTRY', settings.get('type')):
+            try:
+                check_metric(settings)
+            except (OSError, ValueError) as error:
+                raise UserError(f'val.metrics.{name}: {error}') from error
+            score(name, settings, dict(img=noise, img2=noise))
+    network = opt.get('network_g')
+    if not is_train and isinstance(network, dict) and is_ours('ARCH_REGISTRY', network.get('type')):
+        check_weights_given(opt, ['g'])
 
 
 def is_plugin_model(opt: dict[str, Any]) -> bool:
@@ -84,8 +103,9 @@ def _check_processes(num_gpu: 'int | str', world_size: int, launcher: str) -> No
     if num_gpu == 'auto' or num_gpu < 2:
         return
     if launcher == 'none':
-        raise UserError(f'num_gpu: {num_gpu}: one process uses one GPU, and this is one process: start {num_gpu} with torchrun '
-                        f'--nproc_per_node={num_gpu} -m in place of python -m, and --launcher pytorch, or write num_gpu: auto.')
+        raise UserError(f'num_gpu: {num_gpu}: one process uses one GPU, and this is one process: start {num_gpu}, with '
+                        f'torchrun --nproc_per_node={num_gpu} -m in place of python -m and with --launcher pytorch, or '
+                        'write num_gpu: auto.')
     if num_gpu not in (world_size, int(os.environ.get('LOCAL_WORLD_SIZE', world_size))):
         raise UserError(f'num_gpu: {num_gpu}, but {world_size} processes were started, one for each GPU: write num_gpu: auto, '
                         'or start as many.')

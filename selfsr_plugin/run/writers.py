@@ -37,9 +37,6 @@ def prepare_writers(opt: dict[str, Any]) -> None:
                             'use_tb_logger: false.') from error
     if not settings.get('project'):
         return
-    if not opt['logger']['use_tb_logger']:
-        raise UserError('logger.wandb: Weights & Biases copies what TensorBoard is told: write use_tb_logger: true as well, or '
-                        'project: ~.')
     try:
         import wandb
     except ImportError:
@@ -48,8 +45,8 @@ def prepare_writers(opt: dict[str, Any]) -> None:
         run = wandb.init(id=settings.get('resume_id'), resume='allow' if settings.get('resume_id') else None,
                          name=opt['name'], project=settings['project'], config=opt, sync_tensorboard=True)
     except Exception as error:  # no key, no network, a project that is not the user's
-        raise UserError(f'logger.wandb: {" ".join(str(error).split())} ({type(error).__name__}). Log in with wandb login, or set '
-                        'WANDB_MODE=offline, or write project: ~.') from error
+        raise UserError(f'logger.wandb: {" ".join(str(error).split()).rstrip(".")} ({type(error).__name__}). Log in with '
+                        'wandb login, or set WANDB_MODE=offline, or write project: ~.') from error
     get_root_logger().info(f'Weights & Biases: run {run.id} of the project {settings["project"]}.')
 
 

@@ -1,6 +1,8 @@
 """What would show hours later shows before the first iteration; what shows later all the same costs nothing."""
 import re
+import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -13,6 +15,7 @@ from run_kit import ROOT, log_text, options, refused, start, weights, workplace 
 from selfsr_plugin import test as test_entry
 from selfsr_plugin.engine.update import Updater
 from selfsr_plugin.engine.validation import ValidatedModel
+from selfsr_plugin.run import training
 from selfsr_plugin.stages import SelfCondSRModel
 
 
@@ -165,3 +168,52 @@ def test_earlier_results_are_not_renamed_when_read(tested, capsys):
     tested['val']['metrics'] = None
     assert 'give this run another name' in refused(capsys, tested, entry=test_entry)
     assert len(pictures()) == 3
+
+
+# ----- Weights & Biases -----
+
+
+def wandb_options():
+    return options(logger__use_tb_logger=True, logger__wandb=dict(project='faces'))
+
+
+def test_weights_and_biases_that_refuses_costs_nothing(earlier, capsys, monkeypatch):
+    def init(**_):
+        raise RuntimeError('No API key configured.')
+
+    monkeypatch.setitem(sys.modules, 'wandb', SimpleNamespace(init=init))
+    message = refused(capsys, wandb_options())
+    assert 'logger.wandb: No API key configured (RuntimeError). Log in with wandb login, or set WANDB_MODE=offline' in message
+    monkeypatch.setitem(sys.modules, 'wandb', None)
+    assert 'logger.wandb: the package is missing: pip install wandb' in refused(capsys, wandb_options())
+
+
+def test_weights_and_biases_is_started_before_tensorboard(workplace, monkeypatch):  # noqa: F811
+    """It copies what TensorBoard is told from then on."""
+    calls = []
+    wandb = SimpleNamespace(init=lambda **given: calls.append(given) or SimpleNamespace(id='a1'))
+    monkeypatch.setitem(sys.modules, 'wandb', wandb)
+    original = training.start_tensorboard
+    monkeypatch.setattr(training, 'start_tensorboard', lambda *args, **given: calls.append('tb') or original(*args, **given))
+    start(wandb_options())
+    assert calls[0]['project'] == 'faces' and calls[0]['sync_tensorboard'] and calls[1:] == ['tb']
+    assert list(Path('tb_logger/tiny').glob('events*')) and 'run a1 of the project faces' in log_text()
+
+
+def test_weights_and_biases_offline(workplace, monkeypatch):  # noqa: F811
+    pytest.importorskip('wandb')
+    monkeypatch.setenv('WANDB_MODE', 'offline')
+    start(wandb_options())
+    assert list(Path('wandb').glob('offline-run-*'))
+
+
+# ----- parts of ours under a model of BasicSR's -----
+
+
+def test_metrics_and_weights_under_basicsrs_models(earlier, capsys):
+    opt = yaml.safe_load((ROOT / 'options/examples/train_selfcondsrnet_in_srmodel.yml').read_text())
+    opt['val']['metrics'] = dict(mine=dict(type='calculate_identity', weights='none.pth'))
+    assert 'val.metrics.mine: there is no file none.pth' in refused(capsys, opt)
+    opt['val']['metrics'] = None
+    opt['path']['pretrain_network_g'] = None
+    assert 'path.pretrain_network_g: this key is missing' in refused(capsys, opt, entry=test_entry)
