@@ -22,7 +22,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / 'README.md', *sorted((ROOT / 'docs').rglob('*.md')), ROOT / 'datasets/demo/README.md']
 OURS = re.compile(r'^(?:\w+=\S+ )*(?:python|torchrun|srun)\b.*?(?:-m (selfsr_plugin\.\w+|basicsr\.\w+)|(scripts/\w+\.py))\s?(.*)$')
 # Run by tests of their own, or for hours.
-ELSEWHERE = {'scripts/install_basicsr.py': 'test_install_basicsr.py', 'scripts/benchmark_threads.py': 'for minutes',
+ELSEWHERE = {'scripts/install_basicsr.py': 'test_install.py', 'scripts/benchmark_threads.py': 'for minutes',
              'scripts/benchmark_lmdb.py': 'for minutes', 'scripts/benchmark_loader.py': 'for minutes',
              'scripts/benchmark_import.py': 'for minutes', 'scripts/mutate.py': 'for an hour', 'scripts/make_demo_data.py':
              'test_demo_data.py', 'scripts/reproduce.py': 'test_reproduce.py', 'scripts/demo_report.py': 'quickstart.sh',
