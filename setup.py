@@ -98,7 +98,7 @@ setup(
         'wandb': WANDB,
         'heic': HEIC,
         # setuptools: the tests build wheels; torch-fidelity: FID is compared with it
-        'test': [*METRICS, *ONNX, *WANDB, *HEIC, 'hypothesis', 'jsonschema', 'pytest', 'setuptools>=64', 'torch-fidelity'],
+        'test': [*METRICS, *ONNX, *WANDB, *HEIC, 'hypothesis', 'jsonschema', 'pytest', 'ruff~=0.17.6', 'setuptools>=64', 'torch-fidelity'],
     },
     cmdclass={'build': Build, 'build_autoload': BuildAutoload},
     zip_safe=False,
