@@ -10,7 +10,6 @@ COMMANDS = {
     'prepare_faces': 'cut the faces out of photos, all framed alike',
     'inspect_faces': 'look at faces before training: framing, colours, sharpness, duplicates',
     'split_faces': 'divide a folder of faces into train, val and test, nobody in two',
-    'split_faces': 'split a folder of faces into train, val and test, no person in two',
     'create_lmdb': "make an LMDB in BasicSR's layout of a folder of images",
 }
 

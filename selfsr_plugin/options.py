@@ -1,6 +1,5 @@
 """Reading option files: BasicSR's format and command line, with a safe loader."""
 import argparse
-import os
 from collections.abc import Mapping
 from os import path as osp
 from typing import Any, Dict, Hashable, Optional, Sequence

@@ -528,7 +528,7 @@ def _check_argument(value: Any, parameter: inspect.Parameter | None, key: str) -
     kinds = [each for each in alternatives(annotation) if each in (int, float, bool, str)]
     if kinds and value is not None and not any(_fits(value, each, _PLAIN) for each in kinds):
         words = ' or '.join(_words(each, _PLAIN) for each in kinds)
-        raise UserError(f'{key}: {_remedy(value, typing.Union[tuple(kinds)], _PLAIN) or f"{value!r} must be {words}."}')
+        raise UserError(f'{key}: {_remedy(value, typing.Union[tuple(kinds)], _PLAIN) or f"{value!r} must be {words}."}')  # noqa: UP007
     if str not in kinds:
         no_numbers_as_text(value, key)
 

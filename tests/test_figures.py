@@ -197,7 +197,7 @@ def test_condition_maps_are_the_sigma_of_equation_6(files):
     assert list(maps) == ['x2 shallow', 'x2 deep', 'x4 shallow', 'x4 deep']
     with torch.no_grad():
         torch.testing.assert_close(output, net(faces))
-        for level, name in enumerate(maps):
+        for name in maps:
             scale, index = (2, 0) if name.startswith('x2') else (4, 1)
             y = torch.nn.functional.interpolate(faces * 2 - 1, scale_factor=scale, mode='bicubic')
             block = net.levels[index].blocks[0 if 'shallow' in name else 1]

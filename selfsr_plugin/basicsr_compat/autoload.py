@@ -128,4 +128,4 @@ def _is_for_us() -> bool:
 def _warn(what: str, error: Exception) -> None:
     import warnings
     warnings.warn(f'selfsr_plugin could not {what}; BasicSR goes on without it. {type(error).__name__}: {error}. '
-                  '`python -c "import selfsr_plugin"` shows the whole error.')
+                  '`python -c "import selfsr_plugin"` shows the whole error.', stacklevel=2)

@@ -181,7 +181,6 @@ class _LmdbSource(ImageSource):
         with open(os.path.join(root, 'meta_info.txt'), encoding='utf-8', errors='surrogateescape') as lines:
             self.names = sorted(self._key(line) for line in lines if line.strip())
         if not self.names:
-            but = f', only {left_out(self.passed_over)}' if self.passed_over else ''
             raise UserError(f'there are no images in the LMDB {self.root}: its meta_info.txt is empty; make it again.')
         for name, following in zip(self.names, self.names[1:]):
             if name == following:

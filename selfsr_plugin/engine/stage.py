@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
-from basicsr.models import lr_scheduler
 from basicsr.utils import get_root_logger
 from torch import Tensor, nn
 
@@ -79,8 +78,7 @@ class Stage(ValidatedModel):
         kind = settings.pop('type')
         if kind == 'LinearDecayLR':
             return LinearDecayLR(optimizer, self.options.total_iter, settings['decay_from'])
-        # BasicSR calls the same class by two names.
-        return getattr(lr_scheduler, 'MultiStepRestartLR' if kind == 'MultiStepLR' else kind)(optimizer, **settings)
+        return self.options.scheduler.target(kind)(optimizer, **settings)
 
     # ----- an iteration -----
 

@@ -47,7 +47,7 @@ def test_help():
 
 
 def test_usage_errors():
-    for command, answer in ask('--nonsense').items():
+    for answer in ask('--nonsense').values():
         assert 'error: ' in answer and answer.endswith('status 2\n'), answer
 
 
