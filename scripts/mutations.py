@@ -15,7 +15,7 @@ class Mutation(NamedTuple):
 NETWORKS = ('golden/test_networks.py', )
 START = ('golden/test_initialisation.py', )
 MODELS = ('golden/test_models.py', )
-SAMPLING = ('golden/test_sampling.py', )
+SAMPLING = ('golden/test_faces_seen.py', )
 FID = ('metrics/test_references.py::test_fid_resizes_as_pytorch_fid', )
 INCEPTION = ('metrics/test_fid.py::test_features_are_torch_fidelitys', )
 ALEX_INPUT = ('metrics/test_references.py::test_alexnet_is_given_what_torchvision_gives_it', )

@@ -12,3 +12,9 @@ ROOT = Path(__file__).resolve().parents[1]
 def test_ruff(command):
     found = subprocess.run([sys.executable, '-m', 'ruff', *command], cwd=ROOT, capture_output=True, text=True)
     assert found.returncode == 0, found.stdout[-3000:] + found.stderr[-1000:]
+
+
+def test_no_two_test_files_of_one_name():
+    """pytest imports them by their base name, and refuses the second."""
+    names = [path.name for path in (ROOT / 'tests').rglob('test_*.py')]
+    assert sorted(names) == sorted(set(names))
