@@ -11,7 +11,7 @@ from typing import Any
 
 from .basicsr_compat.autoload import watch
 
-__version__ = '0.1.0'
+__version__ = '0.2.0'
 
 _ROOMS = ('archs', 'data', 'losses', 'metrics', 'ops', 'stages')
 
