@@ -43,7 +43,7 @@ def main() -> None:
     problems: list[str] = []
     with one_sentence_errors(args.traceback):
         net = load(args.model, args.key, FlowDegradationNet)
-        clean = read_faces(args.faces, args.lq_size, args.count, problems)
+        clean = read_faces(args.faces, args.lq_size, args.count, problems, '--faces')
         write_picture(args.output, flow_figure(net, clean, args.noise, args.seed, args.tile), problems)
 
 

@@ -3,6 +3,7 @@
 Imports nothing that takes time: commands answer usage errors before torch is loaded.
 """
 import contextlib
+import errno
 import os
 import sys
 from collections.abc import Iterator
@@ -26,7 +27,7 @@ def one_sentence_errors(traceback: bool = False) -> Iterator[None]:
     except (UserError, OSError) as error:
         if traceback:
             raise
-        message = str(error)
+        message = _with_remedy(error)
     except KeyboardInterrupt:
         status, message = 130, 'interrupted; what was saved before is unharmed.'
     except RuntimeError as error:
@@ -42,6 +43,14 @@ def one_sentence_errors(traceback: bool = False) -> Iterator[None]:
             distributed.destroy_process_group()
     if message:
         sys.exit(status)
+
+
+def _with_remedy(error: Exception) -> str:
+    """A full disk is found wherever something is written."""
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        where = f'{os.fspath(error.filename)!r} cannot be written' if error.filename else 'the output cannot be written'
+        return f'{where} ({error.strerror}): make room on its disk.'
+    return str(error)
 
 
 def lost_a_process(error: RuntimeError) -> bool:

@@ -111,8 +111,8 @@ def run(args: argparse.Namespace) -> None:
         if args.save_statistics:
             statistics.save(output / f'{name}.npz')
     results = Results(rows, summary, not_run, list(dict.fromkeys(problems)))
+    print(format_table(results))  # first: what was computed is not lost where nothing can be written
     write(results, args, output)
-    print(format_table(results))
     print(f'Written: {files.printable(output)}/scores.json, summary.csv' + (' and per_image.csv' if rows else ''))
     if problems:
         raise UserError(f'{len(results.problems)} images were left out of the scores: {"; ".join(results.problems)}')
@@ -128,6 +128,10 @@ def choose_metrics(args: argparse.Namespace, weights: Mapping[str, str],
         UserError: a metric that must run lacks its weights or what it compares with, or none can be run.
     """
     required = args.metrics or _named_by_weights(args, weights)
+    for name in weights:
+        if not {name, f'{name}_lq'} & {*required}:
+            raise UserError(f'--weights {name}=...: {name} is not among --metrics, so its weights are not used: add it there '
+                            'or leave them out.')
     paired = [name for name in required if name in PAIR_METRICS]
     if statistics_given and paired:
         raise UserError(f'{files.printable(args.reference)} holds statistics of a set, and {", ".join(paired)} compare '

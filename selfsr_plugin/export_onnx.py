@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import errno
 import io
 import logging
+import os
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -45,6 +47,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Export, compare and say how the two differ."""
+    check_output(args.output)
     from .archs import SelfCondSRNet
     from .loading import load
     net = load(args.model, args.key, SelfCondSRNet)
@@ -57,6 +60,22 @@ def run(args: argparse.Namespace) -> None:
     print(f'{files.printable(args.output)}: input lq (N, {net.arguments["num_in_ch"]}, h, w), RGB in [0, 1]; output sr '
           f'(N, {net.arguments["num_out_ch"]}, {net.scale}h, {net.scale}w). Largest difference from torch over '
           f'{len(SHAPES)} shapes in onnxruntime: {worst:.1e}')
+
+
+def check_output(path: Path) -> None:
+    """Make the folder of the file to write, before the work.
+
+    Raises:
+        UserError: ``path`` can be no file, or its name is not that of an ONNX file, as that of ``--model`` given twice is.
+    """
+    if path.suffix.lower() != '.onnx':
+        raise UserError(f'--output {files.printable(path)} must end with .onnx, so that no checkpoint is written over.')
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.is_dir():
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+    except OSError as error:
+        raise files.cannot_write(path, error) from error
 
 
 def export(net: nn.Module, path: Path) -> None:
@@ -72,7 +91,6 @@ def export(net: nn.Module, path: Path) -> None:
                                     dynamic_shapes=({0: dim('batch'), 2: dim('height', min=2), 3: dim('width', min=2)}, ),
                                     dynamo=True)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
         files.write_file(path, program.model_proto.SerializeToString())
     except OSError as error:
         raise files.cannot_write(path, error) from error

@@ -52,20 +52,21 @@ def run_network(net: nn.Module, faces: FaceImages, batch: int, device: torch.dev
     for index in range(len(faces)):
         try:
             image = faces.read_stored(index)
-            read = _Read(index, image.shape[:2], faces.fit(image, index))
+            stored = image.shape[:2]
+            shape = stored if faces.size is None else (faces.size, faces.size)
+            if waiting and (len(waiting) == limit or waiting[0].face.shape[1:] != shape):
+                yield from _finish(net, faces, waiting, device)
+                waiting = []
+            if not waiting:  # asked before the image is resized, which alone may need too much
+                needed, free = per_pixel * shape[0] * shape[1], available_bytes(device)
+                limit = batch if free is None else min(batch, int(free / needed))
+                if limit < 1:
+                    yield _too_large(faces, index, stored, f'needs about {needed / 1e9:.1f} GB of memory, and '
+                                     f'{free / 1e9:.1f} GB are free')
+                    continue
+            waiting.append(_Read(index, stored, faces.fit(image, index)))
         except CorruptImageError as error:
             yield Result(index, (0, 0), None, str(error))
-            continue
-        if waiting and (len(waiting) == limit or read.face.shape != waiting[0].face.shape):
-            yield from _finish(net, faces, waiting, device)
-            waiting = []
-        if not waiting:
-            needed, free = per_pixel * read.face[0].numel(), available_bytes(device)
-            limit = batch if free is None else min(batch, int(free / needed))
-            if limit < 1:
-                yield _too_large(faces, read, f'needs about {needed / 1e9:.1f} GB of memory, and {free / 1e9:.1f} GB are free')
-                continue
-        waiting.append(read)
     if waiting:
         yield from _finish(net, faces, waiting, device)
 
@@ -74,7 +75,7 @@ def _finish(net: nn.Module, faces: FaceImages, waiting: list[_Read], device: tor
     outputs = _forward(net, torch.stack([read.face for read in waiting]), device)
     for read, output in zip(waiting, outputs):
         if output is None:
-            yield _too_large(faces, read, 'needs more memory than there is')
+            yield _too_large(faces, read.index, read.stored, 'needs more memory than there is')
         elif not torch.isfinite(output).all():
             yield Result(read.index, read.stored, None, f'{faces.path(read.index)}: the network makes values of it that '
                          'are not finite (NaN or infinity)')
@@ -82,10 +83,12 @@ def _finish(net: nn.Module, faces: FaceImages, waiting: list[_Read], device: tor
             yield Result(read.index, read.stored, output, '')
 
 
-def _too_large(faces: FaceImages, read: _Read, reason: str) -> Result:
-    height, width = read.face.shape[1:]
-    return Result(read.index, read.stored, None, f'{faces.path(read.index)}: an image of {width}x{height} pixels '
-                  f'{reason}: cut the face out or give --lq-size')
+def _too_large(faces: FaceImages, index: int, stored: tuple[int, int], reason: str) -> Result:
+    (height, width), remedy = stored, 'cut the face out or give --lq-size'
+    if faces.size is not None:
+        height = width = faces.size
+        remedy = 'give a smaller --lq-size'
+    return Result(index, stored, None, f'{faces.path(index)}: an image of {width}x{height} pixels {reason}: {remedy}')
 
 
 @torch.no_grad()

@@ -48,7 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         try:
             report(args)
         except (OSError, ValueError) as error:
-            raise error if isinstance(error, UserError) else UserError(str(error)) from error
+            raise error if isinstance(error, (UserError, OSError)) else UserError(str(error)) from error
 
 
 def report(args: argparse.Namespace) -> None:
@@ -60,6 +60,10 @@ def report(args: argparse.Namespace) -> None:
         if getattr(args, name) < 3:
             raise UserError(f'--{name.replace("_", "-")}: {getattr(args, name)} is less than 3 pixels.')
     sources = [open_image_source(str(root)) for root in (args.gt, args.lq) if root]
+    for option, root in (('--gt', args.gt), ('--lq', args.lq)):
+        if root and args.output.resolve() == root.resolve():
+            raise UserError(f'--output {printable(args.output)} is the folder of {option}, where report.png would be taken for '
+                            'a face: give another.')
     args.output.mkdir(parents=True, exist_ok=True)
     weights = weights_by_name(args.weights, [NETWORK]).get(NETWORK)
     detect = FaceDetector(weights) if args.sample > 0 else None

@@ -11,10 +11,17 @@ from .schema import Metric, Network, Section, option
 MAX_NAME = 200  # bytes; files of the run are named after it, and a file system takes 255
 
 
+def _check_letters(name: str, key: str) -> None:
+    if '/' in name or any(ord(letter) < 32 or ord(letter) == 127 for letter in name):
+        raise UserError(f'{key}: {name!r} must be a text without "/", line breaks and other control characters; names of '
+                        'files are made of it.')
+
+
 def check_folder_name(name: str, key: str) -> None:
     """Raises UserError unless ``name`` can be that of one folder."""
-    if name in ('', '.', '..') or '/' in name or '\0' in name:
+    if name in ('', '.', '..') or '/' in name:
         raise UserError(f'{key}: {name!r} must be a text without "/"; it names a folder.')
+    _check_letters(name, key)
     if len(name.encode(errors='surrogateescape')) > MAX_NAME:
         raise UserError(f'{key}: {name[:30]!r}... is too long for the names of files; use at most {MAX_NAME} bytes, one for '
                         'each letter of English and two or more for others.')
@@ -131,6 +138,10 @@ class TestValOptions(ValOptions):
     suffix: str | None = option('pictures are named <face>_<suffix>.png, without one <face>_<name>.png', default=None,
                                 decides=False, source='basicsr')
     refused: ClassVar[Mapping[str, str]] = {'val_freq': 'a test is one validation; leave it out'}
+
+    def check(self, key: str) -> None:
+        if self.suffix is not None:
+            _check_letters(self.suffix, f'{key}.suffix')
 
 
 @dataclass(kw_only=True)

@@ -17,7 +17,7 @@ _GAP = 4
 _TITLE_HEIGHT = 24
 
 
-def read_faces(root: str | Path, side: int, count: int, problems: list[str]) -> Tensor:
+def read_faces(root: str | Path, side: int, count: int, problems: list[str], called: str = '--lq') -> Tensor:
     """The first ``count`` usable faces of a folder or LMDB, resized (bicubic) to ``side``.
 
     Args:
@@ -25,6 +25,7 @@ def read_faces(root: str | Path, side: int, count: int, problems: list[str]) -> 
         side: pixels.
         count: fewer come where there are not so many.
         problems: gets '<path>: <reason>' for each face on the way that cannot be used.
+        called: the option of the command line that gives ``root``.
 
     Returns:
         Tensor (N, 3, side, side), RGB, [0, 1].
@@ -32,7 +33,7 @@ def read_faces(root: str | Path, side: int, count: int, problems: list[str]) -> 
     Raises:
         UserError: none can be used.
     """
-    faces = FaceImages({'dataroot_lq': root}, 'dataroot_lq', side)
+    faces = FaceImages({'dataroot_lq': root}, 'dataroot_lq', side, called)
     chosen: list[Tensor] = []
     for index in range(len(faces)):
         if len(chosen) == count:

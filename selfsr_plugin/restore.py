@@ -66,7 +66,7 @@ def run(args: argparse.Namespace) -> None:
     net = load(args.model, args.key, SelfCondSRNet)
     if net.arguments['num_in_ch'] != 3 or net.arguments['num_out_ch'] != 3:
         raise UserError(f'{args.model}: the network is not one of colour images, and image files are read in colour.')
-    faces = FaceImages(dict(dataroot_lq=args.input, phase='test'), 'dataroot_lq', args.lq_size)
+    faces = FaceImages(dict(dataroot_lq=args.input, phase='test'), 'dataroot_lq', args.lq_size, '--input')
     if args.output.resolve() == args.input.resolve():
         raise UserError(f'--output {files.printable(args.output)} is the input folder, whose images would be replaced: '
                         'give another.')
@@ -97,7 +97,7 @@ def find_device(name: str | None) -> torch.device:
         name = 'cuda' if torch.cuda.is_available() else 'cpu'
     try:
         device = torch.device(name)
-        torch.empty(0, device=device)
+        torch.zeros(1, device=device).item()  # an empty tensor is made on 'meta', too, where nothing is computed
     except (RuntimeError, AssertionError) as error:
         raise UserError(f'--device {name} cannot be used here: {str(error).splitlines()[0]}') from error
     return device

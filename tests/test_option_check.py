@@ -81,6 +81,11 @@ def test_every_key_of_the_main_file_is_commented():
     (TRAIN_STAGE2, 'train:supervision=unpaired', r'datasets\.train\.dataroot_lq: missing; supervision: unpaired'),
     (TRAIN_STAGE2, 'train:ema_decay=1.5', r'ema_decay: 1\.5 must be a number'),
     (TEST, 'network_g=~', r'network_g'),
+    (TEST, 'name="a\\nb"', r'name: .* must be a text without "/", line breaks'),
+    (TEST, 'val:suffix=a/b', r'val\.suffix: .a/b. must be a text without "/"'),
+    (TEST, 'val:metrics={m: {type: calculate_psnr, crop_border: 0, borders: 1}}', r"val\.metrics\.m: borders: calculate_psnr does not read this key; did you mean 'crop_border'"),
+    (TEST, 'val:metrics={m: {type: calculate_psnr, crop_border: four}}', r"val\.metrics\.m: crop_border: 'four' must be a whole"),
+    (TEST, 'val:metrics={m: {type: calculate_psnr, crop_border: -1}}', r'val\.metrics\.m: crop_border: -1 must be a whole'),
     (TEST, 'val=~', r'val: this key is missing; it is the section that says whether pictures are written'),
 ])
 def test_refused(path, override, message):

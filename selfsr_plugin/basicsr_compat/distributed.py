@@ -54,6 +54,10 @@ def _read_slurm(environment: 'os._Environ[str]', port: int | None) -> None:
     if absent:
         raise ValueError(f'--launcher slurm: this process was not started by srun ({absent[0]} is not set): write srun before '
                          'the command, or leave --launcher out for one process.')
+    for name in ('SLURM_PROCID', 'SLURM_NTASKS'):
+        if not environment[name].isdecimal():
+            raise ValueError(f"--launcher slurm: {name} is '{environment[name]}', no number as srun sets it: write srun before "
+                             'the command, or leave --launcher out for one process.')
     environment.update(RANK=environment['SLURM_PROCID'], WORLD_SIZE=environment['SLURM_NTASKS'],
                        LOCAL_RANK=environment.get('SLURM_LOCALID', '0'), MASTER_ADDR=first_host(environment['SLURM_NODELIST']),
                        MASTER_PORT=str(port or environment.get('MASTER_PORT', _DEFAULT_PORT)))

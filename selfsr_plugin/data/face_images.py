@@ -27,24 +27,25 @@ class FaceImages:
         opt: data set options.
         root_key: 'dataroot_gt' (HR) or 'dataroot_lq' (LR, where images smaller than ``size`` are welcome).
         size: side of the square that comes out, or None for images as they are.
+        called: what messages call the root, where the user gave it otherwise than as ``root_key``.
 
     Raises:
         FileNotFoundError, PermissionError, ValueError: from :func:`open_image_source`, or the option is missing.
     """
 
-    def __init__(self, opt: Mapping[str, Any], root_key: str, size: int | None) -> None:
+    def __init__(self, opt: Mapping[str, Any], root_key: str, size: int | None, called: str | None = None) -> None:
+        self._called = called or root_key
         if not opt.get(root_key):
-            raise UserError(f'{root_key} is missing: give a folder of images or an LMDB.')
+            raise UserError(f'{self._called} is missing: give a folder of images or an LMDB.')
         try:
             self._source = open_image_source(opt[root_key])
         except (FileNotFoundError, PermissionError, ValueError) as error:
-            raise type(error)(f'{root_key}: {error}') from error
+            raise type(error)(f'{self._called}: {error}') from error
         skipped = self._source.passed_over, self._source.folders
         if may_hold_pictures(*skipped):
             # BasicSR's logger, without importing BasicSR: restoring needs none
-            logging.getLogger('basicsr').warning(f'{root_key}: {self.root} holds more than is read: '
+            logging.getLogger('basicsr').warning(f'{self._called}: {self.root} holds more than is read: '
                                                  f'{left_out(*skipped)}.')
-        self._root_key = root_key
         self.size = size
         self._may_enlarge = root_key == 'dataroot_lq'
         self.tolerated = tolerated_bad_images(len(self), max_bad_share(opt))
@@ -93,7 +94,7 @@ class FaceImages:
         try:
             find_first_good(self.read, self.bad_at_first)
         except ValueError as error:
-            raise UserError(f'{self._root_key}: {error}.') from error
+            raise UserError(f'{self._called}: {error}.') from error
 
     def read_or_replace(self, index: int) -> tuple[Tensor, str, list[str]]:
         """:meth:`read` for training: a bad image is replaced by another. -> face, its path, what it stands in for."""

@@ -180,6 +180,10 @@ class _LmdbSource(ImageSource):
                                         'whole: make it again.')
         with open(os.path.join(root, 'meta_info.txt'), encoding='utf-8', errors='surrogateescape') as lines:
             self.names = sorted(self._key(line) for line in lines if line.strip())
+        for name in self.names:
+            if not name or len(lmdb_key(name)) > _MAX_KEY or name.startswith('/') or '..' in name.split('/'):
+                raise UserError(f"meta_info.txt of the LMDB {self.root} lists '{printable(name)[:60]}', which cannot be the "
+                                 'name of an image in it: make it again.')
         if not self.names:
             raise UserError(f'there are no images in the LMDB {self.root}: its meta_info.txt is empty; make it again.')
         for name, following in zip(self.names, self.names[1:]):
@@ -199,7 +203,7 @@ class _LmdbSource(ImageSource):
         """
         name = os.path.splitext(_LMDB_LINE.match(line.rstrip()).group('file'))[0]
         cut = name.split('.')[0]
-        if cut != name:
+        if cut not in (name, '') and len(lmdb_key(name)) <= _MAX_KEY:
             with _environment(self._real_path, self.root).begin() as transaction:
                 if transaction.get(lmdb_key(name)) is None and transaction.get(lmdb_key(cut)) is not None:
                     return cut
@@ -222,6 +226,7 @@ class _LmdbSource(ImageSource):
         return _stamp(os.path.join(self._root, 'data.mdb'))
 
 
+_MAX_KEY = 511  # bytes, of lmdb itself
 _LMDB_LINE = re.compile(r'(?P<file>.+?)(?:\s+\([\d, ]*\)(?:\s+\d+)?)?$')
 
 # lmdb>=2 refuses to open one environment twice in a process, and an environment must not be used after a fork. So all

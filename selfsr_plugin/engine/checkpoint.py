@@ -81,6 +81,10 @@ def load_checkpoint(path: str | Path) -> Any:
         return torch.load(path, map_location='cpu', weights_only=True)
     except FileNotFoundError:
         raise FileNotFoundError(f'there is no checkpoint {path}.') from None
+    except IsADirectoryError as error:
+        raise UserError(f'{path} is a folder: give a file, such as the net_g_latest.pth of a models folder.') from error
+    except PermissionError as error:
+        raise UserError(f'{path} may not be read by this user: change its permissions.') from error
     except Exception as error:  # torch raises many kinds, with long texts, for a truncated or foreign file
         raise UserError(f'{path} cannot be read as a checkpoint: it is damaged, was not made by torch.save, or holds '
                         f'more than tensors and plain values ({type(error).__name__}).') from error

@@ -1,4 +1,5 @@
 """Validation on BasicSR's terms: images, metrics, averages over the processes, the best values so far."""
+import math
 from copy import deepcopy
 from os import path as osp
 from typing import Any, ClassVar, Mapping, NamedTuple
@@ -208,9 +209,13 @@ def score(metric: str, settings: Mapping[str, Any], images: Mapping[str, np.ndar
         UserError: it cannot be computed, with the name that the option file gives it.
     """
     try:
-        return calculate_metric(dict(images), deepcopy(settings))
+        value = calculate_metric(dict(images), deepcopy(settings))
     except Exception as error:  # BasicSR's metrics do not check their options, OpenCV does, in its way
         raise UserError(f'val.metrics.{metric}: {" ".join(str(error).split())}') from error
+    if isinstance(value, float) and math.isnan(value):  # numpy's are floats, too
+        border = f'; does crop_border {settings["crop_border"]} leave any of the image?' if settings.get('crop_border') else ''
+        raise UserError(f'val.metrics.{metric}: it comes to no number (NaN){border}')
+    return value
 
 
 def described(data: Mapping[str, Any]) -> str:

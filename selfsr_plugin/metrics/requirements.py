@@ -1,4 +1,5 @@
 """What a metric of an option file needs: looked at before training, so that no validation fails for want of it."""
+import difflib
 import inspect
 from collections.abc import Mapping
 from typing import Any
@@ -22,14 +23,33 @@ def check_metric(settings: Mapping[str, Any]) -> None:
 
     Raises:
         FileNotFoundError, PermissionError, ValueError: missing weights, a reference that cannot be used, or a ``better``
-            that is wrong.
+            or another key that is wrong.
     """
     direction(settings)
     metric = settings['type']
+    _check_keys(settings)
     if metric in WEIGHTS:
         find_weights(WEIGHTS[metric], settings.get('weights'))
     if metric in SET_METRICS and settings.get('reference') is not None:
         check_reference(SET_METRICS[metric], settings['reference'])
+
+
+def _check_keys(settings: Mapping[str, Any]) -> None:
+    """BasicSR's metrics take any key and ignore those that they do not know; metrics of others may read them."""
+    if settings['type'] not in METRIC_REGISTRY:  # of a caller that names it otherwise
+        return
+    function = METRIC_REGISTRY.get(settings['type'])
+    if function.__module__.split('.')[0] not in ('basicsr', 'selfsr_plugin'):
+        return
+    known = {'type', 'better', *inspect.signature(function).parameters} - {'img', 'img2', 'kwargs'}
+    for key in settings:
+        if key not in known:
+            close = difflib.get_close_matches(str(key), known, n=1)
+            raise UserError(f'{key}: {settings["type"]} does not read this key; '
+                            + (f"did you mean '{close[0]}'?" if close else 'leave it out.'))
+    border = settings.get('crop_border', 0)
+    if isinstance(border, bool) or not isinstance(border, int) or border < 0:
+        raise UserError(f'crop_border: {border!r} must be a whole number of pixels, 0 or more.')
 
 
 def check_set_size(settings: Mapping[str, Any], num_image: int) -> None:

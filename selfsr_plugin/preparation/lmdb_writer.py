@@ -30,7 +30,7 @@ from ..data.decoding import CorruptImageError
 from ..data.face_images import one_thread
 from ..data.image_source import ImageSource, lmdb_key
 from ..errors import UserError
-from ..files import printable, sync_folder, try_lock, whole_file
+from ..files import cannot_write, printable, sync_folder, try_lock, whole_file
 from .image_recode import Recipe, StoredImage, recode
 
 # A batch is committed when it is as large or as old as this. Being killed loses no more than one batch.
@@ -167,8 +167,7 @@ class _Unfinished:
                 self._check_settings()
                 self._environment = lmdb.open(self._lmdb, map_size=FIRST_MAP_SIZE, meminit=False)
             except OSError as error:
-                raise UserError(f'{name} cannot be written ({error.strerror}: {printable(str(error.filename))}): '
-                                'make its folder writable or give another output.') from error
+                raise cannot_write(self._output, error) from error
             except lmdb.Error as error:
                 raise self._damaged(str(error)) from error
             stack.callback(self._environment.close)

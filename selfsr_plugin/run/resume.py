@@ -59,4 +59,9 @@ def _read_whole(path: str, opt: dict[str, Any]) -> dict[str, Any]:
     if not isinstance(state, dict) or not isinstance(state.get('iter'), int) or 'optimizers' not in state:
         raise ValueError(f'{path} is not a training state.')
     names = [osp.basename(os.fspath(name)) for name in state.get('weights', ())]
-    return {**state, 'networks': {name: load_checkpoint(osp.join(opt['path']['models'], name)) for name in names}}
+    models = opt['path']['models']
+    absent = [name for name in names if not osp.isfile(osp.join(models, name))]
+    if absent:
+        raise ValueError(f'{path} belongs with {", ".join(absent)}, not found in {models}: to go on with the run that wrote '
+                         'it, give its name; to start a run of another name from its weights, path.pretrain_network_*.')
+    return {**state, 'networks': {name: load_checkpoint(osp.join(models, name)) for name in names}}

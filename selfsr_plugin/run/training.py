@@ -39,6 +39,9 @@ def train(opt: dict[str, Any], option_file: str) -> signal.Signals | None:
     seed_generators(opt, (resume_state or {}).get('run_options'))
     settings = run_options(opt)
     _check_same_run(resume_state, opt)
+    if start_iter > opt['train']['total_iter']:
+        raise UserError(f'train.total_iter: {opt["train"]["total_iter"]}, and the checkpoint is of iteration {start_iter}: give '
+                        'a larger number, or another name to start a run of its own.')
     if resume_state is None:
         refuse_input_inside(opt, option_file)
     log_options(opt)

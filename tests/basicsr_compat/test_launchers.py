@@ -36,6 +36,7 @@ def joined(monkeypatch):
 @pytest.mark.parametrize('launcher, variables, message', [
     ('pytorch', {}, '--launcher pytorch: this process was not started by torchrun .* torchrun --nproc_per_node=N'),
     ('slurm', {}, '--launcher slurm: this process was not started by srun'),
+    ('slurm', dict(SLURM_PROCID='zero', SLURM_NTASKS='1', SLURM_NODELIST='a'), "SLURM_PROCID is 'zero', no number"),
     ('none', dict(WORLD_SIZE='2', RANK='0'), 'torchrun started 2 processes, .* add --launcher pytorch'),
     ('none', dict(SLURM_STEP_NUM_TASKS='4'), 'srun started 4 processes, .* add --launcher slurm'),
 ])

@@ -232,3 +232,9 @@ def test_a_folder_that_does_not_exist(folders, capsys):
 def test_nothing_to_save_is_said(folders, capsys):
     assert '--save-statistics: none of fid, frechet_alex is run' in refused(capsys, '--metrics', 'psnr',
                                                                             '--save-statistics')
+
+
+def test_weights_of_a_metric_that_is_not_run_are_refused(folders, capsys):
+    message = refused(capsys, '--metrics', 'psnr', '--weights', f'lpips={__file__}')
+    assert '--weights lpips=...: lpips is not among --metrics' in message
+    assert not Path('out_scores').exists()

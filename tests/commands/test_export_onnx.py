@@ -57,5 +57,13 @@ def test_only_a_generator_is_exported(tmp_path, capsys):
 def test_an_output_that_cannot_be_written(tmp_path, capsys):
     path = save_params(tmp_path / 'g.pth', params=small_network())
     (tmp_path / 'file').write_text('')
-    for output in (tmp_path / 'file/g.onnx', tmp_path):
+    (tmp_path / 'folder.onnx').mkdir()
+    for output in (tmp_path / 'file/g.onnx', tmp_path / 'folder.onnx'):
         assert str(output) in refused(capsys, export_onnx.main, '--model', path, '--output', output)
+
+
+def test_no_checkpoint_is_written_over(tmp_path, capsys):
+    path = save_params(tmp_path / 'g.pth', params=small_network())
+    before = path.read_bytes()
+    assert 'g.pth must end with .onnx' in refused(capsys, export_onnx.main, '--model', path, '--output', path)
+    assert path.read_bytes() == before

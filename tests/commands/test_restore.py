@@ -106,7 +106,10 @@ def test_what_cannot_be_used_is_refused_before_anything_is_written(workplace, ca
     assert "no weights under the key 'params_ema'" in said('--key', 'params_ema')
     assert 'nowhere does not exist' in said('--input', 'nowhere')
     assert 'is the input folder' in said('--output', 'lr')
+    assert '--input: the folder nowhere does not exist' in said('--input', 'nowhere')
+    assert 'lr is a folder: give a file' in said('--model', 'lr')
     assert '--device abacus cannot be used here' in said('--device', 'abacus')
+    assert '--device meta cannot be used here' in said('--device', 'meta')
     assert '--batch and --lq-size' in said('--batch', '0')
     assert not Path('out').exists()
 
@@ -184,3 +187,10 @@ def test_sizes_far_from_what_such_networks_are_for_are_said(workplace, capsys):
     assert '2 of 5 images, the largest lr/face4.png of 90x90, are larger than the 16x16 that come out' in said
     run('--lq-size', 30)
     assert 'warning' not in capsys.readouterr().err
+
+
+def test_a_size_too_large_for_the_memory_is_refused_before_an_image_is_resized_to_it(workplace, capsys):
+    message = refused(capsys, restore.main, *ARGUMENTS, '--lq-size', '1000000')
+    assert '5 of 5 images were not restored' in message
+    assert 'lr/face2.png: an image of 1000000x1000000 pixels needs about' in message
+    assert message.endswith('GB are free: give a smaller --lq-size')

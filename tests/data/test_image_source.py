@@ -236,6 +236,13 @@ def test_lmdb_errors(files, tmp_path, images):
     more = files.write_lmdb(tmp_path / 'more.lmdb', images, [f'{i:03d}.png (16,16,3) 1' for i in range(9)])
     with pytest.raises(ValueError, match='lists 9 images in meta_info.txt and holds 6'):
         open_image_source(more)
+    for number, name in enumerate(('../evil', '/evil', 'a/../../evil', 'x' * 600)):  # pictures are named after it
+        root = files.write_lmdb(tmp_path / f'evil{number}.lmdb', images, ['001.png (16,16,3) 1', f'{name}.png (16,16,3) 1'])
+        with pytest.raises(ValueError, match='which cannot be the name of an image in it: make it again'):
+            open_image_source(root)
+    hidden = files.write_lmdb(tmp_path / 'hidden.lmdb', images, ['.x.png (16,16,3) 1'])
+    with pytest.raises(CorruptImageError, match='not in the LMDB'):
+        open_image_source(hidden).read(0)
     other = files.write_lmdb(tmp_path / 'other.lmdb', images, ['001.png (16,16,3) 1', 'absent.png (16,16,3) 1'])
     with pytest.raises(CorruptImageError, match='absent.png: .*not in the LMDB'):
         open_image_source(other).read(1)
