@@ -229,7 +229,7 @@ def sentence(error: Exception, what: str) -> str:
     """What is said of an image that cannot be read, restored, scored or written; ``what`` names it."""
     if is_out_of_memory(error):
         return f'{what}: there is not enough memory to restore it: cut the face out (python -m selfsr_plugin.prepare_faces).'
-    text = ' '.join(str(error).split()) or type(error).__name__
+    text = ' '.join(str(error).split()).rstrip('.') or type(error).__name__  # it stands within a sentence
     if isinstance(error, (OSError, CorruptImageError)):
         return text  # it names the file
     kind = '' if isinstance(error, (UserError, ValueError)) else f' ({type(error).__name__})'

@@ -83,7 +83,7 @@ def _try_metrics(key: str, dataset: Any, opt: dict[str, Any]) -> None:
                 height, width = images['img'].shape[:2]
                 text = str(error).removeprefix(f'val.metrics.{metric}: ')
                 raise UserError(f'val.metrics.{metric}: it cannot be computed for the images of datasets.{key} '
-                                f'({width}x{height}): {text}') from error
+                                f'({width}x{height}): {text.rstrip(".")}; mend its keys or leave it out.') from error
 
 
 def _read(dataset: Any, index: int) -> dict[str, Any] | None:

@@ -1,4 +1,6 @@
 """An ONNX file is the network, for any batch and size; one that is not is refused."""
+from pathlib import Path
+
 import pytest
 import torch
 from common_kit import refused, save_params, small_network
@@ -64,6 +66,6 @@ def test_an_output_that_cannot_be_written(tmp_path, capsys):
 
 def test_no_checkpoint_is_written_over(tmp_path, capsys):
     path = save_params(tmp_path / 'g.pth', params=small_network())
-    before = path.read_bytes()
+    before = Path(path).read_bytes()
     assert 'g.pth must end with .onnx' in refused(capsys, export_onnx.main, '--model', path, '--output', path)
-    assert path.read_bytes() == before
+    assert Path(path).read_bytes() == before

@@ -31,7 +31,10 @@ def earlier(workplace):  # noqa: F811
 @pytest.mark.parametrize('changes, message', [
     (dict(val__metrics=dict(niqe=dict(type='calculate_niqe', crop_border=0))),
      r'val\.metrics\.niqe: it cannot be computed for the images of datasets\.val \(64x64\): '),
-    (dict(val__metrics=dict(mine=dict(type='calculate_psnr', crop_border='4'))), r'val\.metrics\.mine: it cannot be computed'),
+    (dict(val__metrics=dict(mine=dict(type='calculate_psnr', crop_border='4'))),
+     r"val\.metrics\.mine: crop_border: '4' must be a whole number"),
+    (dict(val__metrics=dict(mine=dict(type='calculate_psnr', crop_border=40))),
+     r'val\.metrics\.mine: it cannot be computed .*it comes to no number \(NaN\)'),
     (dict(train__sr__optim_g=dict(type='Adam', lr='0,003')), r'optim_g'),
     (dict(network_g__num_block=[1]), r'num_block|cannot be built|network_g'),
     (dict(logger__wandb=dict(project='x'), logger__use_tb_logger=False), r'logger\.wandb'),

@@ -1,6 +1,10 @@
 """From which state a run goes on."""
+from pathlib import Path
+
 import pytest
 import torch
+from common_kit import refused
+from run_kit import options, start, workplace  # noqa: F401  a fixture
 
 from selfsr_plugin.errors import UserError
 from selfsr_plugin.run.resume import find_resume_state
@@ -42,3 +46,17 @@ def test_what_cannot_be_read_is_named(states):
     (states / '20.state').write_bytes(b'broken')
     with pytest.raises(UserError, match='none of the 2 states'):
         found(states, True)
+
+
+def test_a_state_of_another_run_is_told_from_one_that_is_broken(states):
+    torch.save(dict(iter=10, optimizers=[], schedulers=[], weights=['net_g_10.pth']), states / '10.state')
+    with pytest.raises(UserError, match=r'10\.state belongs with net_g_10\.pth, not found in .*give its name'):
+        found(states, False, '10.state')
+
+
+def test_a_run_that_is_past_its_end_is_not_relabelled(workplace, capsys):
+    start(options())
+    before = Path('experiments/tiny/models/net_g_latest.pth').read_bytes()
+    message = refused(capsys, lambda _: start(options(train__total_iter=5, train__sr__total_iter=3), '--auto_resume'))
+    assert 'train.total_iter' in message
+    assert Path('experiments/tiny/models/net_g_latest.pth').read_bytes() == before
