@@ -213,8 +213,9 @@ def score(metric: str, settings: Mapping[str, Any], images: Mapping[str, np.ndar
     except Exception as error:  # BasicSR's metrics do not check their options, OpenCV does, in its way
         raise UserError(f'val.metrics.{metric}: {" ".join(str(error).split())}') from error
     if isinstance(value, float) and math.isnan(value):  # numpy's are floats, too
-        border = f'; does crop_border {settings["crop_border"]} leave any of the image?' if settings.get('crop_border') else ''
-        raise UserError(f'val.metrics.{metric}: it comes to no number (NaN){border}')
+        border = settings.get('crop_border')
+        why = f', perhaps since crop_border {border} leaves nothing of the image' if border else ''
+        raise UserError(f'val.metrics.{metric}: it comes to no number (NaN){why}')
     return value
 
 

@@ -10,6 +10,7 @@ Images come in the order of their keys, and a batch's journal lines reach the di
 in the LMDB is always a beginning of what is in the journal, and the last key in it tells where to go on.
 """
 import contextlib
+import errno
 import itertools
 import json
 import os
@@ -168,6 +169,8 @@ class _Unfinished:
                 self._environment = lmdb.open(self._lmdb, map_size=FIRST_MAP_SIZE, meminit=False)
             except OSError as error:
                 raise cannot_write(self._output, error) from error
+            except lmdb.DiskError as error:
+                raise cannot_write(self._output, OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))) from error
             except lmdb.Error as error:
                 raise self._damaged(str(error)) from error
             stack.callback(self._environment.close)

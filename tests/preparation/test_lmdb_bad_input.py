@@ -120,6 +120,15 @@ def test_output_errors(folder, tmp_path, monkeypatch):
         patch.setattr(os, 'makedirs', refuse)  # tests may run as root, whom no mode stops
         with pytest.raises(UserError, match='x.lmdb cannot be written .Permission denied.: make its folder writable'):
             make(folder, tmp_path / 'x.lmdb')
+
+    def full(*_, **__):
+        raise lmdb.DiskError('No space left on device')
+
+    with monkeypatch.context() as patch:
+        patch.setattr(lmdb, 'open', full)
+        with pytest.raises(UserError, match='y.lmdb cannot be written .No space left on device.: make room on its disk'):
+            make(folder, tmp_path / 'y.lmdb')
+    make(folder, tmp_path / 'y.lmdb')  # and then it goes on
     make(folder, tmp_path / 'new' / 'folders' / 'x.lmdb')
 
 
