@@ -1,4 +1,5 @@
 """Installs selfsr_plugin, and the start-up hook that loads it into BasicSR."""
+
 import re
 from pathlib import Path
 
@@ -44,8 +45,10 @@ class BuildAutoload(Command):
     def get_outputs(self) -> list[str]:
         if self.editable_mode:  # nothing to link to: run() has put the files where they belong
             return []
-        return [f'{self.build_lib}/{name}'
-                for name in ('_selfsr_autoload.py', 'selfsr_autoload.pth', 'selfsr_autoload.start')]
+        return [
+            f'{self.build_lib}/{name}'
+            for name in ('_selfsr_autoload.py', 'selfsr_autoload.pth', 'selfsr_autoload.start')
+        ]
 
     def get_output_mapping(self) -> dict[str, str]:
         return {}
@@ -98,7 +101,18 @@ setup(
         'wandb': WANDB,
         'heic': HEIC,
         # setuptools: the tests build wheels; torch-fidelity: FID is compared with it
-        'test': [*METRICS, *ONNX, *WANDB, *HEIC, 'hypothesis', 'jsonschema', 'pytest', 'ruff~=0.17.6', 'setuptools>=64', 'torch-fidelity'],
+        'test': [
+            *METRICS,
+            *ONNX,
+            *WANDB,
+            *HEIC,
+            'hypothesis',
+            'jsonschema',
+            'pytest',
+            'ruff~=0.17.6',
+            'setuptools>=64',
+            'torch-fidelity',
+        ],
     },
     cmdclass={'build': Build, 'build_autoload': BuildAutoload},
     zip_safe=False,

@@ -4,6 +4,7 @@
 machine's other work meets both alike, and prints both medians and their ratio. Without the hook, BasicSR gets the one
 thing that it needs from us, the module that torchvision has dropped.
 """
+
 import argparse
 import os
 import statistics
@@ -12,7 +13,7 @@ import sys
 from pathlib import Path
 
 HOOK = Path(__file__).resolve().parents[1] / 'selfsr_plugin/basicsr_compat'
-CODE = '''
+CODE = """
 import sys, time
 sys.path.insert(0, sys.argv[1])
 start, cpu = time.perf_counter(), time.process_time()
@@ -26,13 +27,18 @@ import basicsr
 print(time.perf_counter() - start, time.process_time() - cpu)
 from basicsr.utils.registry import ARCH_REGISTRY
 assert ('SelfCondSRNet' in ARCH_REGISTRY) == (sys.argv[2] == 'with')
-'''
+"""
 
 
 def measure(kind: str) -> tuple[float, float]:
     """Seconds of wall clock and of processor time that one fresh process needs, 'with' or 'without'."""
-    done = subprocess.run([sys.executable, '-c', CODE, str(HOOK), kind], capture_output=True, text=True, check=True,
-                          env={**os.environ, 'SELFSR_AUTOLOAD': '0'})
+    done = subprocess.run(
+        [sys.executable, '-c', CODE, str(HOOK), kind],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={**os.environ, 'SELFSR_AUTOLOAD': '0'},
+    )
     wall, cpu = map(float, done.stdout.split())
     return wall, cpu
 

@@ -9,6 +9,7 @@ the memory before it. The memory is the parent's alone, not that of BasicSR's 40
 machine that others use as well, compare the CPU times. Needs Linux. The LMDBs are made in a temporary folder (see
 --scratch).
 """
+
 import argparse
 import itertools
 import json
@@ -19,7 +20,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import Callable, Dict, List
+from collections.abc import Callable
 
 import cv2
 import selfsr_plugin  # noqa: F401  before basicsr: applies the alias that its import needs
@@ -40,11 +41,17 @@ def make_ours(folder: str, output: str, encode: str, workers: int) -> None:
 def make_basicsr(folder: str, output: str, multiprocessing_read: bool) -> None:
     files = sorted(os.listdir(folder))
     # The map size by itself would be ten times the first image for each, which is too small for some folders.
-    make_lmdb_from_imgs(folder, output, files, [os.path.splitext(file)[0] for file in files], map_size=1 << 40,
-                        multiprocessing_read=multiprocessing_read)
+    make_lmdb_from_imgs(
+        folder,
+        output,
+        files,
+        [os.path.splitext(file)[0] for file in files],
+        map_size=1 << 40,
+        multiprocessing_read=multiprocessing_read,
+    )
 
 
-def makers(workers: int) -> Dict[str, Callable[[str, str], None]]:
+def makers(workers: int) -> dict[str, Callable[[str, str], None]]:
     return {
         'BasicSR, one process': lambda folder, output: make_basicsr(folder, output, False),
         'BasicSR, multiprocessing_read (40 processes)': lambda folder, output: make_basicsr(folder, output, True),
@@ -77,7 +84,7 @@ def memory_in_mb(key: str) -> float:
         return next(int(line.split()[1]) for line in file if line.startswith(key)) / 1024
 
 
-def measure(name: str, folder: str, scratch: Path, workers: int) -> Dict[str, float]:
+def measure(name: str, folder: str, scratch: Path, workers: int) -> dict[str, float]:
     """Run one maker in a process of its own. UserError if it fails."""
     with tempfile.TemporaryDirectory(dir=scratch) as made:
         output = os.path.join(made, 'made.lmdb')
@@ -94,22 +101,26 @@ def compare(folder: str, scratch: Path, workers: int, repeats: int) -> None:
     """Print the table of all makers; their order turns round from one repeat to the next."""
     count = len(open_image_source(folder))
     names = list(makers(workers))
-    results: Dict[str, List[Dict[str, float]]] = {name: [] for name in names}
+    results: dict[str, list[dict[str, float]]] = {name: [] for name in names}
     turns = [names if repeat % 2 == 0 else names[::-1] for repeat in range(repeats)]
     for name in tqdm(list(itertools.chain.from_iterable(turns)), unit='run'):
         results[name].append(measure(name, folder, scratch, workers))
-    print(f'{count} images, median of {repeats} runs; ratio: median of images/s over the first row of the same repeat\n'
-          '\n| maker | images/s | ratio (lowest to highest) | CPU ms per image | peak RSS (MB) | of it the making (MB) '
-          '| data.mdb (MB) |\n|---|---|---|---|---|---|---|')
+    print(
+        f'{count} images, median of {repeats} runs; ratio: median of images/s over the first row of the same repeat\n'
+        '\n| maker | images/s | ratio (lowest to highest) | CPU ms per image | peak RSS (MB) | of it the making (MB) '
+        '| data.mdb (MB) |\n|---|---|---|---|---|---|---|'
+    )
     for name in names:
         ratios = [first['seconds'] / run['seconds'] for first, run in zip(results[names[0]], results[name])]
         middle = {key: statistics.median(run[key] for run in results[name]) for key in results[name][0]}
-        print(f'| {name} | {count / middle["seconds"]:.0f} | {statistics.median(ratios):.2f} ({min(ratios):.2f} to '
-              f'{max(ratios):.2f}) | {middle["cpu"] / count * 1000:.2f} | {middle["peak"]:.0f} | '
-              f'{middle["peak"] - middle["before"]:.0f} | {middle["size"]:.0f} |')
+        print(
+            f'| {name} | {count / middle["seconds"]:.0f} | {statistics.median(ratios):.2f} ({min(ratios):.2f} to '
+            f'{max(ratios):.2f}) | {middle["cpu"] / count * 1000:.2f} | {middle["peak"]:.0f} | '
+            f'{middle["peak"] - middle["before"]:.0f} | {middle["size"]:.0f} |'
+        )
 
 
-def compare_memory(folder: str, scratch: Path, workers: int, counts: List[int]) -> None:
+def compare_memory(folder: str, scratch: Path, workers: int, counts: list[int]) -> None:
     """Print our peak memory for folders of so many images: numbered copies, in turn, of those in ``folder``."""
     originals = sorted(path for path in Path(folder).iterdir() if path.is_file())
     print('| images | peak RSS (MB) | of it the making (MB) | images/s |\n|---|---|---|---|')
@@ -120,8 +131,10 @@ def compare_memory(folder: str, scratch: Path, workers: int, counts: List[int]) 
                 Path(copies, f'{number:07d}{original.suffix}').write_bytes(original.read_bytes())
             result = measure(f'ours, {workers} workers', copies, scratch, workers)
         peaks.append(result['peak'])
-        print(f'| {count} | {result["peak"]:.0f} | {result["peak"] - result["before"]:.0f} | '
-              f'{count / result["seconds"]:.0f} |')
+        print(
+            f'| {count} | {result["peak"]:.0f} | {result["peak"] - result["before"]:.0f} | '
+            f'{count / result["seconds"]:.0f} |'
+        )
     print(f'\nLargest difference: {max(peaks) - min(peaks):.0f} MB.')
 
 

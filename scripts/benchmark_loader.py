@@ -6,6 +6,7 @@ LR images are made first (bicubic, PNG), and LMDBs of both; all data sets then r
 reads whole batches for --seconds after a warm-up, the loaders take turns, several times over, and the table shows the
 medians. 'images/s' counts HR images. The files come from the page cache: this measures the loaders, not the disk.
 """
+
 import argparse
 import itertools
 import statistics
@@ -13,7 +14,8 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import Any, Dict, Iterator, List, Tuple
+from typing import Any
+from collections.abc import Iterator
 
 import cv2
 import selfsr_plugin  # noqa: F401  before basicsr: applies the alias that its import needs
@@ -44,11 +46,19 @@ def prepare(source: str, scratch: Path, gt_size: int, scale: int) -> None:
 def batches(dataset: str, storage: str, workers: int, options: argparse.Namespace, scratch: Path) -> Iterator[Any]:
     """Endless batches as training gets them from this data set and its own loader."""
     ending = '.lmdb' if storage == 'LMDB' else ''
-    opt: Dict[str, Any] = {
-        'name': dataset, 'type': dataset.split(',')[0], 'phase': 'train', 'scale': options.scale,
-        'dataroot_gt': str(scratch / f'gt{ending}'), 'dataroot_lq': str(scratch / f'lq{ending}'),
-        'gt_size': options.gt_size, 'use_hflip': True, 'use_rot': False,
-        'batch_size_per_gpu': options.batch, 'num_worker_per_gpu': workers}
+    opt: dict[str, Any] = {
+        'name': dataset,
+        'type': dataset.split(',')[0],
+        'phase': 'train',
+        'scale': options.scale,
+        'dataroot_gt': str(scratch / f'gt{ending}'),
+        'dataroot_lq': str(scratch / f'lq{ending}'),
+        'gt_size': options.gt_size,
+        'use_hflip': True,
+        'use_rot': False,
+        'batch_size_per_gpu': options.batch,
+        'num_worker_per_gpu': workers,
+    }
     if dataset == 'PairedImageDataset':
         opt['io_backend'] = {'type': 'lmdb' if ending else 'disk'}
         built = build_dataset(opt)
@@ -71,9 +81,9 @@ def images_per_second(loader: Iterator[Any], batch: int, seconds: float, workers
     return count / (time.perf_counter() - started)
 
 
-def measure(options: argparse.Namespace, scratch: Path) -> Dict[Tuple[str, str, int], float]:
+def measure(options: argparse.Namespace, scratch: Path) -> dict[tuple[str, str, int], float]:
     kinds = list(itertools.product(DATASETS, ('folder', 'LMDB'), options.workers))
-    speeds: Dict[Tuple[str, str, int], List[float]] = {kind: [] for kind in kinds}
+    speeds: dict[tuple[str, str, int], list[float]] = {kind: [] for kind in kinds}
     turns = [kinds if repeat % 2 == 0 else kinds[::-1] for repeat in range(options.repeats)]
     for dataset, storage, workers in tqdm(list(itertools.chain.from_iterable(turns)), unit='run'):
         loader = batches(dataset, storage, workers, options, scratch)
@@ -83,15 +93,17 @@ def measure(options: argparse.Namespace, scratch: Path) -> Dict[Tuple[str, str, 
     return {kind: statistics.median(values) for kind, values in speeds.items()}
 
 
-def report(options: argparse.Namespace, speeds: Dict[Tuple[str, str, int], float]) -> None:
-    print(f'HR {options.gt_size}x{options.gt_size}, scale {options.scale}, batches of {options.batch}, images/s, '
-          f'median of {options.repeats} runs\n')
+def report(options: argparse.Namespace, speeds: dict[tuple[str, str, int], float]) -> None:
+    print(
+        f'HR {options.gt_size}x{options.gt_size}, scale {options.scale}, batches of {options.batch}, images/s, '
+        f'median of {options.repeats} runs\n'
+    )
     print('| data set | storage |' + ''.join(f' {workers} workers |' for workers in options.workers))
     print('|---|---|' + '---|' * len(options.workers))
     for dataset, storage in itertools.product(DATASETS, ('folder', 'LMDB')):
         row = ''.join(f' {speeds[dataset, storage, workers]:.0f} |' for workers in options.workers)
         print(f'| {dataset} | {storage} |{row}')
-    print(f'\nThe paper\'s training (160,000 iterations of 48 images in about 24 h) needs {NEEDED:.0f} images/s.')
+    print(f"\nThe paper's training (160,000 iterations of 48 images in about 24 h) needs {NEEDED:.0f} images/s.")
 
 
 def main() -> None:

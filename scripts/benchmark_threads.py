@@ -9,6 +9,7 @@ so each setting has a process of its own. The processes take turns, idle and loa
 medians and their ratio to those of the first line. An iteration is a third one of stage 1 and two thirds one of the last level
 of stage 2, as in the demo. Only what runs beside it is made here: anything else on the machine falsifies the idle column.
 """
+
 import argparse
 import os
 import statistics
@@ -62,8 +63,14 @@ class Trainer:
 
     def __init__(self, setting: dict[str, str]) -> None:
         environment = {key: value for key, value in os.environ.items() if key not in VARIABLES}
-        self.process = subprocess.Popen([sys.executable, __file__, '--work'], env={**environment, **setting}, text=True,
-                                        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+        self.process = subprocess.Popen(
+            [sys.executable, __file__, '--work'],
+            env={**environment, **setting},
+            text=True,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+        )
         if self.process.stdout.readline() != 'ready\n':
             sys.exit(f'error: the training of {setting} does not start; {sys.executable} {__file__} --work shows why')
         self.turn()  # the first allocates memory and chooses algorithms
@@ -85,7 +92,9 @@ def measure(turns: int, competitors: int) -> list[tuple[float, float]]:
             trainers.append(Trainer(setting))
         for _ in range(turns):
             for loaded in (0, 1):
-                busy = [subprocess.Popen([sys.executable, '-c', 'while True: pass']) for _ in range(loaded * competitors)]
+                busy = [
+                    subprocess.Popen([sys.executable, '-c', 'while True: pass']) for _ in range(loaded * competitors)
+                ]
                 for trainer, found in zip(trainers, times):
                     found[loaded].append(trainer.turn())
                 for process in busy:
@@ -105,7 +114,9 @@ def main() -> None:
     if args.work:
         work()
         return
-    print(f'{len(os.sched_getaffinity(0))} cores, {args.competitors} competing; load average before: {os.getloadavg()[0]:.1f}')
+    print(
+        f'{len(os.sched_getaffinity(0))} cores, {args.competitors} competing; load average before: {os.getloadavg()[0]:.1f}'
+    )
     results = measure(args.turns, args.competitors)
     print('| setting | idle, ms | loaded, ms | idle, ratio | loaded, ratio |\n|---|---|---|---|---|')
     for setting, (idle, loaded) in zip(SETTINGS, results):

@@ -3,6 +3,7 @@
 Reads what options/train_selfsr_demo.yml and options/test_selfsr_demo.yml wrote, and datasets/demo. The wild faces of
 the demo are simulated (datasets/demo/README.md).
 """
+
 import argparse
 from pathlib import Path
 
@@ -26,12 +27,25 @@ SHEET_ROWS = 12  # people on a sheet
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('--data', type=files.path, default=Path('datasets/demo'), help='the demo faces')
-    parser.add_argument('--models', type=files.path, default=Path('experiments/train_selfsr_demo/models'),
-                        help='folder with net_deg_<iteration>.pth')
-    parser.add_argument('--results', type=files.path, default=Path('results/test_selfsr_demo'),
-                        help='what the test wrote; the sheets and the table go there')
-    parser.add_argument('--weights', nargs='+', default=[], metavar='NAME=FILE',
-                        help="lpips: file with torchvision's AlexNet (default: torch.hub's cache)")
+    parser.add_argument(
+        '--models',
+        type=files.path,
+        default=Path('experiments/train_selfsr_demo/models'),
+        help='folder with net_deg_<iteration>.pth',
+    )
+    parser.add_argument(
+        '--results',
+        type=files.path,
+        default=Path('results/test_selfsr_demo'),
+        help='what the test wrote; the sheets and the table go there',
+    )
+    parser.add_argument(
+        '--weights',
+        nargs='+',
+        default=[],
+        metavar='NAME=FILE',
+        help="lpips: file with torchvision's AlexNet (default: torch.hub's cache)",
+    )
     add_traceback(parser)
     renamed(parser, lpips_weights='--weights lpips=FILE')
     args = parser.parse_args()
@@ -41,11 +55,13 @@ def main() -> None:
 
 def report(args: argparse.Namespace) -> None:
     """Draw the sheets, score, and say where everything is."""
-    weights = weights_by_name(args.weights, ('lpips', ))
+    weights = weights_by_name(args.weights, ('lpips',))
     folder = args.results / 'visualization' / 'demo_test'
     if not any(folder.glob('*.png')):
-        raise UserError(f'there are no restored faces in {args.results}/visualization/demo_test: run '
-                        'python -m basicsr.test -opt options/test_selfsr_demo.yml first.')
+        raise UserError(
+            f'there are no restored faces in {args.results}/visualization/demo_test: run '
+            'python -m basicsr.test -opt options/test_selfsr_demo.yml first.'
+        )
     restored_by_name = Images(folder)
     people = [name.removesuffix('_test_selfsr_demo') for name in restored_by_name]
     wild, truth = (_read(args.data / kind, people) for kind in ('test_wild_lr', 'test_hr'))
@@ -61,24 +77,35 @@ def report(args: argparse.Namespace) -> None:
     table = format_table({'bicubic': bicubic, 'SelFSR': restored}, truth, weights.get('lpips'))
     (args.results / 'scores.md').write_text(table, encoding='utf-8')
     print(f'\n{len(people)} test people, simulated wild LR 16x16 -> 64x64\n\n{table}')
-    print(f'Pictures: {args.results}/sheet_super_resolution.png\n          {args.results}/sheet_degradation.png\n'
-          f'Scores:   {args.results}/scores.md\nFaces:    {args.results}/visualization/demo_test')
+    print(
+        f'Pictures: {args.results}/sheet_super_resolution.png\n          {args.results}/sheet_degradation.png\n'
+        f'Scores:   {args.results}/scores.md\nFaces:    {args.results}/visualization/demo_test'
+    )
 
 
 def draw_stage1(models: Path, truth: list[np.ndarray], wild: list[np.ndarray]) -> np.ndarray:
     """Sheet of stage 1 for clean LR faces made from ``truth``, beside the wild LR faces it should look like."""
     checkpoints = sorted(models.glob('net_deg_*.pth'), key=lambda path: path.stat().st_mtime)
     if not checkpoints:
-        raise UserError(f'there is no net_deg_*.pth in {models}: run '
-                        'python -m basicsr.train -opt options/train_selfsr_demo.yml first.')
+        raise UserError(
+            f'there is no net_deg_*.pth in {models}: run '
+            'python -m basicsr.train -opt options/train_selfsr_demo.yml first.'
+        )
     net = load(checkpoints[-1], expected=FlowDegradationNet)
     gt = torch.stack([to_tensor(image) for image in truth])
     clean = bicubic_downsample(gt, gt.shape[-1] // wild[0].shape[0]).clamp(0, 1)
     with torch.no_grad():
         parts = net(clean, return_parts=True)
-    rows = [[to_image(clean[i]), to_image(parts.intermediate[i]),
-             draw_flow(parts.flow[i].numpy(), net.max_flow), to_image(parts.degraded[i]), wild[i]]
-            for i in range(len(wild))]
+    rows = [
+        [
+            to_image(clean[i]),
+            to_image(parts.intermediate[i]),
+            draw_flow(parts.flow[i].numpy(), net.max_flow),
+            to_image(parts.degraded[i]),
+            wild[i],
+        ]
+        for i in range(len(wild))
+    ]
     titles = ['clean LR', 'intermediate', f'flow (full = {net.max_flow:g} px)', 'degraded', 'simulated wild LR']
     return draw_sheet(rows, titles, tile=96, blocks=2)
 

@@ -6,6 +6,7 @@
 Every method is NAME=FOLDER, a folder or LMDB with one image for each face. Images have the face's name, or all of them
 the name and the same ending, as those of a test run (face_test_selfsr_demo.png).
 """
+
 import argparse
 import os
 from collections.abc import Sequence
@@ -21,15 +22,21 @@ from selfsr_plugin.pictures import Images, draw_sheet, resize, write_picture
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('methods', nargs='+', metavar='NAME=FOLDER', help='restored faces of one method')
-    parser.add_argument('--gt', type=files.path, metavar='DIR', help='HR faces; left out for real LR faces, which have none')
-    parser.add_argument('--lq', type=files.path, metavar='DIR',
-                        help='LR faces; left out, they are the HR faces shrunk by --scale')
+    parser.add_argument(
+        '--gt', type=files.path, metavar='DIR', help='HR faces; left out for real LR faces, which have none'
+    )
+    parser.add_argument(
+        '--lq', type=files.path, metavar='DIR', help='LR faces; left out, they are the HR faces shrunk by --scale'
+    )
     parser.add_argument('--scale', type=positive, default=8, help='HR side / LR side, without --lq (default: 8)')
-    parser.add_argument('--faces', nargs='+', metavar='FACE', help='names without extension; by default the first --count')
+    parser.add_argument(
+        '--faces', nargs='+', metavar='FACE', help='names without extension; by default the first --count'
+    )
     parser.add_argument('--count', type=positive, default=6, help='number of faces (default: 6)')
     parser.add_argument('--tile', type=positive, default=128, help='side of each drawn image in pixels (default: 128)')
-    parser.add_argument('--output', type=files.path, default='comparison.png',
-                        help='picture to write (default: comparison.png)')
+    parser.add_argument(
+        '--output', type=files.path, default='comparison.png', help='picture to write (default: comparison.png)'
+    )
     add_traceback(parser)
     renamed(parser, hr='--gt')
     args = parser.parse_args()
@@ -44,7 +51,7 @@ def comparison(args: argparse.Namespace, problems: list[str]) -> np.ndarray:
         raise UserError('give --lq, or --gt to shrink, or both.')
     gt, lq = (Images(root) if root else None for root in (args.gt, args.lq))
     known = gt if gt is not None else lq
-    faces = args.faces or list(known)[:args.count]
+    faces = args.faces or list(known)[: args.count]
     for images in (gt, lq):
         missing = [] if images is None else [face for face in faces if face not in images]
         if missing:
@@ -78,15 +85,19 @@ def common_ending(names: Sequence[str], faces: Sequence[str], root: str) -> str:
         UserError: there is none, naming the faces without an image, or there are several.
     """
     there = set(names)
-    endings = {''} | {name[len(faces[0]):] for name in names if name.startswith(f'{faces[0]}_')}
+    endings = {''} | {name[len(faces[0]) :] for name in names if name.startswith(f'{faces[0]}_')}
     lacking = {ending: [face for face in faces if face + ending not in there] for ending in endings}
     complete = sorted(ending for ending in endings if not lacking[ending])
     if not complete:
         missing = min(lacking.values(), key=len)
-        raise UserError(f'{root} has no image of {", ".join(map(files.printable, missing[:5]))}{" ..." if len(missing) > 5 else ""}: images '
-                        "need the face's name, or the name and one ending for all, as in face_run.png.")
+        raise UserError(
+            f'{root} has no image of {", ".join(map(files.printable, missing[:5]))}{" ..." if len(missing) > 5 else ""}: images '
+            "need the face's name, or the name and one ending for all, as in face_run.png."
+        )
     if len(complete) > 1 and complete[0]:
-        raise UserError(f'{root} has several images of each face, ending in {", ".join(map(files.printable, complete))}: keep one run.')
+        raise UserError(
+            f'{root} has several images of each face, ending in {", ".join(map(files.printable, complete))}: keep one run.'
+        )
     return complete[0]
 
 

@@ -7,6 +7,7 @@ For each level: maps of its first ("shallow") and of its last ("deep") condition
 weighted up. Of all channels those are drawn that differ most over the image, relative to their mean (ours: the paper
 does not say which it shows); a channel has one range of brightness for all faces.
 """
+
 import argparse
 
 import cv2
@@ -25,14 +26,16 @@ from torch import Tensor
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add_model(parser)
-    parser.add_argument('--lq', required=True, type=files.path, metavar='DIR',
-                        help='folder or LMDB of LR faces; resized to --lq-size')
+    parser.add_argument(
+        '--lq', required=True, type=files.path, metavar='DIR', help='folder or LMDB of LR faces; resized to --lq-size'
+    )
     parser.add_argument('--lq-size', type=positive, default=16, metavar='PIXELS', help='LR side (default: 16)')
     parser.add_argument('--count', type=positive, default=6, help='number of faces (default: 6)')
     parser.add_argument('--maps', type=positive, default=2, help='channels of each convolution (default: 2)')
     parser.add_argument('--tile', type=positive, default=128, help='side of each drawn image in pixels (default: 128)')
-    parser.add_argument('--output', type=files.path, default='condition.png',
-                        help='picture to write (default: condition.png)')
+    parser.add_argument(
+        '--output', type=files.path, default='condition.png', help='picture to write (default: condition.png)'
+    )
     add_traceback(parser)
     renamed(parser, weights='--model', faces='--lq', side='--lq-size')
     args = parser.parse_args()
@@ -40,8 +43,10 @@ def main() -> None:
     with one_sentence_errors(args.traceback):
         net = load(args.model, args.key, SelfCondSRNet)
         if net.arguments['condition'] != 'scale':
-            raise UserError(f'{files.printable(args.model)}: the network was trained with condition: {net.arguments["condition"]}, '
-                            'which has no condition branch to draw.')
+            raise UserError(
+                f'{files.printable(args.model)}: the network was trained with condition: {net.arguments["condition"]}, '
+                'which has no condition branch to draw.'
+            )
         faces = read_faces(args.lq, args.lq_size, args.count, problems)
         write_picture(args.output, condition_figure(net, faces, args.maps, args.tile), problems)
 
@@ -64,7 +69,7 @@ def condition_maps(net: SelfCondSRNet, faces: Tensor) -> tuple[Tensor, dict[str,
     hooks = []
     for number, level in enumerate(net.levels, start=1):
         for depth, module in (('shallow', level.blocks[0].sigma1), ('deep', level.blocks[-1].sigma2)):
-            name = f'x{2 ** number} {depth}'
+            name = f'x{2**number} {depth}'
             hooks.append(module.register_forward_hook(lambda _, __, sigma, name=name: found.update({name: sigma})))
     output = net(faces)
     for hook in hooks:

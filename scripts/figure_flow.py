@@ -7,6 +7,7 @@ For each face: above, the clean LR face and what comes out when its intermediate
 and by disturbed ones; below, those flows (hue is direction, saturation is length; the wheel is the key). How the paper
 disturbs the flow is not said; ours: none, half and twice as long, turned by 90 and 180 degrees, and smooth noise added.
 """
+
 import argparse
 import math
 
@@ -28,12 +29,18 @@ SMOOTH = 4  # noise is drawn on this many points each way and interpolated
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add_model(parser, 'net_deg_*.pth of a FlowDegradationNet')
-    parser.add_argument('--faces', required=True, type=files.path, metavar='DIR',
-                        help='folder or LMDB of clean faces, HR or LR; shrunk to --lq-size')
+    parser.add_argument(
+        '--faces',
+        required=True,
+        type=files.path,
+        metavar='DIR',
+        help='folder or LMDB of clean faces, HR or LR; shrunk to --lq-size',
+    )
     parser.add_argument('--lq-size', type=positive, default=16, metavar='PIXELS', help='LR side (default: 16)')
     parser.add_argument('--count', type=positive, default=4, help='number of faces (default: 4)')
-    parser.add_argument('--noise', type=float, default=1.0,
-                        help='standard deviation of the noise in pixels (default: 1)')
+    parser.add_argument(
+        '--noise', type=float, default=1.0, help='standard deviation of the noise in pixels (default: 1)'
+    )
     parser.add_argument('--seed', type=int, default=0, help='of the noise (default: 0)')
     parser.add_argument('--tile', type=positive, default=96, help='side of each drawn image in pixels (default: 96)')
     parser.add_argument('--output', type=files.path, default='flow.png', help='picture to write (default: flow.png)')
@@ -66,8 +73,14 @@ def flow_figure(net: FlowDegradationNet, clean: Tensor, noise: float, seed: int,
 def disturbed_flows(flow: Tensor, noise: float, generator: torch.Generator) -> dict[str, Tensor]:
     """The flow (N, 2, H, W) in pixels, and changed ones by name."""
     n, _, height, width = flow.shape
-    flows = {'estimated': flow, 'none': torch.zeros_like(flow), 'x 0.5': flow / 2, 'x 2': flow * 2,
-             'turned 90': rotate(flow, 90), 'turned 180': rotate(flow, 180)}
+    flows = {
+        'estimated': flow,
+        'none': torch.zeros_like(flow),
+        'x 0.5': flow / 2,
+        'x 2': flow * 2,
+        'turned 90': rotate(flow, 90),
+        'turned 180': rotate(flow, 180),
+    }
     for number in (1, 2):
         coarse = torch.randn(n, 2, SMOOTH, SMOOTH, generator=generator)
         flows[f'+ noise {number}'] = flow + noise * bicubic_resize(coarse, (height, width))

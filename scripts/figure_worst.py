@@ -5,6 +5,7 @@
 
 Restores all faces, draws the worst, the very worst first, each with its score and the set's mean.
 """
+
 import argparse
 from collections.abc import Iterator
 from typing import Any, NamedTuple
@@ -30,6 +31,7 @@ METRICS = ('psnr', 'ssim', 'lpips', 'identity')
 
 class Case(NamedTuple):
     """One face; images are (H, W, 3) uint8 BGR."""
+
     score: float
     name: str
     lq: np.ndarray
@@ -41,12 +43,22 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add_model(parser)
     parser.add_argument('--gt', required=True, type=files.path, metavar='DIR', help='folder or LMDB of HR faces')
-    parser.add_argument('--lq', type=files.path, metavar='DIR',
-                        help='their LR faces, of the same names; left out, the HR faces are shrunk (bicubic)')
-    parser.add_argument('--metric', choices=METRICS, default='psnr',
-                        help='what worst means; PSNR and SSIM on Y (default: psnr)')
-    parser.add_argument('--weights', nargs='+', default=[], metavar='NAME=FILE',
-                        help='weights of lpips or identity (default: the usual caches)')
+    parser.add_argument(
+        '--lq',
+        type=files.path,
+        metavar='DIR',
+        help='their LR faces, of the same names; left out, the HR faces are shrunk (bicubic)',
+    )
+    parser.add_argument(
+        '--metric', choices=METRICS, default='psnr', help='what worst means; PSNR and SSIM on Y (default: psnr)'
+    )
+    parser.add_argument(
+        '--weights',
+        nargs='+',
+        default=[],
+        metavar='NAME=FILE',
+        help='weights of lpips or identity (default: the usual caches)',
+    )
     parser.add_argument('--count', type=positive, default=6, help='number of faces (default: 6)')
     parser.add_argument('--tile', type=positive, default=128, help='side of each drawn image in pixels (default: 128)')
     parser.add_argument('--output', type=files.path, default='worst.png', help='picture to write (default: worst.png)')
@@ -79,8 +91,9 @@ def metric_settings(metric: str, weights: dict[str, str]) -> dict[str, Any]:
 
 
 @torch.no_grad()
-def restore(net: SelfCondSRNet, pairs: PairedFaceDataset, metric: dict[str, Any],
-            problems: list[str]) -> Iterator[Case]:
+def restore(
+    net: SelfCondSRNet, pairs: PairedFaceDataset, metric: dict[str, Any], problems: list[str]
+) -> Iterator[Case]:
     """Every face of the set, restored and scored; ``problems`` gets a line for each that cannot be used."""
     for number in tqdm(range(len(pairs)), unit='face', disable=None):
         try:

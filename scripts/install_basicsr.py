@@ -7,6 +7,7 @@ the ``locals()`` of a function, and those are gone since 3.13 (PEP 667). Here it
 meaning. It is built without isolation as well, because its ``setup_requires`` would fetch a second PyTorch just for that.
 The environment may have pip or be one of uv; the setuptools that builds lies in a temporary folder, so that yours stays.
 """
+
 import importlib.metadata
 import importlib.util
 import os
@@ -19,7 +20,7 @@ from pathlib import Path
 VERSION = '1.4.2'  # as in setup.py
 
 # Python runs a sitecustomize.py on its path at every start. A frame's f_locals keeps what is written into it.
-SITECUSTOMIZE = '''
+SITECUSTOMIZE = """
 import builtins
 import sys
 
@@ -30,7 +31,7 @@ def exec_into_caller(source, /, globals=None, locals=None, exec=exec, **options)
     exec(source, globals, locals, **options)
 
 builtins.exec = exec_into_caller
-'''
+"""
 
 
 def installer() -> list[str]:
@@ -39,8 +40,10 @@ def installer() -> list[str]:
         return [sys.executable, '-m', 'pip', 'install', '--quiet', '--use-pep517']
     uv = shutil.which('uv')
     if uv is None:
-        sys.exit(f'error: {sys.executable} has no pip, and there is no uv on the PATH; install one of them, for example with '
-                 f'{sys.executable} -m ensurepip')
+        sys.exit(
+            f'error: {sys.executable} has no pip, and there is no uv on the PATH; install one of them, for example with '
+            f'{sys.executable} -m ensurepip'
+        )
     return [uv, 'pip', 'install', '--quiet', '--python', sys.executable]
 
 
@@ -57,9 +60,13 @@ def main() -> None:
         environment = {**os.environ, 'PYTHONPATH': folder}
         try:
             subprocess.run([*install, '--target', folder, 'setuptools'], check=True)
-            subprocess.run([*install, '--no-deps', '--no-build-isolation', f'basicsr=={VERSION}'], env=environment, check=True)
+            subprocess.run(
+                [*install, '--no-deps', '--no-build-isolation', f'basicsr=={VERSION}'], env=environment, check=True
+            )
         except subprocess.CalledProcessError:
-            sys.exit(f'error: BasicSR {VERSION} could not be installed; the lines above, by {Path(install[0]).name}, say why.')
+            sys.exit(
+                f'error: BasicSR {VERSION} could not be installed; the lines above, by {Path(install[0]).name}, say why.'
+            )
     print(f'BasicSR {VERSION} is installed in {sys.prefix}.')
 
 

@@ -15,6 +15,7 @@ The training never reads the manifest: the degradation is what it has to find ou
 The split and the degradation of a person depend on the person's name alone. So the same portraits give the same files,
 and portraits that are added later move nobody from training to testing.
 """
+
 import argparse
 import csv
 import hashlib
@@ -22,7 +23,7 @@ import math
 import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Dict, Iterator, List, Optional, Sequence, Tuple
+from collections.abc import Iterator, Sequence
 
 import cv2
 import numpy as np
@@ -70,6 +71,7 @@ JPEG_QUALITY = (75, 95)  # libjpeg's scale, both ends included
 @dataclass(frozen=True)
 class Portrait:
     """The one face of a portrait: its detection score, the five landmarks (5, 2) in pixels, and its frame."""
+
     score: float
     landmarks: np.ndarray
     box: Box
@@ -78,6 +80,7 @@ class Portrait:
 @dataclass(frozen=True)
 class Degradation:
     """What was done to one simulated wild image. Units as for the ranges above; the angle is in degrees."""
+
     blur_length: float
     blur_angle: float
     read_noise: float
@@ -91,7 +94,8 @@ class Degradation:
             blur_angle=rng.uniform(*BLUR_ANGLE),
             read_noise=rng.uniform(*READ_NOISE),
             shot_noise=rng.uniform(*SHOT_NOISE),
-            jpeg_quality=int(rng.randint(JPEG_QUALITY[0], JPEG_QUALITY[1] + 1)))
+            jpeg_quality=int(rng.randint(JPEG_QUALITY[0], JPEG_QUALITY[1] + 1)),
+        )
 
 
 # ---- Names decide
@@ -117,7 +121,7 @@ def rng_of(name: str) -> np.random.RandomState:
 class FaceFinder:
     """Finds the one face of a portrait, on the CPU. ``weights`` as for :class:`FaceDetector`."""
 
-    def __init__(self, weights: Optional[str] = None) -> None:
+    def __init__(self, weights: str | None = None) -> None:
         self.detect = FaceDetector(weights, max_side=DETECTION_SIZE)
 
     def __call__(self, photo: np.ndarray) -> Portrait:
@@ -183,7 +187,7 @@ def motion_kernel(length: float, angle: float) -> np.ndarray:
     return kernel / kernel.sum()
 
 
-def degrade(face: np.ndarray, name: str) -> Tuple[np.ndarray, Degradation]:
+def degrade(face: np.ndarray, name: str) -> tuple[np.ndarray, Degradation]:
     """Simulate how a poor camera would have seen a face: motion blur, few pixels, sensor noise, JPEG.
 
     Works on the stored (gamma-coded) values. The blur is applied at full resolution, where the camera moved.
@@ -206,8 +210,9 @@ def degrade(face: np.ndarray, name: str) -> Tuple[np.ndarray, Degradation]:
     return cv2.imdecode(code, cv2.IMREAD_COLOR), how
 
 
-def images_of(person: str, photo: np.ndarray,
-              face: Portrait) -> Iterator[Tuple[str, np.ndarray, Box, Dict[str, object]]]:
+def images_of(
+    person: str, photo: np.ndarray, face: Portrait
+) -> Iterator[tuple[str, np.ndarray, Box, dict[str, object]]]:
     """All images of one person: (file below the output folder, image, frame, degradation or nothing)."""
     split = split_of(person)
     if split == 'train_wild_lr':
@@ -228,18 +233,27 @@ def images_of(person: str, photo: np.ndarray,
 
 # ---- Files
 
-COLUMNS = ('file', 'split', 'person', 'left', 'top', 'side', 'score',
-           *(f'{point}_{axis}' for point in LANDMARKS for axis in 'xy'), *Degradation.__dataclass_fields__)
+COLUMNS = (
+    'file',
+    'split',
+    'person',
+    'left',
+    'top',
+    'side',
+    'score',
+    *(f'{point}_{axis}' for point in LANDMARKS for axis in 'xy'),
+    *Degradation.__dataclass_fields__,
+)
 
 
-def make(photos: Sequence[Path], finder: FaceFinder, output: Path) -> Tuple[List[Dict[str, object]], List[str]]:
+def make(photos: Sequence[Path], finder: FaceFinder, output: Path) -> tuple[list[dict[str, object]], list[str]]:
     """Write the images and the manifest of all photos.
 
     Returns:
         The rows of the manifest, and one line for every photo that was refused.
     """
-    rows: List[Dict[str, object]] = []
-    refused: List[str] = []
+    rows: list[dict[str, object]] = []
+    refused: list[str] = []
     for split in SPLITS:
         (output / split).mkdir(parents=True, exist_ok=True)
     for path in tqdm(photos, desc='portraits', unit='image'):
@@ -249,13 +263,25 @@ def make(photos: Sequence[Path], finder: FaceFinder, output: Path) -> Tuple[List
         except Refused as why:
             refused.append(f'{path.name}: {why}.')
             continue
-        points = {f'{point}_{axis}': f'{value:.1f}' for point, pair in zip(LANDMARKS, face.landmarks)
-                  for axis, value in zip('xy', pair)}
+        points = {
+            f'{point}_{axis}': f'{value:.1f}'
+            for point, pair in zip(LANDMARKS, face.landmarks)
+            for axis, value in zip('xy', pair)
+        }
         for file, image, box, how in images_of(path.stem, photo, face):
             (output / file).write_bytes(encode_image(image, '.png', [cv2.IMWRITE_PNG_COMPRESSION, 9]))
             how = {key: f'{value:.2f}' if isinstance(value, float) else value for key, value in how.items()}
-            rows.append({'file': file, 'split': file.split('/')[0], 'person': path.stem, **asdict(box),
-                         'score': f'{face.score:.3f}', **points, **how})
+            rows.append(
+                {
+                    'file': file,
+                    'split': file.split('/')[0],
+                    'person': path.stem,
+                    **asdict(box),
+                    'score': f'{face.score:.3f}',
+                    **points,
+                    **how,
+                }
+            )
     rows.sort(key=lambda row: (SPLITS.index(row['split']), row['file']))
     with open(output / 'manifest.csv', 'w', newline='', encoding='utf-8') as stream:
         writer = csv.DictWriter(stream, COLUMNS, lineterminator='\n')
@@ -264,14 +290,14 @@ def make(photos: Sequence[Path], finder: FaceFinder, output: Path) -> Tuple[List
     return rows, refused
 
 
-def find_photos(folder: Path) -> List[Path]:
+def find_photos(folder: Path) -> list[Path]:
     """The portraits in a folder, sorted; exits with one sentence if there are none or if two share a name."""
     if not folder.is_dir():
         sys.exit(f'--input: there is no folder {folder}; give the folder that holds the portraits.')
     photos = sorted(path for path in folder.iterdir() if path.suffix.lower() in EXTENSIONS)
     if not photos:
         sys.exit(f'--input: {folder} holds no images ({", ".join(EXTENSIONS)}).')
-    people: Dict[str, Path] = {}
+    people: dict[str, Path] = {}
     for path in photos:
         other = people.setdefault(path.stem, path)
         if other is not path:
@@ -290,10 +316,11 @@ def prepare_output(folder: Path, overwrite: bool) -> None:
         path.unlink()
 
 
-def main(arguments: Optional[Sequence[str]] = None) -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(
         description='Make a small unpaired face data set (64x64 faces, and 16x16 faces of other people with a '
-        'simulated degradation) from a folder of portraits.')
+        'simulated degradation) from a folder of portraits.'
+    )
     parser.add_argument('--input', type=Path, required=True, help='folder of portraits, one per person')
     parser.add_argument('--output', type=Path, required=True, help='folder to write to')
     parser.add_argument('--weights', nargs='+', default=[], metavar='NAME=FILE', help='as for prepare_faces')

@@ -7,6 +7,7 @@ broken if it left no Python that could be imported. Before the first, the same t
 Ends with status 1 unless every mutation was killed. torch is imported once and the processes of the tests are forked
 from there, so that a mutation takes seconds; this needs Linux or macOS.
 """
+
 import argparse
 import importlib
 import multiprocessing
@@ -119,6 +120,7 @@ def _pytest(copy: Path, tests: list[str], log: Path) -> None:
     sys.path.insert(0, str(copy))
     import pytest
     import selfsr_plugin
+
     if not Path(selfsr_plugin.__file__).is_relative_to(copy.resolve()):
         sys.exit(f'This would test {selfsr_plugin.__file__} and not the copy.')
     status = pytest.main(['-q', '-x', '-p', 'no:cacheprovider', '--tb=line', *(f'tests/{test}' for test in tests)])

@@ -1,4 +1,5 @@
 """The JSON schema of option files and the page docs/options.md, from the dataclasses in which options are stated."""
+
 import dataclasses
 import inspect
 import json
@@ -7,10 +8,34 @@ from typing import Any, Literal
 
 import selfsr_plugin  # noqa: F401  before basicsr: applies the alias that its import needs
 from selfsr_plugin.engine.stage_options import StageOptions
-from selfsr_plugin.option_sections import (DatasetOptions, FaceDatasetOptions, FileOptions, LoggerOptions, PathOptions,
-                                           TestValOptions, TrainDatasetOptions, TrainValOptions, WandbOptions, file_options)
-from selfsr_plugin.schema import (Component, Loss, Metric, Network, Optimizer, Option, Scheduler, Section, alternatives,
-                                  expected, options_of, registered, registered_names, to_yaml)
+from selfsr_plugin.option_sections import (
+    DatasetOptions,
+    FaceDatasetOptions,
+    FileOptions,
+    LoggerOptions,
+    PathOptions,
+    TestValOptions,
+    TrainDatasetOptions,
+    TrainValOptions,
+    WandbOptions,
+    file_options,
+)
+from selfsr_plugin.schema import (
+    Component,
+    Loss,
+    Metric,
+    Network,
+    Optimizer,
+    Option,
+    Scheduler,
+    Section,
+    alternatives,
+    expected,
+    options_of,
+    registered,
+    registered_names,
+    to_yaml,
+)
 from selfsr_plugin.stages.cyclegan_degradation_model import CycleGANDegradationOptions
 from selfsr_plugin.stages.flow_degradation_model import FlowDegradationOptions
 from selfsr_plugin.stages.selfcond_sr_model import SelfCondSROptions
@@ -18,8 +43,10 @@ from selfsr_plugin.stages.selfsr_model import SelFSROptions
 
 Schema = dict[str, Any]
 MODELS: dict[str, type[Section]] = {
-    'SelFSRModel': SelFSROptions, 'FlowDegradationModel': FlowDegradationOptions,
-    'CycleGANDegradationModel': CycleGANDegradationOptions, 'SelfCondSRModel': SelfCondSROptions,
+    'SelFSRModel': SelFSROptions,
+    'FlowDegradationModel': FlowDegradationOptions,
+    'CycleGANDegradationModel': CycleGANDegradationOptions,
+    'SelfCondSRModel': SelfCondSROptions,
 }
 COMPONENTS: tuple[type[Component], ...] = (Network, Loss, Optimizer, Scheduler, Metric)
 DATASETS = ('HRFaceDataset', 'LRFaceDataset', 'PairedFaceDataset', 'UnpairedFaceDataset')
@@ -46,15 +73,20 @@ def json_schema() -> str:
         for phase, file_class in (('train', file_options(networks, train_class)), ('test', file_options(tested, None))):
             is_this = {'properties': {'model_type': {'const': model}}, 'required': ['model_type']}
             trains = {'required': ['train']}
-            conditions.append({'if': {'allOf': [is_this, trains if phase == 'train' else {'not': trains}]},
-                               'then': _file(file_class, phase)})
+            conditions.append(
+                {
+                    'if': {'allOf': [is_this, trains if phase == 'train' else {'not': trains}]},
+                    'then': _file(file_class, phase),
+                }
+            )
     schema = {
         '$schema': 'http://json-schema.org/draft-07/schema#',
         'title': 'Option file of selfsr_plugin',
         'description': 'Written by scripts/make_options.py; docs/options.md has the same to read.',
         'type': 'object',
-        'properties': {'model_type': {'type': 'string', 'description': 'model that is trained or tested',
-                                      'examples': list(MODELS)}},
+        'properties': {
+            'model_type': {'type': 'string', 'description': 'model that is trained or tested', 'examples': list(MODELS)}
+        },
         'required': ['model_type'],
         'allOf': conditions,
         'definitions': definitions,
@@ -71,8 +103,13 @@ def _file(file_class: type[FileOptions], phase: str) -> Schema:
 def _datasets(phase: str) -> Schema:
     other = _dataset(DatasetOptions)
     if phase == 'train':
-        return {'type': 'object', 'properties': {'train': _dataset(TrainDatasetOptions)}, 'required': ['train'],
-                'patternProperties': {'^val(_.*)?$': other}, 'additionalProperties': False}
+        return {
+            'type': 'object',
+            'properties': {'train': _dataset(TrainDatasetOptions)},
+            'required': ['train'],
+            'patternProperties': {'^val(_.*)?$': other},
+            'additionalProperties': False,
+        }
     return {'type': 'object', 'patternProperties': {'^(test|val)(_.*)?$': other}, 'additionalProperties': False}
 
 
@@ -83,8 +120,12 @@ def _dataset(section_class: type[DatasetOptions]) -> Schema:
     for name in DATASETS:
         keys = sorted(registered('DATASET_REGISTRY', name).option_keys)
         properties = {**{key: face.get(key, {}) for key in keys}, **dict.fromkeys(general['properties'], True)}
-        conditions.append({'if': {'properties': {'type': {'const': name}}},
-                           'then': {'properties': properties, 'additionalProperties': False}})
+        conditions.append(
+            {
+                'if': {'properties': {'type': {'const': name}}},
+                'then': {'properties': properties, 'additionalProperties': False},
+            }
+        )
     return {**general, 'additionalProperties': True, 'allOf': conditions}
 
 
@@ -114,8 +155,15 @@ def _value(kind: Any, about: Option, default: Any) -> Schema:
 
 def _kind(kind: Any, about: Option) -> Schema:
     if kind in _PLAIN:
-        limits = {} if kind not in (int, float) else {
-            key: value for key, value in (('minimum', about.least), ('exclusiveMaximum', about.below)) if value is not None}
+        limits = (
+            {}
+            if kind not in (int, float)
+            else {
+                key: value
+                for key, value in (('minimum', about.least), ('exclusiveMaximum', about.below))
+                if value is not None
+            }
+        )
         return {'type': _PLAIN[kind], **limits}
     if typing.get_origin(kind) is Literal:
         return {'enum': list(typing.get_args(kind))}
@@ -147,14 +195,29 @@ def _component(cls: type[Component]) -> Schema:
         parameters = cls.arguments(name)
         if any(each.kind is each.VAR_KEYWORD for each in parameters.values()):
             continue  # takes anything
-        properties = {key: _argument(each) for key, each in parameters.items()
-                      if each.kind in (each.POSITIONAL_OR_KEYWORD, each.KEYWORD_ONLY)}
+        properties = {
+            key: _argument(each)
+            for key, each in parameters.items()
+            if each.kind in (each.POSITIONAL_OR_KEYWORD, each.KEYWORD_ONLY)
+        }
         required = [key for key in properties if parameters[key].default is inspect.Parameter.empty]
-        conditions.append({'if': {'properties': {'type': {'const': name}}},
-                           'then': {'properties': {'type': True, **properties, **dict.fromkeys(sorted(cls.extra), True)},
-                                    'required': required, 'additionalProperties': False}})
-    return {'type': 'object', 'description': f'{cls.what}: its name, and the arguments of the class of that name',
-            'properties': {'type': {'enum': cls.names()}}, 'required': ['type'], 'allOf': conditions}
+        conditions.append(
+            {
+                'if': {'properties': {'type': {'const': name}}},
+                'then': {
+                    'properties': {'type': True, **properties, **dict.fromkeys(sorted(cls.extra), True)},
+                    'required': required,
+                    'additionalProperties': False,
+                },
+            }
+        )
+    return {
+        'type': 'object',
+        'description': f'{cls.what}: its name, and the arguments of the class of that name',
+        'properties': {'type': {'enum': cls.names()}},
+        'required': ['type'],
+        'allOf': conditions,
+    }
 
 
 def _argument(parameter: inspect.Parameter) -> Schema:
@@ -170,7 +233,7 @@ def _argument(parameter: inspect.Parameter) -> Schema:
 # ----- the page -----
 
 _SOURCES = {'paper': 'paper', 'ours': 'ours', 'basicsr': 'BasicSR'}
-_INTRODUCTION = '''# Options
+_INTRODUCTION = """# Options
 
 <!-- Written by scripts/make_options.py from the dataclasses in which the options are stated; do not edit. -->
 
@@ -185,34 +248,51 @@ each names; `check-jsonschema --schemafile options/schema.json FILE` does it on 
 A section with a `type` holds the arguments of the class or function of that name: networks, losses, metrics and data sets
 of BasicSR's registries, this package's among them; optimizers of `torch.optim`; schedules `LinearDecayLR` (ours), and
 `MultiStepLR` and `CosineAnnealingRestartLR` of BasicSR.
-'''
+"""
 
 
 def reference_page() -> str:
     """docs/options.md: a table for each section."""
     parts = [_INTRODUCTION]
-    for title, cls in (('Top level', FileOptions), ('`datasets.train`', TrainDatasetOptions),
-                       ("`datasets.*` of this package's data sets", FaceDatasetOptions),
-                       ('`path`', PathOptions), ('`train` in every stage', StageOptions)):
+    for title, cls in (
+        ('Top level', FileOptions),
+        ('`datasets.train`', TrainDatasetOptions),
+        ("`datasets.*` of this package's data sets", FaceDatasetOptions),
+        ('`path`', PathOptions),
+        ('`train` in every stage', StageOptions),
+    ):
         parts.append(_table(title, cls))
         if cls is PathOptions:
-            parts.append('and for each `network_<label>`: `pretrain_network_<label>`, a file of weights; '
-                         '`param_key_<label>`, which of its weights, `params` or `params_ema` (default: `params_ema` if the file '
-                         'has them); `strict_load_<label>`, '
-                         'whether they must be exactly those of the network (default true).\n')
+            parts.append(
+                'and for each `network_<label>`: `pretrain_network_<label>`, a file of weights; '
+                '`param_key_<label>`, which of its weights, `params` or `params_ema` (default: `params_ema` if the file '
+                'has them); `strict_load_<label>`, '
+                'whether they must be exactly those of the network (default true).\n'
+            )
     common = set(options_of(StageOptions))
     for model, cls in MODELS.items():
-        where = '`train`' if cls in (SelFSROptions, ) else '`train.sr` or `train`' if cls is SelfCondSROptions \
+        where = (
+            '`train`'
+            if cls in (SelFSROptions,)
+            else '`train.sr` or `train`'
+            if cls is SelfCondSROptions
             else '`train.degradation` or `train`'
+        )
         parts.append(_table(f'{where} of {model}', cls, without=common if cls is not SelFSROptions else set()))
         networks = ', '.join(f'`network_{label}` ({meaning})' for label, meaning in cls.networks_of(None).items())
         if cls is not SelFSROptions:
             parts.append(f'Networks: {networks}.\n')
-    for title, cls in (('`val` of a training', TrainValOptions), ('`val` of a test', TestValOptions),
-                       ('`logger`', LoggerOptions), ('`logger.wandb`', WandbOptions)):
+    for title, cls in (
+        ('`val` of a training', TrainValOptions),
+        ('`val` of a test', TestValOptions),
+        ('`logger`', LoggerOptions),
+        ('`logger.wandb`', WandbOptions),
+    ):
         parts.append(_table(title, cls))
-    parts.append('A metric (`val.metrics.<name>`) may have `better: higher` or `better: lower`, for metrics that do not say '
-                 'which of their values are.\n')
+    parts.append(
+        'A metric (`val.metrics.<name>`) may have `better: higher` or `better: lower`, for metrics that do not say '
+        'which of their values are.\n'
+    )
     return '\n'.join(parts)
 
 

@@ -9,6 +9,7 @@ A row that is finished is not run again, a killed one resumes. Calls with differ
 --output. It gets the runs (experiments/), their option files (options/), restored faces (restored/, degraded/), scores
 (scores/*.json), pictures/ and the page, results.md.
 """
+
 import argparse
 import datetime
 import json
@@ -44,29 +45,76 @@ PICTURED = 8  # faces on a sheet
 def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     for split in ('train', 'test'):
-        parser.add_argument(f'--{split}-gt', required=True, type=files.path, metavar='DIR', help='HR faces, folder or LMDB')
-        parser.add_argument(f'--{split}-lq', required=True, type=files.path, metavar='DIR',
-                            help='real LR faces, folder or LMDB')
-    parser.add_argument('--lq-crop', nargs=3, type=float, default=[0, 0, 1], metavar=('LEFT', 'TOP', 'SIDE'),
-                        help='cut the LR faces to this part of them first, in shares of their side, where they are not '
-                        'framed like the HR faces (default: 0 0 1, all)')
-    parser.add_argument('--weights', nargs='+', default=[], metavar='NAME=FILE',
-                        help="lpips: torchvision's AlexNet (default: torch.hub's cache); fid: FID's Inception network, "
-                        'without which there is no FID')
+        parser.add_argument(
+            f'--{split}-gt', required=True, type=files.path, metavar='DIR', help='HR faces, folder or LMDB'
+        )
+        parser.add_argument(
+            f'--{split}-lq', required=True, type=files.path, metavar='DIR', help='real LR faces, folder or LMDB'
+        )
+    parser.add_argument(
+        '--lq-crop',
+        nargs=3,
+        type=float,
+        default=[0, 0, 1],
+        metavar=('LEFT', 'TOP', 'SIDE'),
+        help='cut the LR faces to this part of them first, in shares of their side, where they are not '
+        'framed like the HR faces (default: 0 0 1, all)',
+    )
+    parser.add_argument(
+        '--weights',
+        nargs='+',
+        default=[],
+        metavar='NAME=FILE',
+        help="lpips: torchvision's AlexNet (default: torch.hub's cache); fid: FID's Inception network, "
+        'without which there is no FID',
+    )
     parser.add_argument('--output', type=files.path, default=Path('experiments/reproduce'), metavar='DIR')
-    parser.add_argument('--page', type=files.path, metavar='FILE',
-                        help='the page; what stands outside its two marks stays (default: results.md in --output)')
-    parser.add_argument('--rows', nargs='*', choices=ROWS, default=list(ROWS), metavar='ROW',
-                        help=f'any of {" ".join(ROWS)} (default: all; none: the page and the pictures alone)')
-    parser.add_argument('--seeds', nargs='+', type=int, default=[0, 1], metavar='SEED',
-                        help=f'all for {", ".join(HEADLINE)}, the first for the others (default: 0 1)')
-    parser.add_argument('--networks', choices=['small', 'full'], help='default: full with a GPU, small without',
-                        default='full' if torch.cuda.is_available() else 'small')
-    parser.add_argument('--divide', type=positive, default=600, metavar='N',
-                        help='run 1/N of the iterations of the option files (default: 600)')
+    parser.add_argument(
+        '--page',
+        type=files.path,
+        metavar='FILE',
+        help='the page; what stands outside its two marks stays (default: results.md in --output)',
+    )
+    parser.add_argument(
+        '--rows',
+        nargs='*',
+        choices=ROWS,
+        default=list(ROWS),
+        metavar='ROW',
+        help=f'any of {" ".join(ROWS)} (default: all; none: the page and the pictures alone)',
+    )
+    parser.add_argument(
+        '--seeds',
+        nargs='+',
+        type=int,
+        default=[0, 1],
+        metavar='SEED',
+        help=f'all for {", ".join(HEADLINE)}, the first for the others (default: 0 1)',
+    )
+    parser.add_argument(
+        '--networks',
+        choices=['small', 'full'],
+        help='default: full with a GPU, small without',
+        default='full' if torch.cuda.is_available() else 'small',
+    )
+    parser.add_argument(
+        '--divide',
+        type=positive,
+        default=600,
+        metavar='N',
+        help='run 1/N of the iterations of the option files (default: 600)',
+    )
     add_traceback(parser)
-    renamed(parser, train_hr='--train-gt', train_lr='--train-lq', test_hr='--test-gt', test_lr='--test-lq',
-            lr_crop='--lq-crop', alexnet_weights='--weights lpips=FILE', fid_weights='--weights fid=FILE')
+    renamed(
+        parser,
+        train_hr='--train-gt',
+        train_lr='--train-lq',
+        test_hr='--test-gt',
+        test_lr='--test-lq',
+        lr_crop='--lq-crop',
+        alexnet_weights='--weights lpips=FILE',
+        fid_weights='--weights fid=FILE',
+    )
     return parser.parse_args()
 
 
@@ -106,8 +154,10 @@ def prepare(args: argparse.Namespace) -> None:
     settings = {key: getattr(args, key) for key in ('train_lq', 'test_gt', 'test_lq', 'lq_crop')}
     if Path('data').exists():
         if json.loads(Path('data/settings.json').read_text()) != settings:
-            raise UserError(f'{Path("data").absolute()} was made from other faces or with another --lq-crop: give '
-                            'another --output, or remove the folder.')
+            raise UserError(
+                f'{Path("data").absolute()} was made from other faces or with another --lq-crop: give '
+                'another --output, or remove the folder.'
+            )
         return
     with tempfile.TemporaryDirectory(dir='.') as scratch:
         made = Path(scratch) / 'data'
@@ -143,8 +193,10 @@ def run_once(row: str, seed: int | None, args: argparse.Namespace) -> None:
     found = Path(f'scores/{name}.json')
     if found.exists():
         if json.loads(found.read_text())['options'] != opt:
-            raise UserError(f'{found.absolute()} is of a run with other options (budget or data): give another '
-                            '--output, or remove that file and the folder of the run.')
+            raise UserError(
+                f'{found.absolute()} is of a run with other options (budget or data): give another '
+                '--output, or remove that file and the folder of the run.'
+            )
         print(f'{name}: finished before')
         return
     minutes = None
@@ -156,8 +208,18 @@ def run_once(row: str, seed: int | None, args: argparse.Namespace) -> None:
         train.main(['-opt', str(file), '--auto_resume'])
         minutes = None if resumes else (time.monotonic() - started) / 60
     scores = score(row, name, opt, args)
-    result = dict(row=row, seed=seed, scores=scores, minutes=minutes, networks=args.networks, lq_crop=args.lq_crop,
-                  hardware=hardware(), torch=torch.__version__, date=str(datetime.date.today()), options=opt)
+    result = dict(
+        row=row,
+        seed=seed,
+        scores=scores,
+        minutes=minutes,
+        networks=args.networks,
+        lq_crop=args.lq_crop,
+        hardware=hardware(),
+        torch=torch.__version__,
+        date=str(datetime.date.today()),
+        options=opt,
+    )
     found.parent.mkdir(exist_ok=True)
     files.write_file(found, f'{json.dumps(result, indent=2)}\n'.encode())
 
@@ -189,8 +251,11 @@ def restore_faces(lq: str, target: str, name: str) -> None:
         for face, image in Images(lq).items():
             files.write_image(f'restored/{target}/{face}.png', resize(image, LR_SIDE * int(name[-1])))
     else:
-        restore.run(restore.parse(['--input', lq, '--output', f'restored/{target}', '--model',
-                                   str(models(name) / 'net_g_latest.pth')]))
+        restore.run(
+            restore.parse(
+                ['--input', lq, '--output', f'restored/{target}', '--model', str(models(name) / 'net_g_latest.pth')]
+            )
+        )
 
 
 def degrade_faces(model: Path, target: str) -> None:
@@ -205,8 +270,22 @@ def degrade_faces(model: Path, target: str) -> None:
 def compare(restored: str, reference: str, metrics: list[str], args: argparse.Namespace) -> dict[str, dict[str, Any]]:
     weights = [f'{name}={file}' for name, file in {**args.weights, 'frechet_alex': args.weights['lpips']}.items()]
     output = Path('scores') / f'{restored.replace("/", "_")}_{metrics[0]}'
-    evaluate.run(evaluate.parse(['--restored', restored, '--reference', reference, '--metrics', *metrics, '--weights',
-                                 *weights, '--output', str(output)]))
+    evaluate.run(
+        evaluate.parse(
+            [
+                '--restored',
+                restored,
+                '--reference',
+                reference,
+                '--metrics',
+                *metrics,
+                '--weights',
+                *weights,
+                '--output',
+                str(output),
+            ]
+        )
+    )
     return json.loads((output / 'scores.json').read_text())['metrics']
 
 
@@ -218,8 +297,12 @@ def draw_pictures(seed: int) -> None:
         sheets[f'table4_{half}'] = ('data/test_clean_x8', 'bicubic_x8', rows, 'data/test_gt_x8')
     for sheet, (lq, bicubic, rows, hr) in sheets.items():
         there = [row for row in rows if Path(f'scores/{row}_seed{seed}.json').exists()]
-        columns = {'LR': lq, 'bicubic': f'restored/{bicubic}',
-                   **{row: f'restored/{row}_seed{seed}' for row in there}, **({'HR': hr} if hr else {})}
+        columns = {
+            'LR': lq,
+            'bicubic': f'restored/{bicubic}',
+            **{row: f'restored/{row}_seed{seed}' for row in there},
+            **({'HR': hr} if hr else {}),
+        }
         draw(sheet, columns)
     stage1 = {row: f'degraded/{row}_seed{seed}' for row in TABLE3 if Path(f'degraded/{row}_seed{seed}').exists()}
     draw('table3_degraded', {'clean LR': 'data/test_clean_x4', **stage1, 'real LR': 'data/test_lq'})
@@ -228,7 +311,7 @@ def draw_pictures(seed: int) -> None:
 def draw(sheet: str, columns: dict[str, str]) -> None:
     """Faces at equal steps through each folder; real LR faces show others than HR faces."""
     images = {title: Images(folder) for title, folder in columns.items()}
-    names = {title: list(each)[::max(len(each) // PICTURED, 1)][:PICTURED] for title, each in images.items()}
+    names = {title: list(each)[:: max(len(each) // PICTURED, 1)][:PICTURED] for title, each in images.items()}
     count = min(map(len, names.values()))
     rows = [[images[title][names[title][number]] for title in columns] for number in range(count)]
     write_picture(f'pictures/{sheet}.png', draw_sheet(rows, list(columns)))

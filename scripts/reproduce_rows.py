@@ -7,6 +7,7 @@
 
 What a row is about (its degradation, parts and losses that are there or not) stays. Runs are not validated.
 """
+
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,8 @@ TABLE3 = {
 }
 TABLE4 = {
     f'{half}_{part}': f'table4/train_{half}_{part}.yml' if part != 'full' else f'table1/train_celeba_{half}.yml'
-    for half in ('paired', 'unpaired') for part in ('no_scb', 'no_growth', 'no_r1', 'full')
+    for half in ('paired', 'unpaired')
+    for part in ('no_scb', 'no_growth', 'no_r1', 'full')
 }
 ROWS = {**TABLE3, **TABLE4}
 WIDTH_X8 = 8  # channels of the small network at x8; the demo stops at x4
@@ -52,8 +54,9 @@ def run_options(row: str, seed: int, small: bool, divisor: int, gt: str, lq: str
         make_small(opt, read_option_file(str(OPTIONS / 'train_selfsr_demo.yml')))
     del opt['val']
     total = opt['train']['total_iter']
-    opt['logger'] = dict(print_freq=-(-total // 20), save_checkpoint_freq=-(-total // 4), keep_checkpoints=1,
-                         use_tb_logger=False)
+    opt['logger'] = dict(
+        print_freq=-(-total // 20), save_checkpoint_freq=-(-total // 4), keep_checkpoints=1, use_tb_logger=False
+    )
     return opt
 
 
@@ -65,9 +68,10 @@ def make_small(opt: dict[str, Any], demo: dict[str, Any]) -> None:
             sizes = ('num_feat', 'num_block', 'feat_base', 'feat_max', 'center_flow')
             net.update({key: sources[label][key] for key in sizes if key in net})
             if 'widths' in net:
-                net['widths'] = [*sources[label]['widths'], WIDTH_X8][:len(net['widths'])]
+                net['widths'] = [*sources[label]['widths'], WIDTH_X8][: len(net['widths'])]
     opt['datasets']['train'].update(
-        {key: demo['datasets']['train'][key] for key in ('batch_size_per_gpu', 'num_worker_per_gpu')})
+        {key: demo['datasets']['train'][key] for key in ('batch_size_per_gpu', 'num_worker_per_gpu')}
+    )
     stage1, stage2 = opt['train'].get('degradation'), opt['train'].get('sr', opt['train'])
     rates, losses = demo['train']['degradation'], ('identity_opt', 'r1_reg_weight')
     for key in stage1 or {}:

@@ -2,6 +2,7 @@
 
 The paper's own figures stay out of the page: they are of other data and other budgets, and nobody here measured them.
 """
+
 import json
 from collections.abc import Iterable
 from pathlib import Path
@@ -39,6 +40,7 @@ class Metric(NamedTuple):
 
 class Table(NamedTuple):
     """``metrics`` are the paper's columns, ``ours`` it does not have; ``pairs`` are the orders looked at."""
+
     title: str
     paper: dict[str, tuple[float | None, ...]]
     metrics: tuple[Metric, ...]
@@ -48,14 +50,27 @@ class Table(NamedTuple):
 
 FRECHET, FID = Metric('frechet_alex', 'frechet_alex', 2), Metric('fid', 'FID', 2)
 TABLES = (
-    Table('Table III: real faces, x4, 16x16 -> 64x64', PAPER_TABLE3,
-          (FRECHET, Metric('frechet_alex_lq', 'frechet_alex of degraded LR', 3)),
-          (Metric('psnr_clean', 'PSNR-Y on clean pairs', 2), FID, Metric('fid_lq', 'FID of degraded LR', 2)),
-          (('cyc', 'vanilla'), ('cyc_idt', 'cyc'), ('ff_idt', 'cyc_idt'), ('ff_idt', 'vanilla'))),
-    Table('Table IV: x8, 16x16 -> 128x128, bicubic LR', PAPER_TABLE4,
-          (Metric('psnr', 'PSNR-Y', 2), Metric('ssim', 'SSIM-Y', 4), Metric('lpips', 'LPIPS', 4), FRECHET), (FID, ),
-          (*((f'{half}_full', f'{half}_{part}') for half in ('paired', 'unpaired')
-             for part in ('no_scb', 'no_growth', 'no_r1')), ('paired_full', 'unpaired_full'))),
+    Table(
+        'Table III: real faces, x4, 16x16 -> 64x64',
+        PAPER_TABLE3,
+        (FRECHET, Metric('frechet_alex_lq', 'frechet_alex of degraded LR', 3)),
+        (Metric('psnr_clean', 'PSNR-Y on clean pairs', 2), FID, Metric('fid_lq', 'FID of degraded LR', 2)),
+        (('cyc', 'vanilla'), ('cyc_idt', 'cyc'), ('ff_idt', 'cyc_idt'), ('ff_idt', 'vanilla')),
+    ),
+    Table(
+        'Table IV: x8, 16x16 -> 128x128, bicubic LR',
+        PAPER_TABLE4,
+        (Metric('psnr', 'PSNR-Y', 2), Metric('ssim', 'SSIM-Y', 4), Metric('lpips', 'LPIPS', 4), FRECHET),
+        (FID,),
+        (
+            *(
+                (f'{half}_full', f'{half}_{part}')
+                for half in ('paired', 'unpaired')
+                for part in ('no_scb', 'no_growth', 'no_r1')
+            ),
+            ('paired_full', 'unpaired_full'),
+        ),
+    ),
 )
 
 Runs = dict[str, list[dict[str, Any]]]
@@ -85,15 +100,18 @@ def generate(runs: Runs) -> str:
 
 def conditions(every: list[dict[str, Any]], trained: list[dict[str, Any]]) -> str:
     """What the figures rest on, as a list."""
+
     def said(values: Iterable[Any]) -> str:
         return ', '.join(sorted({str(value) for value in values})) or 'none'
 
     batch = said(run['options']['datasets']['train']['batch_size_per_gpu'] for run in trained)
     crops = said(' '.join(f'{share:g}' for share in run['lq_crop']) for run in every)
-    lines = [f'networks: {said(run["networks"] for run in trained)}; batch {batch}; iterations in the last table',
-             f'LR crop (left, top, side): {crops}',
-             f'hardware: {said(run["hardware"] for run in every)}; PyTorch {said(run["torch"] for run in every)}',
-             f'date: {said(run["date"] for run in every)}']
+    lines = [
+        f'networks: {said(run["networks"] for run in trained)}; batch {batch}; iterations in the last table',
+        f'LR crop (left, top, side): {crops}',
+        f'hardware: {said(run["hardware"] for run in every)}; PyTorch {said(run["torch"] for run in every)}',
+        f'date: {said(run["date"] for run in every)}',
+    ]
     return '\n'.join(f'- {line}' for line in lines)
 
 
@@ -118,8 +136,13 @@ def sizes(table: Table, metrics: list[Metric], runs: Runs) -> str:
     """N of every metric, which is part of what a distance of sets means."""
     said = []
     for metric in metrics:
-        found = {(each['n'], each.get('n_reference')) for row in table.paper for run in runs.get(row, [])
-                 for key, each in run['scores'].items() if key == metric.key}
+        found = {
+            (each['n'], each.get('n_reference'))
+            for row in table.paper
+            for run in runs.get(row, [])
+            for key, each in run['scores'].items()
+            if key == metric.key
+        }
         for n, reference in sorted(found, key=str):
             said.append(f'{metric.title} {n}' + (f' against {reference}' if reference else ''))
     return ', '.join(said) or 'none'
@@ -158,10 +181,12 @@ def orders(table: Table, runs: Runs) -> str:
             cells.append(f'{verdict} ({found:+.{metric.digits}f}; paper: {"higher" if paper > 0 else "lower"})')
         lines.append([f'{a} - {b}', *cells])
     known = [f'{metric.title} {value:.{metric.digits}f}' for metric, value in noise.items() if value is not None]
-    summary = (f'Of {sum(counts.values())} orders of the paper, {counts["shows"]} show at this budget, '
-               f'{counts["reversed"]} are reversed, and {counts["not seen"]} are not seen: the difference is no larger '
-               f'than the largest spread over the seeds of one row ({", ".join(known) or "no row has two seeds"}). '
-               'Differences of means:')
+    summary = (
+        f'Of {sum(counts.values())} orders of the paper, {counts["shows"]} show at this budget, '
+        f'{counts["reversed"]} are reversed, and {counts["not seen"]} are not seen: the difference is no larger '
+        f'than the largest spread over the seeds of one row ({", ".join(known) or "no row has two seeds"}). '
+        'Differences of means:'
+    )
     return '\n'.join([summary, '', *(f'| {" | ".join(line)} |' for line in lines)])
 
 
@@ -171,6 +196,8 @@ def budget(trained: list[dict[str, Any]]) -> str:
         opt = run['options']['train']
         stage1, stage2 = opt.get('degradation', {'total_iter': 0}), opt.get('sr', opt)
         minutes = 'resumed' if run['minutes'] is None else f'{run["minutes"]:.1f}'
-        lines.append(f'| {run["options"]["name"]} | {stage1["total_iter"]} | {stage2["total_iter"]} | '
-                     f'{", ".join(map(str, stage2["grow_at"])) or "never"} | {minutes} |')
+        lines.append(
+            f'| {run["options"]["name"]} | {stage1["total_iter"]} | {stage2["total_iter"]} | '
+            f'{", ".join(map(str, stage2["grow_at"])) or "never"} | {minutes} |'
+        )
     return '\n'.join(lines)

@@ -13,10 +13,11 @@ file:
 What an experiment is about (model, supervision, condition, growth or none, R1, losses and their weights) stays.
 Results are in ./experiments/short_* and ./results/short_*.
 """
+
 import argparse
 import shlex
 from pathlib import Path
-from typing import Any, Dict, List
+from typing import Any
 
 import selfsr_plugin  # noqa: F401  before basicsr: applies the alias that its import needs
 from selfsr_plugin import test, train
@@ -29,14 +30,17 @@ SIDE = 64  # of the demo's HR faces
 SHORTEN = 40000
 
 
-def experiment_files() -> List[Path]:
+def experiment_files() -> list[Path]:
     """The option files of the paper's experiments, each after those whose weights it needs."""
-    found = [path for path in sorted((ROOT / 'options').rglob('*.yml'))
-             if 'examples' not in path.parts and 'demo' not in path.name]
+    found = [
+        path
+        for path in sorted((ROOT / 'options').rglob('*.yml'))
+        if 'examples' not in path.parts and 'demo' not in path.name
+    ]
     return [path for kind in ('train', 'test') for path in found if path.name.startswith(kind)]
 
 
-def short_overrides(opt: Dict[str, Any]) -> List[str]:
+def short_overrides(opt: dict[str, Any]) -> list[str]:
     """What makes a run of this option file short: entries for --force_yml, by the rules above."""
     entries = [f'name=short_{opt["name"]}', 'num_gpu=0']
     for phase, data in opt['datasets'].items():
@@ -61,7 +65,7 @@ def short_overrides(opt: Dict[str, Any]) -> List[str]:
     return entries
 
 
-def short_options(path: Path) -> Dict[str, Any]:
+def short_options(path: Path) -> dict[str, Any]:
     """The options of a short run, as it reads them."""
     opt = read_option_file(str(path))
     apply_overrides(opt, short_overrides(opt))
@@ -82,8 +86,9 @@ def run_short(path: Path) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('files', nargs='*', type=Path,
-                        help='option files, those that train before those that test; all by default')
+    parser.add_argument(
+        'files', nargs='*', type=Path, help='option files, those that train before those that test; all by default'
+    )
     for path in parser.parse_args().files or experiment_files():
         run_short(path)
 

@@ -5,6 +5,7 @@ today's torchvision and knows this package's networks, data sets, losses, metric
 themselves (``selfsr_plugin.load``, ``selfsr_plugin.archs``, ...) are imported when they are used; networks, ops, losses
 and ``load`` need no BasicSR.
 """
+
 import importlib
 import sys
 from typing import Any
@@ -18,12 +19,14 @@ _ROOMS = ('archs', 'data', 'losses', 'metrics', 'ops', 'stages')
 watch()
 if 'basicsr.utils.registry' in sys.modules:  # imported before us, with the start-up hook off
     from .registration import register
+
     register()
 
 
 def __getattr__(name: str) -> Any:
     if name == 'load':
         from .loading import load
+
         return load
     if name in _ROOMS:
         return importlib.import_module(f'{__name__}.{name}')

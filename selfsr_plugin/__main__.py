@@ -1,4 +1,5 @@
 """What an installed user runs: ``python -m selfsr_plugin`` lists the commands."""
+
 import sys
 
 COMMANDS = {

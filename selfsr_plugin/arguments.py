@@ -1,4 +1,5 @@
 """Parts of command lines that commands and scripts share. Imports nothing that takes time."""
+
 import argparse
 import os
 from collections.abc import Iterable, Sequence
@@ -24,21 +25,34 @@ def add_traceback(parser: argparse.ArgumentParser) -> None:
 def add_model(parser: argparse.ArgumentParser, holds: str = 'net_g_*.pth of a SelfCondSRNet') -> None:
     """``--model`` and ``--key``: a network's file, and which of its weights."""
     parser.add_argument('--model', required=True, type=path, metavar='FILE', help=holds)
-    parser.add_argument('--key', choices=['params', 'params_ema'],
-                        help='which weights of the file (default: params_ema if it has them)')
+    parser.add_argument(
+        '--key', choices=['params', 'params_ema'], help='which weights of the file (default: params_ema if it has them)'
+    )
 
 
 class _Renamed(argparse.Action):
-    def __call__(self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, values: Any,
-                 option_string: str | None = None) -> None:
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: Any,
+        option_string: str | None = None,
+    ) -> None:
         parser.error(f'{option_string} is now {self.const}')
 
 
 def renamed(parser: argparse.ArgumentParser, **options: str) -> None:
     """Refuse options of before by their new names: ``renamed(parser, hr='--gt')``."""
     for old, new in options.items():
-        parser.add_argument(f'--{old.replace("_", "-")}', action=_Renamed, const=new, nargs='*', dest=f'_{old}',
-                            default=argparse.SUPPRESS, help=argparse.SUPPRESS)
+        parser.add_argument(
+            f'--{old.replace("_", "-")}',
+            action=_Renamed,
+            const=new,
+            nargs='*',
+            dest=f'_{old}',
+            default=argparse.SUPPRESS,
+            help=argparse.SUPPRESS,
+        )
 
 
 def weights_by_name(entries: Iterable[str], names: Sequence[str]) -> dict[str, str]:

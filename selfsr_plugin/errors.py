@@ -2,6 +2,7 @@
 
 Imports nothing that takes time: commands answer usage errors before torch is loaded.
 """
+
 import contextlib
 import errno
 import os
@@ -37,7 +38,11 @@ def one_sentence_errors(traceback: bool = False) -> Iterator[None]:
     finally:
         if message:
             rank = os.environ.get('RANK', '0')
-            print(f'error: {message}' if rank == '0' else f'error (process {rank}): {message}', file=sys.stderr, flush=True)
+            print(
+                f'error: {message}' if rank == '0' else f'error (process {rank}): {message}',
+                file=sys.stderr,
+                flush=True,
+            )
         distributed = _torch_distributed()
         if distributed is not None and distributed.is_initialized():
             distributed.destroy_process_group()
@@ -56,16 +61,29 @@ def _with_remedy(error: Exception) -> str:
 def lost_a_process(error: RuntimeError) -> bool:
     """Whether a collective operation failed because a peer is gone."""
     distributed = _torch_distributed()
-    return distributed is not None and (isinstance(error, distributed.DistError)
-                                        or distributed.is_initialized() and 'gloo' in str(error).lower())
+    return distributed is not None and (
+        isinstance(error, distributed.DistError) or distributed.is_initialized() and 'gloo' in str(error).lower()
+    )
 
 
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether memory could not be had, by Python, NumPy, torch on the CPU or a GPU, oneDNN or OpenCV."""
-    return (isinstance(error, MemoryError) or type(error).__name__ == 'OutOfMemoryError'
-            or isinstance(error, Exception)
-            and any(text in str(error) for text in ("can't allocate memory", 'not enough memory', 'Insufficient memory',
-                                                    'could not create a memory object', 'bad_alloc', 'out of memory')))
+    return (
+        isinstance(error, MemoryError)
+        or type(error).__name__ == 'OutOfMemoryError'
+        or isinstance(error, Exception)
+        and any(
+            text in str(error)
+            for text in (
+                "can't allocate memory",
+                'not enough memory',
+                'Insufficient memory',
+                'could not create a memory object',
+                'bad_alloc',
+                'out of memory',
+            )
+        )
+    )
 
 
 def _torch_distributed() -> Any:

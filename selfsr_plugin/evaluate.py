@@ -6,6 +6,7 @@
 The metrics are those of option files. Images are paired by name; nothing is paired by order. An image that cannot be
 used is left out and named at the end; the status is 1 then.
 """
+
 import argparse
 import csv
 import json
@@ -41,6 +42,7 @@ class Results(NamedTuple):
         not_run: why a metric of the default ones is not there.
         problems: '<path>: <reason>' of the images that were left out.
     """
+
     rows: dict[str, dict[str, float]]
     summary: dict[str, dict[str, Any]]
     not_run: dict[str, str]
@@ -48,25 +50,56 @@ class Results(NamedTuple):
 
 
 def parse(argv: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog='python -m selfsr_plugin.evaluate', description=__doc__,
-                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        prog='python -m selfsr_plugin.evaluate',
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument('--restored', required=True, type=files.path, metavar='DIR', help='folder of images, or LMDB')
-    parser.add_argument('--reference', type=files.path, metavar='DIR',
-                        help='folder or LMDB with the ground truth; for fid and frechet_alex alone also any other set '
-                        'of images, or an .npz statistics file')
-    parser.add_argument('--lq', type=files.path, metavar='DIR',
-                        help='folder or LMDB of the LR faces that were restored, for identity_lq')
-    parser.add_argument('--metrics', nargs='+', choices=METRICS, metavar='NAME',
-                        help=f'any of {" ".join(METRICS)} (default: {" ".join(DEFAULT)} with --reference, identity_lq '
-                        'with --lq, blur without --reference, less those whose weights are missing)')
-    parser.add_argument('--weights', nargs='+', default=[], metavar='NAME=FILE',
-                        help=f'weights of {", ".join(WEIGHTS)} (default: the usual caches)')
-    parser.add_argument('--suffix', default='', help="end of the restored names: BasicSR writes <name>_<suffix>.png, "
-                        "so that '_test_selfsr_real' is given here")
-    parser.add_argument('--output', type=files.path, metavar='DIR',
-                        help='scores.json, summary.csv and per_image.csv go there (default: <restored>_scores)')
-    parser.add_argument('--save-statistics', action='store_true',
-                        help="also write the reference's <metric>.npz, to be given as --reference")
+    parser.add_argument(
+        '--reference',
+        type=files.path,
+        metavar='DIR',
+        help='folder or LMDB with the ground truth; for fid and frechet_alex alone also any other set '
+        'of images, or an .npz statistics file',
+    )
+    parser.add_argument(
+        '--lq',
+        type=files.path,
+        metavar='DIR',
+        help='folder or LMDB of the LR faces that were restored, for identity_lq',
+    )
+    parser.add_argument(
+        '--metrics',
+        nargs='+',
+        choices=METRICS,
+        metavar='NAME',
+        help=f'any of {" ".join(METRICS)} (default: {" ".join(DEFAULT)} with --reference, identity_lq '
+        'with --lq, blur without --reference, less those whose weights are missing)',
+    )
+    parser.add_argument(
+        '--weights',
+        nargs='+',
+        default=[],
+        metavar='NAME=FILE',
+        help=f'weights of {", ".join(WEIGHTS)} (default: the usual caches)',
+    )
+    parser.add_argument(
+        '--suffix',
+        default='',
+        help="end of the restored names: BasicSR writes <name>_<suffix>.png, so that '_test_selfsr_real' is given here",
+    )
+    parser.add_argument(
+        '--output',
+        type=files.path,
+        metavar='DIR',
+        help='scores.json, summary.csv and per_image.csv go there (default: <restored>_scores)',
+    )
+    parser.add_argument(
+        '--save-statistics',
+        action='store_true',
+        help="also write the reference's <metric>.npz, to be given as --reference",
+    )
     add_traceback(parser)
     renamed(parser, debug='--traceback')
     return parser.parse_args(argv)
@@ -90,14 +123,18 @@ def run(args: argparse.Namespace) -> None:
     from .metrics.frechet import is_statistics_file
     from .metrics.requirements import SET_METRICS
     from .scoring import Folders, match, score_faces, score_set, summarise
+
     weights = weights_by_name(args.weights, WEIGHTS)
     statistics_given = args.reference is not None and is_statistics_file(str(args.reference))
     settings, not_run = choose_metrics(args, weights, statistics_given)
     sets = {name: SET_METRICS[each['type']] for name, each in settings.items() if name in SETS}
     single = {name: each for name, each in settings.items() if name not in SETS}
     paired = any(name in PAIR_METRICS for name in single)
-    folders = Folders(open_image_source(args.restored), open_image_source(args.reference) if paired else None,
-                      open_image_source(args.lq) if 'identity_lq' in single else None)
+    folders = Folders(
+        open_image_source(args.restored),
+        open_image_source(args.reference) if paired else None,
+        open_image_source(args.lq) if 'identity_lq' in single else None,
+    )
     faces = match(folders, args.suffix) if single else []
     if args.save_statistics and not sets:
         raise UserError(f'--save-statistics: none of {", ".join(SETS)} is run, so there are no statistics to save.')
@@ -107,7 +144,9 @@ def run(args: argparse.Namespace) -> None:
     rows = score_faces(folders, faces, single, problems)
     summary = {name: summarise([row[name] for row in rows.values()]) for name in single if rows}
     for name, network in sets.items():
-        summary[name], statistics = score_set(network, folders.restored, str(args.reference), weights.get(name), problems)
+        summary[name], statistics = score_set(
+            network, folders.restored, str(args.reference), weights.get(name), problems
+        )
         if args.save_statistics:
             statistics.save(output / f'{name}.npz')
     results = Results(rows, summary, not_run, list(dict.fromkeys(problems)))
@@ -118,8 +157,9 @@ def run(args: argparse.Namespace) -> None:
         raise UserError(f'{len(results.problems)} images were left out of the scores: {"; ".join(results.problems)}')
 
 
-def choose_metrics(args: argparse.Namespace, weights: Mapping[str, str],
-                   statistics_given: bool) -> tuple[dict[str, dict[str, Any]], dict[str, str]]:
+def choose_metrics(
+    args: argparse.Namespace, weights: Mapping[str, str], statistics_given: bool
+) -> tuple[dict[str, dict[str, Any]], dict[str, str]]:
     """The settings of the metrics to run, and why others are not.
 
     A metric that was asked for, or given weights, must run; of the default ones, those without weights are left out.
@@ -130,19 +170,31 @@ def choose_metrics(args: argparse.Namespace, weights: Mapping[str, str],
     required = args.metrics or _named_by_weights(args, weights)
     for name in weights:
         if not {name, f'{name}_lq'} & {*required}:
-            raise UserError(f'--weights {name}=...: {name} is not among --metrics, so its weights are not used: add it there '
-                            'or leave them out.')
+            raise UserError(
+                f'--weights {name}=...: {name} is not among --metrics, so its weights are not used: add it there '
+                'or leave them out.'
+            )
     paired = [name for name in required if name in PAIR_METRICS]
     if statistics_given and paired:
-        raise UserError(f'{files.printable(args.reference)} holds statistics of a set, and {", ".join(paired)} compare '
-                        'image by image: give the folder with the ground truth, or only the metrics fid and frechet_alex.')
-    default = [] if args.metrics else [*(DEFAULT if args.reference is not None else ALONE_METRICS),
-                                       *(['identity_lq'] if args.lq is not None else [])]
+        raise UserError(
+            f'{files.printable(args.reference)} holds statistics of a set, and {", ".join(paired)} compare '
+            'image by image: give the folder with the ground truth, or only the metrics fid and frechet_alex.'
+        )
+    default = (
+        []
+        if args.metrics
+        else [
+            *(DEFAULT if args.reference is not None else ALONE_METRICS),
+            *(['identity_lq'] if args.lq is not None else []),
+        ]
+    )
     chosen: dict[str, dict[str, Any]] = {}
     not_run: dict[str, str] = {}
     for name in dict.fromkeys([*default, *required]):
-        settings = dict({**PAIR_METRICS, **ALONE_METRICS}.get(name) or
-                        dict(type='calculate_identity' if name == 'identity_lq' else f'calculate_{name}'))
+        settings = dict(
+            {**PAIR_METRICS, **ALONE_METRICS}.get(name)
+            or dict(type='calculate_identity' if name == 'identity_lq' else f'calculate_{name}')
+        )
         file = weights.get('identity' if name == 'identity_lq' else name)
         if file is not None:
             settings['weights'] = file
@@ -178,6 +230,7 @@ def _lacks_partner(name: str, args: argparse.Namespace, statistics_given: bool) 
 
 def _lacks_weights(name: str, settings: Mapping[str, Any]) -> str:
     from .metrics.requirements import check_metric
+
     try:
         check_metric(settings)
         if name == 'lpips':
@@ -195,12 +248,22 @@ def write(results: Results, args: argparse.Namespace, output: Path) -> None:
     import time
 
     from . import __version__
+
     rows = {files.printable(name): row for name, row in results.rows.items()}
-    named = {key: None if value is None else files.printable(value)
-             for key, value in dict(restored=args.restored, reference=args.reference, lq=args.lq).items()}
-    content = dict(named, suffix=files.printable(args.suffix), date=time.strftime('%Y%m%d_%H%M%S'),
-                   selfsr_plugin=__version__, metrics=results.summary, not_run=results.not_run,
-                   left_out=results.problems, images=rows)
+    named = {
+        key: None if value is None else files.printable(value)
+        for key, value in dict(restored=args.restored, reference=args.reference, lq=args.lq).items()
+    }
+    content = dict(
+        named,
+        suffix=files.printable(args.suffix),
+        date=time.strftime('%Y%m%d_%H%M%S'),
+        selfsr_plugin=__version__,
+        metrics=results.summary,
+        not_run=results.not_run,
+        left_out=results.problems,
+        images=rows,
+    )
     (output / 'scores.json').write_text(json.dumps(_finite(content), indent=2) + '\n', encoding='utf-8')
     with open(output / 'summary.csv', 'w', newline='', encoding='utf-8') as file:
         writer = csv.writer(file)

@@ -4,6 +4,7 @@
 
 Batch, height and width stay free. The file is then run by onnxruntime and compared with torch.
 """
+
 from __future__ import annotations
 
 import argparse
@@ -29,8 +30,11 @@ TOLERANCE = 1e-3  # of the range [0, 1]; a quarter of a step of 8 bit
 
 
 def parse(argv: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog='python -m selfsr_plugin.export_onnx', description=__doc__,
-                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        prog='python -m selfsr_plugin.export_onnx',
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     add_model(parser)
     parser.add_argument('--output', required=True, type=files.path, metavar='FILE.onnx')
     add_traceback(parser)
@@ -50,16 +54,20 @@ def run(args: argparse.Namespace) -> None:
     check_output(args.output)
     from .archs import SelfCondSRNet
     from .loading import load
+
     net = load(args.model, args.key, SelfCondSRNet)
     try:
         export(net, args.output)
         worst = compare(net, args.output)
     except ImportError as error:
-        raise UserError(f"ONNX needs packages that are not installed ({error.name}): "
-                        "pip install 'selfsr-plugin[onnx]'.") from error
-    print(f'{files.printable(args.output)}: input lq (N, {net.arguments["num_in_ch"]}, h, w), RGB in [0, 1]; output sr '
-          f'(N, {net.arguments["num_out_ch"]}, {net.scale}h, {net.scale}w). Largest difference from torch over '
-          f'{len(SHAPES)} shapes in onnxruntime: {worst:.1e}')
+        raise UserError(
+            f"ONNX needs packages that are not installed ({error.name}): pip install 'selfsr-plugin[onnx]'."
+        ) from error
+    print(
+        f'{files.printable(args.output)}: input lq (N, {net.arguments["num_in_ch"]}, h, w), RGB in [0, 1]; output sr '
+        f'(N, {net.arguments["num_out_ch"]}, {net.scale}h, {net.scale}w). Largest difference from torch over '
+        f'{len(SHAPES)} shapes in onnxruntime: {worst:.1e}'
+    )
 
 
 def check_output(path: Path) -> None:
@@ -83,13 +91,19 @@ def export(net: nn.Module, path: Path) -> None:
     import onnx  # noqa: F401  torch's exporter says less clearly what it lacks
     import onnxscript  # noqa: F401
     import torch
+
     dim = torch.export.Dim
     logging.getLogger('torch.onnx').setLevel(logging.ERROR)
     with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):  # it reports every step
         warnings.simplefilter('ignore')
-        program = torch.onnx.export(net, (_example(net, 2, 16, 24), ), input_names=['lq'], output_names=['sr'],
-                                    dynamic_shapes=({0: dim('batch'), 2: dim('height', min=2), 3: dim('width', min=2)}, ),
-                                    dynamo=True)
+        program = torch.onnx.export(
+            net,
+            (_example(net, 2, 16, 24),),
+            input_names=['lq'],
+            output_names=['sr'],
+            dynamic_shapes=({0: dim('batch'), 2: dim('height', min=2), 3: dim('width', min=2)},),
+            dynamo=True,
+        )
     try:
         files.write_file(path, program.model_proto.SerializeToString())
     except OSError as error:
@@ -104,6 +118,7 @@ def compare(net: nn.Module, path: Path, shapes: Sequence[tuple[int, int, int]] =
     """
     import onnxruntime
     import torch
+
     session = onnxruntime.InferenceSession(path.read_bytes(), providers=['CPUExecutionProvider'])
     worst = 0.0
     for shape in shapes:
@@ -112,20 +127,27 @@ def compare(net: nn.Module, path: Path, shapes: Sequence[tuple[int, int, int]] =
             expected = net(lq)
         found = torch.from_numpy(session.run(None, {'lq': lq.numpy()})[0])
         if found.shape != expected.shape:
-            raise UserError(f'{files.printable(path)} gives images of {tuple(found.shape)} where torch gives '
-                            f'{tuple(expected.shape)}: do not use it.')
+            raise UserError(
+                f'{files.printable(path)} gives images of {tuple(found.shape)} where torch gives '
+                f'{tuple(expected.shape)}: do not use it.'
+            )
         for output, where in ((expected, 'the network'), (found, files.printable(path))):
             if not torch.isfinite(output).all():
-                raise UserError(f'{where} gives values that are not finite (NaN or infinity): do not use '
-                                f'{files.printable(path)}, and export an earlier checkpoint.')
+                raise UserError(
+                    f'{where} gives values that are not finite (NaN or infinity): do not use '
+                    f'{files.printable(path)}, and export an earlier checkpoint.'
+                )
         worst = max(worst, (found - expected).abs().max().item())
     if worst >= TOLERANCE:
-        raise UserError(f'{files.printable(path)} differs from torch by {worst:.1e}, more than {TOLERANCE:g}: do not use it.')
+        raise UserError(
+            f'{files.printable(path)} differs from torch by {worst:.1e}, more than {TOLERANCE:g}: do not use it.'
+        )
     return worst
 
 
 def _example(net: nn.Module, batch: int, height: int, width: int) -> Tensor:
     import torch
+
     shape = (batch, net.arguments['num_in_ch'], height, width)
     return torch.rand(shape, generator=torch.Generator().manual_seed(0))
 

@@ -2,6 +2,7 @@
 
 Imports nothing that takes time: commands answer usage errors before OpenCV is loaded.
 """
+
 from __future__ import annotations
 
 import contextlib
@@ -116,10 +117,13 @@ def try_lock(file: IO, inherited: bool = False) -> bool:
 def cannot_write(path: str | os.PathLike, error: OSError) -> UserError:
     """The sentence for a file that cannot be written, with the remedy that fits the reason."""
     remedies = {
-        errno.ENOSPC: 'make room on its disk', errno.EDQUOT: 'make room in the quota',
-        errno.ENAMETOOLONG: 'its name is too long, shorten it', errno.ENOENT: 'make its folder',
+        errno.ENOSPC: 'make room on its disk',
+        errno.EDQUOT: 'make room in the quota',
+        errno.ENAMETOOLONG: 'its name is too long, shorten it',
+        errno.ENOENT: 'make its folder',
         errno.ENOTDIR: 'a part of this path is a file, give another',
-        errno.EEXIST: 'a part of this path is a file, give another', errno.EISDIR: 'it is a folder, give a file name'
+        errno.EEXIST: 'a part of this path is a file, give another',
+        errno.EISDIR: 'it is a folder, give a file name',
     }
     remedy = remedies.get(error.errno, 'make its folder writable or give another')
     return UserError(f'{printable(path)} cannot be written ({error.strerror}): {remedy}.')
@@ -137,12 +141,15 @@ def encode_image(image: np.ndarray, extension: str, parameters: Sequence[int] = 
         ValueError: OpenCV has no such format, or it does not hold images of this size.
     """
     import cv2
+
     try:
         done, encoded = cv2.imencode(extension, image, list(parameters))
     except cv2.error:
         done = False
     if not done:
-        raise ValueError(f'an image of {image.shape[1]}x{image.shape[0]} cannot be encoded as {extension or "no format"}')
+        raise ValueError(
+            f'an image of {image.shape[1]}x{image.shape[0]} cannot be encoded as {extension or "no format"}'
+        )
     return encoded.tobytes()
 
 

@@ -1,4 +1,5 @@
 """A network over a folder of images: in batches that fit into memory, and past images that cannot be used."""
+
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -24,6 +25,7 @@ class Result(NamedTuple):
         output: the network's, (3, H, W), float32 on the CPU, not clamped; None if there is none.
         problem: '' or '<path>: <reason>'.
     """
+
     index: int
     stored: tuple[int, int]
     output: Tensor | None
@@ -61,8 +63,12 @@ def run_network(net: nn.Module, faces: FaceImages, batch: int, device: torch.dev
                 needed, free = per_pixel * shape[0] * shape[1], available_bytes(device)
                 limit = batch if free is None else min(batch, int(free / needed))
                 if limit < 1:
-                    yield _too_large(faces, index, stored, f'needs about {needed / 1e9:.1f} GB of memory, and '
-                                     f'{free / 1e9:.1f} GB are free')
+                    yield _too_large(
+                        faces,
+                        index,
+                        stored,
+                        f'needs about {needed / 1e9:.1f} GB of memory, and {free / 1e9:.1f} GB are free',
+                    )
                     continue
             waiting.append(_Read(index, stored, faces.fit(image, index)))
         except CorruptImageError as error:
@@ -77,8 +83,12 @@ def _finish(net: nn.Module, faces: FaceImages, waiting: list[_Read], device: tor
         if output is None:
             yield _too_large(faces, read.index, read.stored, 'needs more memory than there is')
         elif not torch.isfinite(output).all():
-            yield Result(read.index, read.stored, None, f'{faces.path(read.index)}: the network makes values of it that '
-                         'are not finite (NaN or infinity)')
+            yield Result(
+                read.index,
+                read.stored,
+                None,
+                f'{faces.path(read.index)}: the network makes values of it that are not finite (NaN or infinity)',
+            )
         else:
             yield Result(read.index, read.stored, output, '')
 
@@ -107,4 +117,5 @@ def _forward(net: nn.Module, images: Tensor, device: torch.device) -> list[Tenso
 
 def _lacks_memory(error: RuntimeError) -> bool:
     return isinstance(error, torch.OutOfMemoryError) or any(
-        text in str(error) for text in ("can't allocate memory", 'not enough memory', 'bad_alloc'))
+        text in str(error) for text in ("can't allocate memory", 'not enough memory', 'bad_alloc')
+    )

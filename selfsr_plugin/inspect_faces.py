@@ -5,6 +5,7 @@
 Writes report.png and report.md. The framing is measured with the detector of prepare_faces on a
 sample; where it differs, the options that would mend it are named.
 """
+
 from __future__ import annotations
 
 import argparse
@@ -28,19 +29,43 @@ LISTED = 20  # groups of duplicates in the text
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Inspect as the command line says (that of the process by default)."""
-    parser = argparse.ArgumentParser(prog='python -m selfsr_plugin.inspect_faces', description=__doc__,
-                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        prog='python -m selfsr_plugin.inspect_faces',
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument('--gt', type=path, required=True, metavar='DIR', help='folder or LMDB of HR faces')
     parser.add_argument('--lq', type=path, metavar='DIR', help='folder or LMDB of LR faces, to compare with')
     parser.add_argument('--output', type=path, required=True, metavar='DIR', help='folder for report.png and report.md')
-    parser.add_argument('--lq-size', type=int, default=16, metavar='PIXELS', help='side of the LR images in training; '
-                        'the domains are compared at it (default: %(default)s)')
-    parser.add_argument('--gt-size', type=int, default=64, metavar='PIXELS', help='side of the HR images in training '
-                        '(default: %(default)s)')
-    parser.add_argument('--sample', type=int, default=400, metavar='N', help='faces of each domain whose framing is '
-                        'measured; 0 measures none and needs no detector (default: %(default)s)')
-    parser.add_argument('--weights', nargs='+', default=[], metavar='NAME=FILE', help="retinaface=FILE: the detector's "
-                        'file, as for prepare_faces')
+    parser.add_argument(
+        '--lq-size',
+        type=int,
+        default=16,
+        metavar='PIXELS',
+        help='side of the LR images in training; the domains are compared at it (default: %(default)s)',
+    )
+    parser.add_argument(
+        '--gt-size',
+        type=int,
+        default=64,
+        metavar='PIXELS',
+        help='side of the HR images in training (default: %(default)s)',
+    )
+    parser.add_argument(
+        '--sample',
+        type=int,
+        default=400,
+        metavar='N',
+        help='faces of each domain whose framing is '
+        'measured; 0 measures none and needs no detector (default: %(default)s)',
+    )
+    parser.add_argument(
+        '--weights',
+        nargs='+',
+        default=[],
+        metavar='NAME=FILE',
+        help="retinaface=FILE: the detector's file, as for prepare_faces",
+    )
     add_traceback(parser)
     renamed(parser, debug='--traceback', hr='--gt', lr='--lq', lr_size='--lq-size')
     args = parser.parse_args(arguments)
@@ -56,14 +81,17 @@ def report(args: argparse.Namespace) -> None:
     from .data import open_image_source
     from .preparation.detection import NETWORK, FaceDetector
     from .preparation.inspection import compare, compare_framing, differ, measure, measure_framing, warnings_of
+
     for name in ('lq_size', 'gt_size'):
         if getattr(args, name) < 3:
             raise UserError(f'--{name.replace("_", "-")}: {getattr(args, name)} is less than 3 pixels.')
     sources = [open_image_source(str(root)) for root in (args.gt, args.lq) if root]
     for option, root in (('--gt', args.gt), ('--lq', args.lq)):
         if root and args.output.resolve() == root.resolve():
-            raise UserError(f'--output {printable(args.output)} is the folder of {option}, where report.png would be taken for '
-                            'a face: give another.')
+            raise UserError(
+                f'--output {printable(args.output)} is the folder of {option}, where report.png would be taken for '
+                'a face: give another.'
+            )
     args.output.mkdir(parents=True, exist_ok=True)
     weights = weights_by_name(args.weights, [NETWORK]).get(NETWORK)
     detect = FaceDetector(weights) if args.sample > 0 else None
@@ -92,25 +120,35 @@ def advise(args: argparse.Namespace, hr: Framing, lr: Framing) -> str:
     """How one of the domains can be cut again so that both are framed alike: LR, unless only HR has a manifest."""
     from .preparation.inspection import options_for
     from .preparation.manifest import MANIFEST_FILE, read_manifest
-    again = [(title, root, read_manifest(root)[0], *measured) for title, root, measured in (
-        ('LR', args.lq, (lr, hr)), ('HR', args.gt, (hr, lr)))]
+
+    again = [
+        (title, root, read_manifest(root)[0], *measured)
+        for title, root, measured in (('LR', args.lq, (lr, hr)), ('HR', args.gt, (hr, lr)))
+    ]
     title, root, settings, wrong, right = next((each for each in again if each[2]), again[0])
     found = options_for(wrong, right, *(settings.get(name, 0.0) for name in LIMITS))
     said = ' '.join(f'--{name.replace("_", "-")} {value}' for name, value in found.items())
     if any(not least <= found[name] <= most for name, (least, most) in LIMITS.items()):
         return f'The framing differs too much for prepare_faces to mend it ({said} would be needed).'
-    known = '' if settings else f' (There is no {MANIFEST_FILE} in {printable(root)}: if these were cut with a --margin ' \
+    known = (
+        ''
+        if settings
+        else f' (There is no {MANIFEST_FILE} in {printable(root)}: if these were cut with a --margin '
         'or --shift of their own, name the folder that has it.)'
-    return (f'To frame both alike, cut the {title} faces again from their photos, into a new folder, with the options they '
-            f'were cut with and these:\n\n    {said}\n{known}').rstrip()
+    )
+    return (
+        f'To frame both alike, cut the {title} faces again from their photos, into a new folder, with the options they '
+        f'were cut with and these:\n\n    {said}\n{known}'
+    ).rstrip()
 
 
-def describe(domains: Sequence[DomainFigures], framings: Sequence[Framing], warnings: Sequence[str],
-             lq_size: int) -> str:
+def describe(
+    domains: Sequence[DomainFigures], framings: Sequence[Framing], warnings: Sequence[str], lq_size: int
+) -> str:
     """The Markdown summary: warnings first."""
     lines = ['# Faces before training', '']
     lines += [f'- **{warning}**' for warning in warnings] or ['No warnings.']
-    titles = ['HR', 'LR'][:len(domains)]
+    titles = ['HR', 'LR'][: len(domains)]
     lines += ['', '| | ' + ' | '.join(titles) + ' |', '|---' * (len(domains) + 1) + '|']
 
     def row(title: str, cells: Sequence[str]) -> None:
@@ -118,9 +156,14 @@ def describe(domains: Sequence[DomainFigures], framings: Sequence[Framing], warn
 
     row('root', [domain.root for domain in domains])
     row('images', [str(len(domain.sides)) for domain in domains])
-    row('shorter side: least, median, most', [
-        '{:.0f}, {:.0f}, {:.0f}'.format(*np.percentile(domain.sides.min(1), (0, 50, 100))) for domain in domains])
-    row(f'mean R, G, B at {lq_size}x{lq_size}', ['{:.1f}, {:.1f}, {:.1f}'.format(*domain.mean[::-1]) for domain in domains])
+    row(
+        'shorter side: least, median, most',
+        ['{:.0f}, {:.0f}, {:.0f}'.format(*np.percentile(domain.sides.min(1), (0, 50, 100))) for domain in domains],
+    )
+    row(
+        f'mean R, G, B at {lq_size}x{lq_size}',
+        ['{:.1f}, {:.1f}, {:.1f}'.format(*domain.mean[::-1]) for domain in domains],
+    )
     row('standard deviation R, G, B', ['{:.1f}, {:.1f}, {:.1f}'.format(*domain.std[::-1]) for domain in domains])
     row('Laplacian energy, median', [f'{domain.sharpness:.0f}' for domain in domains])
     row('copies (same pixels)', [str(sum(len(g) - 1 for g in domain.identical)) for domain in domains])
@@ -132,13 +175,20 @@ def describe(domains: Sequence[DomainFigures], framings: Sequence[Framing], warn
         row('between eyes + eyes to mouth', [f'{framing.distance:.3f}' for framing in framings])
         row('point between eyes and mouth, x, y', [f'{framing.x:.3f}, {framing.y:.3f}' for framing in framings])
         row('standard deviation of x', [f'{framing.spread_x:.3f}' for framing in framings])
-        lines += ['', 'Framing: medians over a sample, in shares of the side of the crop'
-                  + ('; the HR faces were first reduced to sides drawn from those of the LR faces.'
-                     if len(framings) > 1 else '.')]
+        lines += [
+            '',
+            'Framing: medians over a sample, in shares of the side of the crop'
+            + (
+                '; the HR faces were first reduced to sides drawn from those of the LR faces.'
+                if len(framings) > 1
+                else '.'
+            ),
+        ]
     for title, domain in zip(titles, domains):
         for kind, groups in (('copies', domain.identical), ('look-alikes', domain.similar)):
-            lines += [f'\n{title} {kind}{f" (the first {LISTED} groups)" if len(groups) > LISTED else ""}:\n'
-                      ] * bool(groups)
+            lines += [f'\n{title} {kind}{f" (the first {LISTED} groups)" if len(groups) > LISTED else ""}:\n'] * bool(
+                groups
+            )
             lines += ['- ' + ', '.join(map(printable, group)) for group in groups[:LISTED]]
         lines += [f'\n{title} unreadable:\n'] * bool(domain.bad) + [f'- {line}' for line in domain.bad]
     return '\n'.join(lines) + '\n'
@@ -148,27 +198,34 @@ def draw_page(sources: Sequence[ImageSource], domains: Sequence[DomainFigures]) 
     """Mean faces, size histograms and contact sheets, HR to the left of LR; BGR."""
     from .ops import to_uint8
     from .pictures import draw_sheet
+
     columns = []
     for title, source, domain in zip(('HR', 'LR'), sources, domains):
-        top = draw_sheet([[to_uint8(domain.mean_face), draw_histogram(domain.sides.min(1), 256)]],
-                         [f'{title}: mean of {len(domain.sides)}', 'shorter side in pixels'], tile=256)
+        top = draw_sheet(
+            [[to_uint8(domain.mean_face), draw_histogram(domain.sides.min(1), 256)]],
+            [f'{title}: mean of {len(domain.sides)}', 'shorter side in pixels'],
+            tile=256,
+        )
         faces = sample_faces(source)
         faces += [np.full((8, 8, 3), 255, np.uint8)] * (-len(faces) % 6)
-        sheet = draw_sheet([faces[start:start + 6] for start in range(0, len(faces), 6)],
-                           [f'{title}: faces'] + [''] * 5, tile=82)
+        sheet = draw_sheet(
+            [faces[start : start + 6] for start in range(0, len(faces), 6)], [f'{title}: faces'] + [''] * 5, tile=82
+        )
         height = top.shape[0] + sheet.shape[0]
         column = np.full((height, 540, 3), 255, np.uint8)
-        column[:top.shape[0], :top.shape[1]] = top
-        column[top.shape[0]:, :sheet.shape[1]] = sheet
+        column[: top.shape[0], : top.shape[1]] = top
+        column[top.shape[0] :, : sheet.shape[1]] = sheet
         columns.append(column)
     height = max(column.shape[0] for column in columns)
-    return np.hstack([np.pad(column, ((0, height - column.shape[0]), (0, 0), (0, 0)), constant_values=255)
-                      for column in columns])
+    return np.hstack(
+        [np.pad(column, ((0, height - column.shape[0]), (0, 0), (0, 0)), constant_values=255) for column in columns]
+    )
 
 
 def sample_faces(source: ImageSource) -> list[np.ndarray]:
     """Faces spread evenly over the set, BGR; unreadable ones are left out."""
     from .data import CorruptImageError
+
     faces = []
     for index in np.linspace(0, len(source) - 1, min(SHOWN, len(source))).astype(int):
         try:
@@ -181,12 +238,18 @@ def sample_faces(source: ImageSource) -> list[np.ndarray]:
 def draw_histogram(values: np.ndarray, side: int) -> np.ndarray:
     """Bars of the counts in 16 bins, (side, side, 3) uint8, with the least and the largest value below."""
     import cv2
+
     image = np.full((side, side, 3), 255, np.uint8)
     counts, _ = np.histogram(values, bins=16)
     for number, count in enumerate(counts):
         height = round((side - 40) * count / counts.max())
-        cv2.rectangle(image, (number * side // 16 + 1, side - 24 - height), ((number + 1) * side // 16 - 2, side - 24),
-                      (160, 110, 60), -1)
+        cv2.rectangle(
+            image,
+            (number * side // 16 + 1, side - 24 - height),
+            ((number + 1) * side // 16 - 2, side - 24),
+            (160, 110, 60),
+            -1,
+        )
     low, high = str(values.min()), str(values.max())
     for text, left in ((low, 2), (high, side - 9 * len(high) - 2)):
         cv2.putText(image, text, (left, side - 7), cv2.FONT_HERSHEY_SIMPLEX, 0.45, (0, 0, 0), 1, cv2.LINE_AA)

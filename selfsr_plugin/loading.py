@@ -1,4 +1,5 @@
 """Networks from their files alone: no option file, no trainer."""
+
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -38,8 +39,10 @@ def load(path: str | Path, key: str | None = None, expected: type[nn.Module] = n
     _, weights = select_weights(content, path, key)
     broken = [name for name, value in weights.items() if not torch.isfinite(value).all()]
     if broken:
-        raise UserError(f'{path} holds values that are not finite (NaN or infinity), the first in {broken[0]}: use an '
-                        'earlier checkpoint.')
+        raise UserError(
+            f'{path} holds values that are not finite (NaN or infinity), the first in {broken[0]}: use an '
+            'earlier checkpoint.'
+        )
     architecture = content.get('architecture') if isinstance(content, Mapping) else None
     net = _described(architecture, path) if isinstance(architecture, Mapping) else _guessed(weights, path)
     if not isinstance(net, expected):
@@ -47,8 +50,10 @@ def load(path: str | Path, key: str | None = None, expected: type[nn.Module] = n
     try:
         net.load_state_dict(weights)
     except RuntimeError as error:
-        raise UserError(f'{path}: the weights do not fit the {type(net).__name__} that the file describes: '
-                        f'{" ".join(str(error).split())[:600]}') from error
+        raise UserError(
+            f'{path}: the weights do not fit the {type(net).__name__} that the file describes: '
+            f'{" ".join(str(error).split())[:600]}'
+        ) from error
     grow_as_saved(net, path, content)
     return net.eval()
 
@@ -58,8 +63,10 @@ def _described(architecture: Mapping[str, Any], path: str | Path) -> nn.Module:
     name = arguments.pop('type', None)
     cls = next((each for each in _READERS if each.__name__ == name), None) or _registered(name)
     if cls is None:
-        raise UserError(f'{path} holds a {name}, which neither this package nor BasicSR has: import the code that '
-                        'registers it in ARCH_REGISTRY first.')
+        raise UserError(
+            f'{path} holds a {name}, which neither this package nor BasicSR has: import the code that '
+            'registers it in ARCH_REGISTRY first.'
+        )
     try:
         return cls(**arguments)
     except (TypeError, ValueError) as error:
@@ -87,46 +94,70 @@ def _guessed(weights: Weights, path: str | Path) -> nn.Module:
         except (KeyError, IndexError, ValueError, ZeroDivisionError, StopIteration, RuntimeError):
             continue  # most say at once that these weights are not theirs
         return net
-    for mark, names in (('flow_head.weight', ('max_flow', 'center_flow')), ('from_rgb.0.weight', ('stddev_group', ))):
+    for mark, names in (('flow_head.weight', ('max_flow', 'center_flow')), ('from_rgb.0.weight', ('stddev_group',))):
         if mark in weights and names[0] not in weights:
-            raise UserError(f'{path} does not say {" and ".join(names)}, which the weights do not show: build the '
-                            'network with what it was trained with, and fill it with load_state_dict.')
+            raise UserError(
+                f'{path} does not say {" and ".join(names)}, which the weights do not show: build the '
+                'network with what it was trained with, and fill it with load_state_dict.'
+            )
     known = ', '.join(cls.__name__ for cls in _READERS)
-    raise UserError(f"{path} holds the weights of none of this package's networks ({known}), and does not say of "
-                    'which; load them with the code that made them.')
+    raise UserError(
+        f"{path} holds the weights of none of this package's networks ({known}), and does not say of "
+        'which; load them with the code that made them.'
+    )
 
 
 def _count(weights: Weights, prefix: str) -> int:
-    return len({name[len(prefix):].split('.')[0] for name in weights if name.startswith(prefix)})
+    return len({name[len(prefix) :].split('.')[0] for name in weights if name.startswith(prefix)})
 
 
 def _selfcond_sr(weights: Weights) -> dict[str, Any]:
     widths = [weights[f'levels.{i}.conv.weight'].shape[0] for i in range(_count(weights, 'levels.'))]
-    found = dict(num_in_ch=weights['stem.weight'].shape[1], num_out_ch=weights['levels.0.to_rgb.weight'].shape[0],
-                 widths=widths, num_block=_count(weights, 'levels.0.blocks.'), condition='concat')
+    found = dict(
+        num_in_ch=weights['stem.weight'].shape[1],
+        num_out_ch=weights['levels.0.to_rgb.weight'].shape[0],
+        widths=widths,
+        num_block=_count(weights, 'levels.0.blocks.'),
+        condition='concat',
+    )
     if 'levels.0.blocks.0.sigma1.conv1.weight' in weights:
         hidden = [weights[f'levels.{i}.blocks.0.sigma1.conv1.weight'].shape[0] for i in range(len(widths))]
         # Several ratios can give the same network.
-        found.update(condition='scale', cond_ratio=next(
-            ratio for ratio in range(1, max(widths) + 1)
-            if all(max(width // ratio, 1) == each for width, each in zip(widths, hidden))))
+        found.update(
+            condition='scale',
+            cond_ratio=next(
+                ratio
+                for ratio in range(1, max(widths) + 1)
+                if all(max(width // ratio, 1) == each for width, each in zip(widths, hidden))
+            ),
+        )
     return found
 
 
 def _progressive_discriminator(weights: Weights) -> dict[str, Any]:
     num_block, last = _count(weights, 'blocks.'), weights['conv.weight'].shape[0]
-    size = round((weights['linear.weight'].shape[1] / last)**0.5) * 2**num_block
+    size = round((weights['linear.weight'].shape[1] / last) ** 0.5) * 2**num_block
     widths = [weights[f'blocks.{i}.conv1.weight'].shape[1] for i in range(num_block)] + [last]
     # Several values of feat_base can give the same network.
-    return dict(size=size, num_in_ch=weights['from_rgb.0.weight'].shape[1], num_level=_count(weights, 'from_rgb.'),
-                feat_base=max(-(-width * (size >> i) // 2) for i, width in enumerate(widths)), feat_max=max(widths),
-                stddev_group=int(weights['stddev_group']))
+    return dict(
+        size=size,
+        num_in_ch=weights['from_rgb.0.weight'].shape[1],
+        num_level=_count(weights, 'from_rgb.'),
+        feat_base=max(-(-width * (size >> i) // 2) for i, width in enumerate(widths)),
+        feat_max=max(widths),
+        stddev_group=int(weights['stddev_group']),
+    )
 
 
 def _flow_degradation(weights: Weights) -> dict[str, Any]:
     num_feat, num_in_ch = weights['stem.weight'].shape[:2]
-    return dict(num_in_ch=num_in_ch, num_feat=num_feat, num_block=_count(weights, 'blocks.'),
-                max_flow=float(f'{weights["max_flow"].item():.7g}'), center_flow=bool(weights['center_flow']))
+    return dict(
+        num_in_ch=num_in_ch,
+        num_feat=num_feat,
+        num_block=_count(weights, 'blocks.'),
+        max_flow=float(f'{weights["max_flow"].item():.7g}'),
+        center_flow=bool(weights['center_flow']),
+    )
 
 
 def _cyclegan_generator(weights: Weights) -> dict[str, Any]:

@@ -1,4 +1,5 @@
 """How much memory a network needs for a batch, and how much there is: asked before the kernel ends the process."""
+
 import weakref
 from collections.abc import Sequence
 from pathlib import Path
@@ -44,11 +45,12 @@ def forward_bytes(net: nn.Module, shape: Sequence[int]) -> int:
 
     Nothing is computed: the tensors have sizes and no values.
     """
-    weights = {name: torch.empty_like(value, device='meta')
-               for name, value in (*net.named_parameters(), *net.named_buffers())}
+    weights = {
+        name: torch.empty_like(value, device='meta') for name, value in (*net.named_parameters(), *net.named_buffers())
+    }
     counter = _PeakBytes()
     with torch.no_grad(), counter:
-        torch.func.functional_call(net, weights, (torch.empty(tuple(shape), device='meta'), ))
+        torch.func.functional_call(net, weights, (torch.empty(tuple(shape), device='meta'),))
     return counter.peak
 
 
@@ -88,8 +90,11 @@ def _of_groups() -> list[int]:
         for group in [folder, *folder.parents]:
             limit, used = (''.join(_lines(group / name)) for name in names)
             if limit.isdigit() and used.isdigit():
-                cache = [int(entry.split()[1]) for entry in _lines(group / 'memory.stat')
-                         if entry.startswith('inactive_file ')]  # given back when needed
+                cache = [
+                    int(entry.split()[1])
+                    for entry in _lines(group / 'memory.stat')
+                    if entry.startswith('inactive_file ')
+                ]  # given back when needed
                 left.append(int(limit) - int(used) + sum(cache))
             if group == root:
                 break

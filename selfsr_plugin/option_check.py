@@ -5,6 +5,7 @@ What a section may hold is stated in dataclasses (``schema.py``): that of each m
 of this package's models are checked as a whole. In those of BasicSR's models, the parts of this package (networks, data
 sets) check their own arguments.
 """
+
 import dataclasses
 import difflib
 import inspect
@@ -17,10 +18,27 @@ import torch
 
 from .errors import UserError
 from .metrics import check_metric, direction
-from .option_sections import (DatasetOptions, FaceDatasetOptions, FileOptions, LoggerOptions, TrainDatasetOptions,
-                              TrainValOptions, file_options)
+from .option_sections import (
+    DatasetOptions,
+    FaceDatasetOptions,
+    FileOptions,
+    LoggerOptions,
+    TrainDatasetOptions,
+    TrainValOptions,
+    file_options,
+)
 from .options import shorten
-from .schema import is_section, known, no_numbers_as_text, one_of, options_of, parse, registered, registered_names, require
+from .schema import (
+    is_section,
+    known,
+    no_numbers_as_text,
+    one_of,
+    options_of,
+    parse,
+    registered,
+    registered_names,
+    require,
+)
 
 
 def check_options(opt: dict[str, Any], is_train: bool) -> FileOptions:
@@ -33,7 +51,7 @@ def check_options(opt: dict[str, Any], is_train: bool) -> FileOptions:
     Raises:
         UserError: the first thing found wrong, with its key and the remedy.
     """
-    require(opt, ('model_type', ), '')
+    require(opt, ('model_type',), '')
     options_class = registered('MODEL_REGISTRY', opt['model_type']).options_class
     networks = options_class.networks_of(opt.get('train') if is_train else None)
     if is_train:
@@ -42,12 +60,16 @@ def check_options(opt: dict[str, Any], is_train: bool) -> FileOptions:
         tested = {label: networks[label] for label in options_class.tested}
         found = parse(file_options(tested, None, networks.keys() - tested), opt, '')
     if found.num_gpu not in ('auto', 0) and torch.cuda.device_count() < 1:
-        raise UserError(f'num_gpu: {found.num_gpu} GPUs are asked for and this machine shows none; write num_gpu: auto.')
+        raise UserError(
+            f'num_gpu: {found.num_gpu} GPUs are asked for and this machine shows none; write num_gpu: auto.'
+        )
     _check_datasets(found, is_train)
     _check_metrics(found, is_train)
     if is_train:
         if found.val is None and any(str(phase).startswith('val') for phase in found.datasets):
-            raise UserError('val: this section is needed for the data sets val in datasets; it says how often they are used.')
+            raise UserError(
+                'val: this section is needed for the data sets val in datasets; it says how often they are used.'
+            )
         found.train.check_run(opt, 'train')
     else:
         require(opt, [f'network_{label}' for label in options_class.tested], '', 'testing runs it')
@@ -92,13 +114,18 @@ def check_weights_given(opt: Mapping[str, Any], labels: Iterable[str]) -> None:
     """
     for label in labels:
         if not (opt.get('path') or {}).get(f'pretrain_network_{label}'):
-            raise UserError(f'path.pretrain_network_{label}: this key is missing; testing needs the weights of '
-                            f'network_{label}, such as experiments/<run>/models/net_{label}_latest.pth.')
+            raise UserError(
+                f'path.pretrain_network_{label}: this key is missing; testing needs the weights of '
+                f'network_{label}, such as experiments/<run>/models/net_{label}_latest.pth.'
+            )
 
 
 def _defaults(section: Any) -> dict[str, Any]:
-    return {name: getattr(section, name) for name, (_, _, default) in options_of(type(section)).items()
-            if default is not dataclasses.MISSING}
+    return {
+        name: getattr(section, name)
+        for name, (_, _, default) in options_of(type(section)).items()
+        if default is not dataclasses.MISSING
+    }
 
 
 def _check_datasets(found: FileOptions, is_train: bool) -> None:
@@ -108,14 +135,18 @@ def _check_datasets(found: FileOptions, is_train: bool) -> None:
         key = f'datasets.{phase}'
         kind = str(phase).split('_')[0]
         if kind not in phases or (kind == 'train' and phase != 'train'):
-            raise UserError(f"{key}: unknown phase; use {phases[0]} or {phases[1]}, or {phases[1]}_1, {phases[1]}_2 ...")
+            raise UserError(
+                f'{key}: unknown phase; use {phases[0]} or {phases[1]}, or {phases[1]}_1, {phases[1]}_2 ...'
+            )
         general = _check_dataset(settings, key, TrainDatasetOptions if phase == 'train' else DatasetOptions)
         if general.scale not in (None, found.scale):
             raise UserError(f'{key}.scale: {general.scale!r} differs from scale: {found.scale}; leave it out.')
         if phase != 'train':
             if general.name in keys:
-                raise UserError(f'{key}.name: {general.name!r} is the name of {keys[general.name]} as well; give each '
-                                'data set its own, by which its pictures and figures go.')
+                raise UserError(
+                    f'{key}.name: {general.name!r} is the name of {keys[general.name]} as well; give each '
+                    'data set its own, by which its pictures and figures go.'
+                )
             keys[general.name] = key
     if is_train and 'train' not in found.datasets or not found.datasets:
         raise UserError(f'datasets: there is no section {phases[0]}.')
@@ -124,13 +155,15 @@ def _check_datasets(found: FileOptions, is_train: bool) -> None:
 def _check_dataset(settings: Mapping[str, Any], key: str, section_class: type[DatasetOptions]) -> DatasetOptions:
     """Of the keys of a data set's section, those that are not for its class; the others are compared with its list."""
     is_section(settings, key)
-    require(settings, ('type', ), key, 'it names the class of the data set')
+    require(settings, ('type',), key, 'it names the class of the data set')
     cls = registered('DATASET_REGISTRY', one_of(settings['type'], registered_names('DATASET_REGISTRY'), f'{key}.type'))
     general = {*options_of(section_class), *section_class.refused}
     own = getattr(cls, 'option_keys', None)
     if own is not None:
         if 'io_backend' in settings:
-            raise UserError(f'{key}.io_backend: {settings["type"]} knows a folder and an LMDB by their path; leave it out.')
+            raise UserError(
+                f'{key}.io_backend: {settings["type"]} knows a folder and an LMDB by their path; leave it out.'
+            )
         known(settings, own | general, key)
         face_keys = options_of(FaceDatasetOptions)
         parse(FaceDatasetOptions, {name: value for name, value in settings.items() if name in face_keys}, key)
@@ -147,12 +180,16 @@ def _check_dataset(settings: Mapping[str, Any], key: str, section_class: type[Da
 def _check_keys_that_are_read(settings: Mapping[str, Any], cls: type, general: set[str], key: str) -> None:
     """BasicSR's data sets list their keys nowhere and ignore those they do not know; what they read stands in their code."""
     modules = {each.__module__ for each in cls.__mro__ if each.__module__.startswith('basicsr.')}
-    words = {word for module in modules for word in re.findall(r"""['"](\w+)['"]""", inspect.getsource(sys.modules[module]))}
+    words = {
+        word for module in modules for word in re.findall(r"""['"](\w+)['"]""", inspect.getsource(sys.modules[module]))
+    }
     for name in settings:
         if name not in words | general:
             close = difflib.get_close_matches(str(name), sorted(words), n=1)
-            raise UserError(f'{key}.{name}: {cls.__name__} does not read this key; '
-                            + (f"did you mean '{close[0]}'?" if close else 'leave it out.'))
+            raise UserError(
+                f'{key}.{name}: {cls.__name__} does not read this key; '
+                + (f"did you mean '{close[0]}'?" if close else 'leave it out.')
+            )
 
 
 def _check_metrics(found: FileOptions, is_train: bool) -> None:
@@ -160,7 +197,9 @@ def _check_metrics(found: FileOptions, is_train: bool) -> None:
         try:
             check_metric(settings)
             if is_train and direction(settings) is None:
-                raise UserError(f"better is missing: write 'better: higher' or 'better: lower', since {settings['type']} "
-                                'does not say which of its values are.')
+                raise UserError(
+                    f"better is missing: write 'better: higher' or 'better: lower', since {settings['type']} "
+                    'does not say which of its values are.'
+                )
         except (OSError, ValueError) as error:
             raise UserError(f'val.metrics.{name}: {error}') from error

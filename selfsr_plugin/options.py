@@ -1,8 +1,10 @@
 """Reading option files: BasicSR's format and command line, with a safe loader."""
+
 import argparse
 from collections.abc import Mapping
 from os import path as osp
-from typing import Any, Dict, Hashable, Optional, Sequence
+from typing import Any
+from collections.abc import Hashable, Sequence
 
 import yaml
 
@@ -13,32 +15,46 @@ from .schema import Scheduler, Section, alternatives, join, options_of
 class _OptionLoader(yaml.SafeLoader):
     """SafeLoader that refuses a key given twice: YAML would silently take the last."""
 
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> Dict[Hashable, Any]:
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
         seen = set()
         for key_node, _ in node.value:
             key = self.construct_object(key_node, deep=True)
             if key in seen:
-                raise yaml.constructor.ConstructorError(None, None, f"the key '{key}' is given twice",
-                                                        key_node.start_mark)
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"the key '{key}' is given twice", key_node.start_mark
+                )
             seen.add(key)
         return super().construct_mapping(node, deep)
 
 
-def parse_arguments(argv: Optional[Sequence[str]] = None, prog: Optional[str] = None) -> argparse.Namespace:
+def parse_arguments(argv: Sequence[str] | None = None, prog: str | None = None) -> argparse.Namespace:
     """BasicSR's command line and ours; ``prog`` is how the command is written, for its help."""
     parser = argparse.ArgumentParser(prog=prog)
     parser.add_argument('-opt', required=True, help='path to the option file (YAML)')
-    parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm'], default='none',
-                        help='pytorch when started by torchrun')
+    parser.add_argument(
+        '--launcher', choices=['none', 'pytorch', 'slurm'], default='none', help='pytorch when started by torchrun'
+    )
     parser.add_argument('--auto_resume', action='store_true', help='go on from the newest checkpoint of this run')
-    parser.add_argument('--debug', action='store_true',
-                        help="BasicSR's debug mode: a run named debug_..., logged and validated every few iterations")
+    parser.add_argument(
+        '--debug',
+        action='store_true',
+        help="BasicSR's debug mode: a run named debug_..., logged and validated every few iterations",
+    )
     parser.add_argument('--traceback', action='store_true', help='show where an error came from')
     parser.add_argument('--local_rank', '--local-rank', type=int, default=0, help='set by some launchers; not used')
-    parser.add_argument('--force_yml', nargs='+', default=[], metavar='KEY:KEY=VALUE',
-                        help='override options, e.g. train:total_iter=1000')
-    parser.add_argument('--shorten', type=_divisor, metavar='N',
-                        help='a trial: train with all numbers of iterations (stages, growth, rates, log) divided by N')
+    parser.add_argument(
+        '--force_yml',
+        nargs='+',
+        default=[],
+        metavar='KEY:KEY=VALUE',
+        help='override options, e.g. train:total_iter=1000',
+    )
+    parser.add_argument(
+        '--shorten',
+        type=_divisor,
+        metavar='N',
+        help='a trial: train with all numbers of iterations (stages, growth, rates, log) divided by N',
+    )
     return parser.parse_args(argv)
 
 
@@ -48,14 +64,14 @@ def _divisor(text: str) -> int:
     return int(text)
 
 
-def read_options(args: argparse.Namespace) -> Dict[str, Any]:
+def read_options(args: argparse.Namespace) -> dict[str, Any]:
     """The option file of a command line, with its ``--force_yml``; UserError if it cannot be read."""
     opt = read_option_file(args.opt)
     apply_overrides(opt, args.force_yml)
     return opt
 
 
-def read_option_file(path: str) -> Dict[str, Any]:
+def read_option_file(path: str) -> dict[str, Any]:
     """Read an option file; it can describe values only, never run code.
 
     Raises:
@@ -71,14 +87,16 @@ def read_option_file(path: str) -> Dict[str, Any]:
     except yaml.YAMLError as error:
         mark = getattr(error, 'problem_mark', None)
         where = f', line {mark.line + 1}, column {mark.column + 1}' if mark else ''
-        raise UserError(f'the option file {path}{where} is not valid YAML: '
-                        f'{getattr(error, "problem", None) or str(error).splitlines()[0]}.') from None
+        raise UserError(
+            f'the option file {path}{where} is not valid YAML: '
+            f'{getattr(error, "problem", None) or str(error).splitlines()[0]}.'
+        ) from None
     if not isinstance(opt, dict):
         raise UserError(f'the option file {path} must hold "key: value" lines, as those in options/ do.')
     return opt
 
 
-def apply_overrides(opt: Dict[str, Any], overrides: Sequence[str]) -> None:
+def apply_overrides(opt: dict[str, Any], overrides: Sequence[str]) -> None:
     """Carry out ``--force_yml``; values are read as YAML.
 
     Raises:
@@ -87,7 +105,7 @@ def apply_overrides(opt: Dict[str, Any], overrides: Sequence[str]) -> None:
     for entry in overrides:
         keys, sign, text = entry.partition('=')
         if not sign:
-            raise UserError(f"--force_yml {entry}: write KEY:KEY=VALUE, e.g. train:total_iter=1000.")
+            raise UserError(f'--force_yml {entry}: write KEY:KEY=VALUE, e.g. train:total_iter=1000.')
         try:
             value = yaml.load(text, Loader=_OptionLoader)
         except yaml.YAMLError:
@@ -123,7 +141,9 @@ def shorten(section: dict[str, Any], cls: type[Section], divisor: int, key: str 
             continue
         if about.variants is not None:
             variants = about.variants()
-            changed |= shorten(value, variants[value.get(about.selector, next(iter(variants)))], divisor, join(key, name))
+            changed |= shorten(
+                value, variants[value.get(about.selector, next(iter(variants)))], divisor, join(key, name)
+            )
         elif inner is Scheduler:
             changed |= _divide(value, Scheduler.iterations, divisor, join(key, name))
         elif isinstance(inner, type) and issubclass(inner, Section):
@@ -133,8 +153,10 @@ def shorten(section: dict[str, Any], cls: type[Section], divisor: int, key: str 
     stages = [each['total_iter'] for each in section.values() if isinstance(each, dict) and 'total_iter' in each]
     if stages:
         section['total_iter'] = sum(stages)
-    return {**{join(key, name): f'{value} -> {section[name]}' for name, value in before.items() if section[name] != value},
-            **changed}
+    return {
+        **{join(key, name): f'{value} -> {section[name]}' for name, value in before.items() if section[name] != value},
+        **changed,
+    }
 
 
 def _divide(section: dict[str, Any], least: Mapping[str, int], divisor: int, key: str) -> dict[str, str]:
@@ -143,19 +165,23 @@ def _divide(section: dict[str, Any], least: Mapping[str, int], divisor: int, key
     for name in least.keys() & section.keys():
         before = section[name]
         up = divisor - 1 if name == 'periods' else 0  # which must last as long as the run
-        numbers = [max((number + up) // divisor, least[name]) for number in (before if isinstance(before, list) else [before])]
+        numbers = [
+            max((number + up) // divisor, least[name]) for number in (before if isinstance(before, list) else [before])
+        ]
         section[name] = numbers if isinstance(before, list) else numbers[0]
         changed[join(key, name)] = f'{before} -> {section[name]}'
     return changed
 
 
-def complete_options(opt: Dict[str, Any], args: argparse.Namespace, root: str, is_train: bool, rank: int,
-                     world_size: int) -> Dict[str, Any]:
+def complete_options(
+    opt: dict[str, Any], args: argparse.Namespace, root: str, is_train: bool, rank: int, world_size: int
+) -> dict[str, Any]:
     """Add what BasicSR's ``parse_options`` adds for its models, loggers and data sets; changes and returns ``opt``.
 
     ``num_gpu: auto`` means one GPU if there is one: several are used by starting one process for each (torchrun).
     """
     import torch  # not at the top: usage errors are answered without
+
     opt['dist'] = args.launcher != 'none'
     opt['rank'], opt['world_size'] = rank, world_size
     opt['auto_resume'] = args.auto_resume
@@ -179,9 +205,13 @@ def complete_options(opt: Dict[str, Any], args: argparse.Namespace, root: str, i
             path[key] = osp.expanduser(value)
     if is_train:
         experiment = osp.join(root, 'experiments', opt['name'])
-        path.update(experiments_root=experiment, models=osp.join(experiment, 'models'),
-                    training_states=osp.join(experiment, 'training_states'), log=experiment,
-                    visualization=osp.join(experiment, 'visualization'))
+        path.update(
+            experiments_root=experiment,
+            models=osp.join(experiment, 'models'),
+            training_states=osp.join(experiment, 'training_states'),
+            log=experiment,
+            visualization=osp.join(experiment, 'visualization'),
+        )
         if 'debug' in opt['name']:
             if opt.get('val'):
                 opt['val']['val_freq'] = 8

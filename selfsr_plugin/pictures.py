@@ -1,4 +1,5 @@
 """Pictures of scripts and commands: faces from files, sheets of images under column titles, pictures into files."""
+
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -81,12 +82,18 @@ def write_picture(path: str | Path, image: np.ndarray, problems: Sequence[str] =
     files.write_image(path, image)
     print(f'{files.printable(path)}: {image.shape[1]}x{image.shape[0]}')
     if problems:
-        raise UserError(f'{len(problems)} images could not be used and are not in {files.printable(path)}: '
-                        f'{"; ".join(problems)}')
+        raise UserError(
+            f'{len(problems)} images could not be used and are not in {files.printable(path)}: {"; ".join(problems)}'
+        )
 
 
-def draw_sheet(rows: Sequence[Sequence[np.ndarray]], titles: Sequence[str], tile: int = 128, blocks: int = 1,
-               captions: Sequence[str] | None = None) -> np.ndarray:
+def draw_sheet(
+    rows: Sequence[Sequence[np.ndarray]],
+    titles: Sequence[str],
+    tile: int = 128,
+    blocks: int = 1,
+    captions: Sequence[str] | None = None,
+) -> np.ndarray:
     """Draw images in rows, magnified to one size without smoothing, so that every pixel shows as it is.
 
     Args:
@@ -118,7 +125,9 @@ def draw_sheet(rows: Sequence[Sequence[np.ndarray]], titles: Sequence[str], tile
         if captions:
             _write(sheet, captions[number], left, top + tile + _TITLE_HEIGHT, len(titles) * step)
         for image in row:
-            sheet[top:top + tile, left:left + tile] = cv2.resize(image, (tile, tile), interpolation=cv2.INTER_NEAREST)
+            sheet[top : top + tile, left : left + tile] = cv2.resize(
+                image, (tile, tile), interpolation=cv2.INTER_NEAREST
+            )
             left += step
     return sheet
 

@@ -5,6 +5,7 @@
 Killed or stopped? The same command goes on. See docs/datasets for the data sets of the paper and docs/framing.png for
 the two framings.
 """
+
 import argparse
 from collections.abc import Sequence
 
@@ -18,31 +19,76 @@ REASONS = 5  # that are printed; the manifest has all
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Prepare as the command line says (that of the process by default)."""
-    parser = argparse.ArgumentParser(prog='python -m selfsr_plugin.prepare_faces', description=__doc__,
-                                     formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('--input', type=path, required=True, help='folder of photos, searched with its subfolders, or one '
-                        'photo')
+    parser = argparse.ArgumentParser(
+        prog='python -m selfsr_plugin.prepare_faces',
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        '--input', type=path, required=True, help='folder of photos, searched with its subfolders, or one photo'
+    )
     parser.add_argument('--output', type=path, required=True, help='folder for the crops and manifest.jsonl')
-    parser.add_argument('--size', type=int, help='side of the crops in pixels; faces with fewer are left out. Without '
-                        'it every crop keeps the pixels of its photo, as LR faces should')
-    parser.add_argument('--framing', choices=FRAMINGS, default=Settings.framing, help='parallel to the photo, or '
-                        'turned upright and fitted to a template by five landmarks (default: %(default)s)')
-    parser.add_argument('--margin', type=float, default=Settings.margin, metavar='SHARE', help='more around the face '
-                        'on each side, as a share of the square; negative for less (default: %(default)s)')
+    parser.add_argument(
+        '--size',
+        type=int,
+        help='side of the crops in pixels; faces with fewer are left out. Without '
+        'it every crop keeps the pixels of its photo, as LR faces should',
+    )
+    parser.add_argument(
+        '--framing',
+        choices=FRAMINGS,
+        default=Settings.framing,
+        help='parallel to the photo, or '
+        'turned upright and fitted to a template by five landmarks (default: %(default)s)',
+    )
+    parser.add_argument(
+        '--margin',
+        type=float,
+        default=Settings.margin,
+        metavar='SHARE',
+        help='more around the face on each side, as a share of the square; negative for less (default: %(default)s)',
+    )
     for axis, way, other in (('x', 'right', 'left'), ('y', 'down', 'up')):
-        parser.add_argument(f'--shift-{axis}', type=float, default=0.0, metavar='SHARE', help=f'move the square {way} by '
-                            f'this share of it, so that the face lies further {other}; negative: {other} '
-                            '(default: %(default)s)')
-    parser.add_argument('--min-face', type=int, default=Settings.min_face, metavar='PIXELS',
-                        help='leave out faces whose square has a smaller side in the photo (default: %(default)s)')
+        parser.add_argument(
+            f'--shift-{axis}',
+            type=float,
+            default=0.0,
+            metavar='SHARE',
+            help=f'move the square {way} by '
+            f'this share of it, so that the face lies further {other}; negative: {other} '
+            '(default: %(default)s)',
+        )
+    parser.add_argument(
+        '--min-face',
+        type=int,
+        default=Settings.min_face,
+        metavar='PIXELS',
+        help='leave out faces whose square has a smaller side in the photo (default: %(default)s)',
+    )
     parser.add_argument('--max-face', type=int, metavar='PIXELS', help='leave out larger ones (default: no limit)')
     parser.add_argument('--max-faces', type=int, metavar='N', help='the N largest faces of a photo (default: all)')
-    parser.add_argument('--threshold', type=float, default=Settings.threshold, metavar='SCORE',
-                        help='faces the detector is less certain of do not count (default: %(default)s)')
-    parser.add_argument('--annotations', type=path, metavar='FILE', help="take the faces from CelebA's "
-                        "list_landmarks_align_celeba.txt or WIDER FACE's wider_face_*_bbx_gt.txt, detect nothing")
-    parser.add_argument('--weights', nargs='+', default=[], metavar='NAME=FILE', help="retinaface=FILE: facexlib's "
-                        'detection_mobilenet0.25_Final.pth; without it facexlib downloads that file into its own folder')
+    parser.add_argument(
+        '--threshold',
+        type=float,
+        default=Settings.threshold,
+        metavar='SCORE',
+        help='faces the detector is less certain of do not count (default: %(default)s)',
+    )
+    parser.add_argument(
+        '--annotations',
+        type=path,
+        metavar='FILE',
+        help="take the faces from CelebA's "
+        "list_landmarks_align_celeba.txt or WIDER FACE's wider_face_*_bbx_gt.txt, detect nothing",
+    )
+    parser.add_argument(
+        '--weights',
+        nargs='+',
+        default=[],
+        metavar='NAME=FILE',
+        help="retinaface=FILE: facexlib's "
+        'detection_mobilenet0.25_Final.pth; without it facexlib downloads that file into its own folder',
+    )
     parser.add_argument('--device', default='cpu', help='of the detector: cpu, cuda, cuda:1 (default: %(default)s)')
     parser.add_argument('--workers', type=int, default=1, metavar='N', help='processes (default: %(default)s)')
     parser.add_argument('--retry', action='store_true', help='do the photos again that an earlier run refused')
@@ -60,15 +106,31 @@ def run(args: argparse.Namespace) -> None:
     from .preparation.manifest import MANIFEST_FILE, REFUSED_FILE
     from .preparation.photos import kinds_of
     from .preparation.runner import prepare
-    settings = Settings(args.framing, args.margin, args.shift_x, args.shift_y, args.size, args.min_face, args.max_face,
-                        args.threshold, args.max_faces)
+
+    settings = Settings(
+        args.framing,
+        args.margin,
+        args.shift_x,
+        args.shift_y,
+        args.size,
+        args.min_face,
+        args.max_face,
+        args.threshold,
+        args.max_faces,
+    )
     weights = weights_by_name(args.weights, [NETWORK]).get(NETWORK)
-    manifest = prepare(args.input, args.output, settings, weights, args.annotations, args.workers, args.device, args.retry)
+    manifest = prepare(
+        args.input, args.output, settings, weights, args.annotations, args.workers, args.device, args.retry
+    )
     count, output = manifest.counts(), printable(args.output)
-    print(f'{count["faces"]} faces of {count["photos"] - count["refused"]} photos are in {output}; '
-          f'{count["refused"]} photos were refused and {count["left_out"]} faces left out.')
+    print(
+        f'{count["faces"]} faces of {count["photos"] - count["refused"]} photos are in {output}; '
+        f'{count["refused"]} photos were refused and {count["left_out"]} faces left out.'
+    )
     if count['padded']:
-        print(f'{count["padded"]} of the crops reach beyond their photo and are mirrored there ("padded" in {MANIFEST_FILE}).')
+        print(
+            f'{count["padded"]} of the crops reach beyond their photo and are mirrored there ("padded" in {MANIFEST_FILE}).'
+        )
     for reason, number in manifest.reasons().most_common(REASONS):
         print(f'  {number} x {reason}')
     if manifest.others:

@@ -3,6 +3,7 @@
 Only names go in. The class or function behind a name is imported when somebody looks it up, so that ``import basicsr``
 costs with this package what it costs without, and a process that uses nothing of ours never runs our code.
 """
+
 import importlib
 import sys
 from collections import UserDict
@@ -23,9 +24,7 @@ ENTRIES: dict[str, dict[str, str]] = {
         'PairedFaceDataset': 'data.paired_face_dataset',
         'UnpairedFaceDataset': 'data.unpaired_face_dataset',
     },
-    'LOSS_REGISTRY': {
-        'FlowTVLoss': 'losses.flow_tv_loss',
-    },
+    'LOSS_REGISTRY': {'FlowTVLoss': 'losses.flow_tv_loss'},
     'METRIC_REGISTRY': {
         'calculate_blur': 'metrics.blur_metric',
         'calculate_fid': 'metrics.fid_metric',
@@ -44,6 +43,7 @@ ENTRIES: dict[str, dict[str, str]] = {
 
 class Ours(NamedTuple):
     """An entry of ours that nobody has looked up: the full name of the module that defines it."""
+
     module: str
 
 
@@ -121,7 +121,13 @@ def base_of_ours(registry: str, cls: Any) -> str | None:
 def uses_plugin(opt: Any) -> bool:
     """Whether any ``type`` or ``model_type`` in the options is the name of a class or function of this package."""
     if isinstance(opt, dict):
-        return any((key in ('type', 'model_type') and isinstance(value, str)
-                    and any(value in names for names in ENTRIES.values())) or uses_plugin(value)
-                   for key, value in opt.items())
+        return any(
+            (
+                key in ('type', 'model_type')
+                and isinstance(value, str)
+                and any(value in names for names in ENTRIES.values())
+            )
+            or uses_plugin(value)
+            for key, value in opt.items()
+        )
     return isinstance(opt, list) and any(uses_plugin(value) for value in opt)

@@ -4,6 +4,7 @@
 
 An image that cannot be used is passed over and named at the end; the status is 1 then.
 """
+
 from __future__ import annotations
 
 import argparse
@@ -24,15 +25,23 @@ FAR = 64  # pixels: four times the 16 that the paper trains on; larger faces are
 
 
 def parse(argv: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog='python -m selfsr_plugin.restore', description=__doc__,
-                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        prog='python -m selfsr_plugin.restore',
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument('--input', required=True, type=files.path, metavar='DIR', help='folder of LR faces, or LMDB')
     parser.add_argument('--output', required=True, type=files.path, metavar='DIR', help='<name>.png go there')
     add_model(parser)
-    parser.add_argument('--lq-size', type=int, metavar='PIXELS',
-                        help='resize the faces to this side first, as lq_size in an option file does; 16 for the paper')
-    parser.add_argument('--batch', type=int, default=16,
-                        help='images at once, if of one size; fewer where memory lacks (default: 16)')
+    parser.add_argument(
+        '--lq-size',
+        type=int,
+        metavar='PIXELS',
+        help='resize the faces to this side first, as lq_size in an option file does; 16 for the paper',
+    )
+    parser.add_argument(
+        '--batch', type=int, default=16, help='images at once, if of one size; fewer where memory lacks (default: 16)'
+    )
     parser.add_argument('--device', help='a device of torch (default: the GPU if there is one)')
     add_traceback(parser)
     renamed(parser, debug='--traceback')
@@ -60,6 +69,7 @@ def run(args: argparse.Namespace) -> None:
     from .inference import run_network
     from .loading import load
     from .ops import to_image
+
     if args.batch < 1 or (args.lq_size is not None and args.lq_size < 1):
         raise UserError('--batch and --lq-size must be whole numbers, 1 or more.')
     device = find_device(args.device)
@@ -68,8 +78,10 @@ def run(args: argparse.Namespace) -> None:
         raise UserError(f'{args.model}: the network is not one of colour images, and image files are read in colour.')
     faces = FaceImages(dict(dataroot_lq=args.input, phase='test'), 'dataroot_lq', args.lq_size, '--input')
     if args.output.resolve() == args.input.resolve():
-        raise UserError(f'--output {files.printable(args.output)} is the input folder, whose images would be replaced: '
-                        'give another.')
+        raise UserError(
+            f'--output {files.printable(args.output)} is the input folder, whose images would be replaced: '
+            'give another.'
+        )
     problems, larger = [], {}
     limit = FAR if args.lq_size is None else args.lq_size * net.scale
     with tqdm(total=len(faces), unit='image') as progress:
@@ -93,6 +105,7 @@ def run(args: argparse.Namespace) -> None:
 def find_device(name: str | None) -> torch.device:
     """The device of that name, by default the GPU if there is one; UserError if it cannot be used."""
     import torch
+
     if name is None:
         name = 'cuda' if torch.cuda.is_available() else 'cpu'
     try:
@@ -110,10 +123,14 @@ def size_warning(larger: dict[int, tuple[int, int]], faces: FaceImages, lq_size:
     which = f'{len(larger)} of {len(faces)} images, the largest {faces.path(index)} of {width}x{height},'
     if lq_size is not None:
         side = lq_size * scale
-        return (f'{which} are larger than the {side}x{side} that come out, and shrunk to {lq_size}x{lq_size} first: the '
-                'result has less detail than what went in.')
-    return (f'{which} are larger than {FAR}x{FAR}, far from the sizes such networks are trained on (16x16 in the paper): '
-            'look at the results; faces with that much detail need no super-resolution.')
+        return (
+            f'{which} are larger than the {side}x{side} that come out, and shrunk to {lq_size}x{lq_size} first: the '
+            'result has less detail than what went in.'
+        )
+    return (
+        f'{which} are larger than {FAR}x{FAR}, far from the sizes such networks are trained on (16x16 in the paper): '
+        'look at the results; faces with that much detail need no super-resolution.'
+    )
 
 
 if __name__ == '__main__':

@@ -17,6 +17,7 @@ name the key and the remedy.
         condition: Literal['scale', 'concat'] = option('How ...', default='scale', source='paper')
         gan_opt: Loss = option('Adversarial loss, Eq. 7')                                 # type and arguments
 """
+
 import dataclasses
 import difflib
 import inspect
@@ -40,6 +41,7 @@ _RENAMED = (('d_lr', 'd_lq'), ('SelfSRModel', 'SelFSRModel'))
 @dataclass(frozen=True)
 class Option:
     """What is known about one option beyond its type and default; see :func:`option`."""
+
     meaning: str
     source: Source
     least: float | None
@@ -52,9 +54,20 @@ class Option:
     selector: str
 
 
-def option(meaning: str, *, default: Any = dataclasses.MISSING, least: float | None = None, below: float | None = None,
-           source: Source = 'ours', decides: bool = True, expects: str = '', missing: str = '',
-           unit: str = '', variants: 'Callable[[], Mapping[str, type[Section]]] | None' = None, selector: str = '') -> Any:
+def option(
+    meaning: str,
+    *,
+    default: Any = dataclasses.MISSING,
+    least: float | None = None,
+    below: float | None = None,
+    source: Source = 'ours',
+    decides: bool = True,
+    expects: str = '',
+    missing: str = '',
+    unit: str = '',
+    variants: 'Callable[[], Mapping[str, type[Section]]] | None' = None,
+    selector: str = '',
+) -> Any:
     """A field of a :class:`Section`. Its annotation is the type; ``| None`` lets the file say ``~``.
 
     Args:
@@ -76,6 +89,7 @@ def option(meaning: str, *, default: Any = dataclasses.MISSING, least: float | N
 
 class Section:
     """Base of the dataclasses; the fields are the keys that a section of an option file may have."""
+
     refused: ClassVar[Mapping[str, str]] = {}  # keys that users may expect here -> why they are refused, and the remedy
 
     def check(self, key: str) -> None:
@@ -121,8 +135,10 @@ def parse(cls: type[Section], section: Any, key: str) -> Any:
             if default is dataclasses.MISSING:
                 raise UserError(f'{where}: this key is missing; ' + (about.missing or f'it is the {about.meaning}.'))
             if name in section:
-                raise UserError(f'{where}: {section[name]!r} must be {expected(kind, about)}; '
-                                f'leave the key out for {to_yaml(default)}.')
+                raise UserError(
+                    f'{where}: {section[name]!r} must be {expected(kind, about)}; '
+                    f'leave the key out for {to_yaml(default)}.'
+                )
             continue
         values[name] = _convert(section[name], kind, about, where)
     found = cls(**values)
@@ -135,6 +151,7 @@ def parse(cls: type[Section], section: Any, key: str) -> Any:
 
 class Component(dict):
     """A section with a ``type`` and the arguments of the class or function of that name."""
+
     what: ClassVar[str]
     given: ClassVar[tuple[str, ...]] = ()  # arguments that code passes
     extra: ClassVar[frozenset[str]] = frozenset()  # keys that are not for the class
@@ -168,13 +185,18 @@ class Component(dict):
     @classmethod
     def arguments(cls, name: str) -> dict[str, inspect.Parameter]:
         """The arguments that a section of this ``type`` may have."""
-        return {key: each for key, each in inspect.signature(cls.target(name)).parameters.items() if key not in cls.given}
+        return {
+            key: each for key, each in inspect.signature(cls.target(name)).parameters.items() if key not in cls.given
+        }
 
     def complete(self) -> dict[str, Any]:
         """With the defaults of the arguments that the file leaves out, lists for tuples."""
-        defaults = {name: each.default for name, each in self.arguments(self['type']).items()
-                    if each.default is not each.empty}
-        return {name: list(value) if isinstance(value, tuple) else value for name, value in {**defaults, **self}.items()}
+        defaults = {
+            name: each.default for name, each in self.arguments(self['type']).items() if each.default is not each.empty
+        }
+        return {
+            name: list(value) if isinstance(value, tuple) else value for name, value in {**defaults, **self}.items()
+        }
 
 
 class _Registered(Component):
@@ -192,34 +214,40 @@ class _Registered(Component):
 def registered_names(registry: str) -> list[str]:
     """The names in one of BasicSR's registries, without the suffix for names that other projects have as well."""
     from basicsr.utils import registry as registries
+
     return sorted(name.removesuffix('_basicsr') for name in getattr(registries, registry).keys())
 
 
 def registered(registry: str, name: str) -> Any:
     """What BasicSR makes of a name: that entry, or else the one with BasicSR's suffix."""
     from basicsr.utils import registry as registries
+
     entries = getattr(registries, registry)
     return entries.get(name if name in entries else f'{name}_basicsr')
 
 
 class Network(_Registered):
     """A ``network_*`` section: a class in BasicSR's ARCH_REGISTRY and its arguments."""
+
     what, registry = 'network', 'ARCH_REGISTRY'
 
 
 class Loss(_Registered):
     """A loss: a class in BasicSR's LOSS_REGISTRY and its arguments."""
+
     what, registry = 'loss', 'LOSS_REGISTRY'
 
 
 class Metric(_Registered):
     """A metric: a function in BasicSR's METRIC_REGISTRY and its arguments, and ``better``."""
+
     what, registry, given, extra = 'metric', 'METRIC_REGISTRY', ('img', 'img2'), frozenset({'better'})
 
 
 class Optimizer(Component):
     """An optimizer: a class of torch.optim and its arguments."""
-    what, given = 'optimizer', ('params', )
+
+    what, given = 'optimizer', ('params',)
     refused = {
         'LBFGS': 'it computes the loss several times in a step, which the steps of these models do not offer; use Adam',
         'SparseAdam': 'it is for sparse gradients, and convolutions have dense ones; use Adam',
@@ -229,25 +257,35 @@ class Optimizer(Component):
     @classmethod
     def names(cls) -> list[str]:
         import torch
-        return sorted(name for name, each in vars(torch.optim).items()
-                      if inspect.isclass(each) and issubclass(each, torch.optim.Optimizer)
-                      and each is not torch.optim.Optimizer and name not in cls.refused)
+
+        return sorted(
+            name
+            for name, each in vars(torch.optim).items()
+            if inspect.isclass(each)
+            and issubclass(each, torch.optim.Optimizer)
+            and each is not torch.optim.Optimizer
+            and name not in cls.refused
+        )
 
     @classmethod
     def target(cls, name: str) -> Callable:
         import torch
+
         return getattr(torch.optim, name)
 
     @classmethod
     def parse(cls, section: Any, key: str) -> 'Optimizer':
         import torch
+
         found = super().parse(section, key)
         if found.get('lr') is None:
             raise UserError(f'{key}.lr: this key is missing; it is the learning rate.')
         betas = found.get('betas', [0.0, 0.99])
         if not isinstance(betas, list) or [type(beta) for beta in betas] != [float, float]:
-            raise UserError(f'{key}.betas: {betas!r} must be two numbers with a decimal point, '
-                            'e.g. [0.0, 0.99]: torch refuses a whole number there.')
+            raise UserError(
+                f'{key}.betas: {betas!r} must be two numbers with a decimal point, '
+                'e.g. [0.0, 0.99]: torch refuses a whole number there.'
+            )
         arguments = {name: value for name, value in found.items() if name != 'type'}
         try:
             cls.target(found['type'])([torch.zeros(1, requires_grad=True)], **arguments)
@@ -259,13 +297,19 @@ class Optimizer(Component):
 @dataclass(kw_only=True)
 class LinearDecay(Section):
     """Arguments of LinearDecayLR that a file gives."""
+
     type: str = option('schedule')
-    decay_from: int = option('iteration after which the rate falls, in a straight line to zero at total_iter', least=0,
-                             source='paper', unit='iterations')
+    decay_from: int = option(
+        'iteration after which the rate falls, in a straight line to zero at total_iter',
+        least=0,
+        source='paper',
+        unit='iterations',
+    )
 
 
 class Scheduler(Component):
     """A schedule of the learning rates: LinearDecayLR, or one of BasicSR's with its arguments."""
+
     what, given = 'schedule of the learning rates', ('optimizer', 'last_epoch', 'type')
     # Arguments that are numbers of iterations, and the least that --shorten makes of them.
     iterations: ClassVar[Mapping[str, int]] = {'decay_from': 0, 'milestones': 1, 'restarts': 0, 'periods': 1}
@@ -279,16 +323,20 @@ class Scheduler(Component):
         if name == 'LinearDecayLR':
             return LinearDecay
         from basicsr.models import lr_scheduler
+
         return getattr(lr_scheduler, 'MultiStepRestartLR' if name == 'MultiStepLR' else name)  # alike in BasicSR
 
     @classmethod
     def parse(cls, section: Any, key: str) -> 'Scheduler':
         import torch
+
         is_section(section, key)
         kind = section.get('type')
         if kind not in cls.names():
-            raise UserError(f'{key}.type: {kind!r} is unknown; use LinearDecayLR, MultiStepLR or CosineAnnealingRestartLR, '
-                            'or leave the section out for a constant rate.')
+            raise UserError(
+                f'{key}.type: {kind!r} is unknown; use LinearDecayLR, MultiStepLR or CosineAnnealingRestartLR, '
+                'or leave the section out for a constant rate.'
+            )
         if kind == 'LinearDecayLR':
             parse(LinearDecay, section, key)
             return cls(section)
@@ -308,11 +356,14 @@ class Scheduler(Component):
             UserError: it does not.
         """
         if 'decay_from' in self and self['decay_from'] >= total_iter:
-            raise UserError(f'{key}.decay_from: {self["decay_from"]!r} must be a whole number below total_iter '
-                            f'({total_iter}).')
+            raise UserError(
+                f'{key}.decay_from: {self["decay_from"]!r} must be a whole number below total_iter ({total_iter}).'
+            )
         if 'periods' in self and sum(self['periods']) < total_iter:
-            raise UserError(f'{key}.periods: {self["periods"]} ends after {sum(self["periods"])} iterations, before '
-                            f'total_iter ({total_iter}); make the last period longer.')
+            raise UserError(
+                f'{key}.periods: {self["periods"]} ends after {sum(self["periods"])} iterations, before '
+                f'total_iter ({total_iter}); make the last period longer.'
+            )
 
 
 def _whole_numbers(section: Mapping[str, Any], names: Iterable[str], key: str) -> None:
@@ -506,15 +557,24 @@ def check_arguments(settings: Mapping[str, Any], target: Callable, key: str, giv
     Raises:
         UserError: an argument that is not known, missing, or not of the annotated type.
     """
-    parameters = {name: parameter for name, parameter in inspect.signature(target).parameters.items() if name not in given}
+    parameters = {
+        name: parameter for name, parameter in inspect.signature(target).parameters.items() if name not in given
+    }
     open_ended = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values())
     if not open_ended:
         known(settings, {*parameters, 'type'}, key)
     for name, value in settings.items():
         _check_argument(value, parameters.get(name), join(key, name))
-    needed = next((name for name, parameter in parameters.items()
-                   if parameter.default is parameter.empty and name not in settings
-                   and parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY)), None)
+    needed = next(
+        (
+            name
+            for name, parameter in parameters.items()
+            if parameter.default is parameter.empty
+            and name not in settings
+            and parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY)
+        ),
+        None,
+    )
     if needed:
         raise UserError(f'{key}.{needed}: this key is missing; {settings["type"]} needs it.')
 

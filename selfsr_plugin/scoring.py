@@ -1,4 +1,5 @@
 """Scores of folders of images: image by image in pairs of equal names, or of whole sets."""
+
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -10,13 +11,20 @@ from .data.image_source import CorruptImageError, ImageSource, open_image_source
 from .errors import UserError
 from .files import printable
 from .metrics.feature_statistics import FeatureStatistics
-from .metrics.frechet import (FeatureNetwork, is_statistics_file, reference_statistics, score, small_sample_warning,
-                              source_statistics)
+from .metrics.frechet import (
+    FeatureNetwork,
+    is_statistics_file,
+    reference_statistics,
+    score,
+    small_sample_warning,
+    source_statistics,
+)
 from .metrics.identity_metric import face_similarity
 
 
 class Face(NamedTuple):
     """A restored image, and its partners in the folders that it is compared with; None where there is no such folder."""
+
     name: str
     restored: int
     reference: int | None
@@ -25,6 +33,7 @@ class Face(NamedTuple):
 
 class Folders(NamedTuple):
     """What is scored, and what it is compared with image by image."""
+
     restored: ImageSource
     reference: ImageSource | None
     lq: ImageSource | None
@@ -39,16 +48,21 @@ def match(folders: Folders, suffix: str) -> list[Face]:
     restored = folders.restored
     without = [name for name in restored.names if not name.endswith(suffix)]
     if without:
-        raise UserError(f'--suffix {suffix}: {len(without)} of {len(restored)} names in {restored.root} do not end '
-                        f'with it: {_listed(without)}.')
-    here = {name[:len(name) - len(suffix)]: index for index, name in enumerate(restored.names)}
-    partners = [_partners(here, restored, other, called, suffix)
-                for other, called in ((folders.reference, 'reference'), (folders.lq, 'LR face'))]
+        raise UserError(
+            f'--suffix {suffix}: {len(without)} of {len(restored)} names in {restored.root} do not end '
+            f'with it: {_listed(without)}.'
+        )
+    here = {name[: len(name) - len(suffix)]: index for index, name in enumerate(restored.names)}
+    partners = [
+        _partners(here, restored, other, called, suffix)
+        for other, called in ((folders.reference, 'reference'), (folders.lq, 'LR face'))
+    ]
     return [Face(name, here[name], *(there.get(name) for there in partners)) for name in sorted(here)]
 
 
-def _partners(here: Mapping[str, int], restored: ImageSource, other: ImageSource | None, called: str,
-              suffix: str) -> dict[str, int]:
+def _partners(
+    here: Mapping[str, int], restored: ImageSource, other: ImageSource | None, called: str, suffix: str
+) -> dict[str, int]:
     if other is None:
         return {}
     there = {name: index for index, name in enumerate(other.names)}
@@ -56,14 +70,17 @@ def _partners(here: Mapping[str, int], restored: ImageSource, other: ImageSource
     if extra or missing:
         parts = []
         if missing:
-            parts.append(f'{len(missing)} of {len(there)} images of {other.root} are missing in {restored.root} '
-                         f'({_listed(missing)})')
+            parts.append(
+                f'{len(missing)} of {len(there)} images of {other.root} are missing in {restored.root} '
+                f'({_listed(missing)})'
+            )
         if extra:
-            parts.append(f'{len(extra)} of {len(here)} images of {restored.root} have no {called} '
-                         f'({_listed(extra)})')
+            parts.append(f'{len(extra)} of {len(here)} images of {restored.root} have no {called} ({_listed(extra)})')
         hint = _guess_suffix(extra, missing, suffix)
-        raise UserError(f'{" and ".join(parts)}: pairs need equal names without extension{hint}. Sets of other '
-                        'images can be compared by --metrics fid or frechet_alex.')
+        raise UserError(
+            f'{" and ".join(parts)}: pairs need equal names without extension{hint}. Sets of other '
+            'images can be compared by --metrics fid or frechet_alex.'
+        )
     return there
 
 
@@ -72,13 +89,14 @@ def _listed(names: Sequence[str]) -> str:
 
 
 def _guess_suffix(extra: list[str], missing: list[str], suffix: str) -> str:
-    ends = {long[len(short):] for long in extra for short in missing if short and long.startswith(short + '_')}
-    common = [end for end in ends if all(long.endswith(end) and long[:-len(end)] in missing for long in extra)]
+    ends = {long[len(short) :] for long in extra for short in missing if short and long.startswith(short + '_')}
+    common = [end for end in ends if all(long.endswith(end) and long[: -len(end)] in missing for long in extra)]
     return f' (is --suffix {common[0]}{suffix} meant?)' if common else ''
 
 
-def score_faces(folders: Folders, faces: Sequence[Face], metrics: Mapping[str, Mapping[str, Any]],
-                problems: list[str]) -> dict[str, dict[str, float]]:
+def score_faces(
+    folders: Folders, faces: Sequence[Face], metrics: Mapping[str, Mapping[str, Any]], problems: list[str]
+) -> dict[str, dict[str, float]]:
     """The values of every image by its name.
 
     Args:
@@ -94,25 +112,33 @@ def score_faces(folders: Folders, faces: Sequence[Face], metrics: Mapping[str, M
     rows = {}
     for face in tqdm(faces, unit='image', leave=False, disable=None):  # None: no bar in a log file
         try:
-            image, truth, lq = (None if source is None or index is None else source.read(index)
-                                for source, index in zip(folders, face[1:]))
+            image, truth, lq = (
+                None if source is None or index is None else source.read(index)
+                for source, index in zip(folders, face[1:])
+            )
         except CorruptImageError as error:
             problems.append(str(error))
             continue
         if truth is not None and image.shape != truth.shape:
-            problems.append(f'{folders.restored.path(face.restored)} is {image.shape[1]}x{image.shape[0]} and '
-                            f'{folders.reference.path(face.reference)} is {truth.shape[1]}x{truth.shape[0]}: restored '
-                            'and reference images must be of one size')
+            problems.append(
+                f'{folders.restored.path(face.restored)} is {image.shape[1]}x{image.shape[0]} and '
+                f'{folders.reference.path(face.reference)} is {truth.shape[1]}x{truth.shape[0]}: restored '
+                'and reference images must be of one size'
+            )
             continue
         rows[face.name] = {}
         for name, settings in metrics.items():
             if name == 'identity_lq':
                 value = face_similarity(image, lq, settings.get('weights'))
             else:
-                value = calculate_metric(dict(img=image) if truth is None else dict(img=image, img2=truth), dict(settings))
+                value = calculate_metric(
+                    dict(img=image) if truth is None else dict(img=image, img2=truth), dict(settings)
+                )
             if math.isnan(value):
-                raise UserError(f'{name} of {folders.restored.path(face.restored)} is not a number: the weights that it '
-                                f'uses are broken, give others.')
+                raise UserError(
+                    f'{name} of {folders.restored.path(face.restored)} is not a number: the weights that it '
+                    f'uses are broken, give others.'
+                )
             rows[face.name][name] = float(value)
     return rows
 
@@ -122,8 +148,9 @@ def summarise(values: Sequence[float]) -> dict[str, Any]:
     return {'value': math.fsum(values) / len(values), 'n': len(values)}
 
 
-def score_set(network: FeatureNetwork, restored: ImageSource, reference: str, weights: str | None,
-              problems: list[str]) -> tuple[dict[str, Any], FeatureStatistics]:
+def score_set(
+    network: FeatureNetwork, restored: ImageSource, reference: str, weights: str | None, problems: list[str]
+) -> tuple[dict[str, Any], FeatureStatistics]:
     """The distance of two sets with the numbers of images it rests on, and the statistics of the reference.
 
     ``problems`` gets a line for each image that cannot be read and is left out of its set.

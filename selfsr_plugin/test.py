@@ -2,6 +2,7 @@
 
 Option files of this package's models are run by ``run/testing.py``; all others by BasicSR's own ``test_pipeline``.
 """
+
 import sys
 from collections.abc import Sequence
 
@@ -20,16 +21,19 @@ def main(argv: Sequence[str] | None = None) -> None:
         opt = read_options(args)
         # Not at the top: help and usage errors are answered before torch and BasicSR are imported.
         from .run.setup import basicsr_root, check, is_plugin_model, set_up
+
         check(opt, args, is_train=False)
         if is_plugin_model(opt):
             from .run.folder import locked
             from .run.testing import test
+
             set_up(opt, args, is_train=False)
             with locked(opt['path']['results_root'], opt):
                 test(opt, args.opt)
             return
     # BasicSR's own, which reads the command line itself, and shows its own tracebacks.
     from basicsr.test import test_pipeline
+
     sys.argv[1:] = [argument for argument in (sys.argv[1:] if argv is None else argv) if argument != '--traceback']
     test_pipeline(basicsr_root(opt))
 

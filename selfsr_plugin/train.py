@@ -2,6 +2,7 @@
 
 Option files of this package's models are run by ``run/training.py``; all others by BasicSR's own ``train_pipeline``.
 """
+
 import sys
 from collections.abc import Sequence
 
@@ -20,10 +21,12 @@ def main(argv: Sequence[str] | None = None) -> None:
         opt = read_options(args)
         # Not at the top: help and usage errors are answered before torch and BasicSR are imported.
         from .run.setup import basicsr_root, check, is_plugin_model, set_up
+
         check(opt, args, is_train=True)
         if is_plugin_model(opt):
             from .run.folder import locked
             from .run.training import train
+
             set_up(opt, args, is_train=True)
             with locked(opt['path']['experiments_root'], opt):
                 stopped_by = train(opt, args.opt)
@@ -32,6 +35,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             return
     # BasicSR's own, which reads the command line itself, and shows its own tracebacks.
     from basicsr.train import train_pipeline
+
     sys.argv[1:] = [argument for argument in (sys.argv[1:] if argv is None else argv) if argument != '--traceback']
     train_pipeline(basicsr_root(opt))
 

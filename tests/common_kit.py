@@ -1,4 +1,5 @@
 """What several folders of tests use."""
+
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,7 @@ def assert_identical(a: Any, b: Any, where: str = '') -> None:
 def small_network(cls: type = None, seed: int = 0, **arguments: Any) -> torch.nn.Module:
     """A small network with random weights, in eval mode; a SelfCondSRNet of x4 by default."""
     from selfsr_plugin.archs import SelfCondSRNet
+
     torch.manual_seed(seed)
     return (cls or SelfCondSRNet)(**(arguments or dict(widths=[8, 6], num_block=2, cond_ratio=4))).eval()
 

@@ -1,7 +1,8 @@
 """Fixtures of several folders: image folders and LMDBs, double precision."""
+
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Dict, Iterable
+from collections.abc import Iterable
 
 import cv2
 import lmdb
@@ -24,14 +25,14 @@ def encode(image: np.ndarray, extension: str = '.png') -> bytes:
     return cv2.imencode(extension, image)[1].tobytes()
 
 
-def write_folder(folder: Path, images: Dict[str, np.ndarray], extension: str = '.png') -> str:
+def write_folder(folder: Path, images: dict[str, np.ndarray], extension: str = '.png') -> str:
     folder.mkdir(parents=True, exist_ok=True)
     for name, image in images.items():
         (folder / f'{name}{extension}').write_bytes(encode(image, extension))
     return str(folder)
 
 
-def write_lmdb(root: Path, images: Dict[str, np.ndarray], lines: Iterable[str] = ()) -> str:
+def write_lmdb(root: Path, images: dict[str, np.ndarray], lines: Iterable[str] = ()) -> str:
     """BasicSR's layout with plain lmdb; ``lines`` replaces what meta_info.txt would hold."""
     environment = lmdb.open(str(root), map_size=1 << 24)
     with environment.begin(write=True) as transaction:
@@ -67,6 +68,7 @@ def float64():
 def alexnet_file(tmp_path_factory) -> str:
     """A file as torchvision's, with random weights."""
     from torchvision.models import alexnet
+
     torch.manual_seed(0)
     weights = {key: value for key, value in alexnet(weights=None).state_dict().items() if key.startswith('features.')}
     path = tmp_path_factory.mktemp('weights') / 'alexnet.pth'
@@ -78,6 +80,7 @@ def alexnet_file(tmp_path_factory) -> str:
 def arcface_file(tmp_path_factory) -> str:
     """A file as facexlib's, with random weights."""
     from facexlib.recognition.arcface_arch import Backbone
+
     torch.manual_seed(0)
     path = tmp_path_factory.mktemp('weights') / 'arcface.pth'
     torch.save(Backbone(50, 0.6, 'ir_se').state_dict(), path)

@@ -3,6 +3,7 @@
 The hook, its ``.pth`` line and the alias are the real ones; torchvision, BasicSR and the plugin's registration,
 ``entry_points`` and ``train`` are small models of what matters here. test_install.py does the same with the real packages.
 """
+
 import os
 import shutil
 import subprocess
@@ -21,20 +22,20 @@ TOYS = {
     'basicsr/__init__.py': 'from .train import *\nfrom .test import *\nfrom .registry import *\n',
     'basicsr/registry.py': 'from torchvision.transforms.functional_tensor import rgb_to_grayscale\nREGISTRY = []\n',
     'basicsr/train.py': 'import sys\n\n\ndef train_pipeline():\n    print("BasicSR trains", sys.argv[1:])\n\n\n'
-                        'if __name__ == "__main__":\n    train_pipeline()\n',
+    'if __name__ == "__main__":\n    train_pipeline()\n',
     'basicsr/test.py': 'if __name__ == "__main__":\n    print("BasicSR tests")\n',
     'selfsr_plugin/__init__.py': 'from .basicsr_compat.autoload import watch\nwatch()\n',
     'selfsr_plugin/registration.py': 'def register():\n'
-                                     '    from basicsr.registry import REGISTRY\n'
-                                     '    if not REGISTRY:\n'
-                                     '        REGISTRY.append("SelfCondSRNet")\n',
+    '    from basicsr.registry import REGISTRY\n'
+    '    if not REGISTRY:\n'
+    '        REGISTRY.append("SelfCondSRNet")\n',
     'selfsr_plugin/basicsr_compat/__init__.py': '',
     'selfsr_plugin/basicsr_compat/entry_points.py': 'def is_for_us(argv):\n    return "theirs.yml" not in argv\n',
     'selfsr_plugin/train.py': 'import sys\n\n\ndef main():\n    print("SelFSR trains", sys.argv[1:])\n',
     'selfsr_plugin/test.py': 'def main():\n    print("SelFSR tests")\n',
 }
 BROKEN_PLUGIN = 'raise OSError("libfoo.so is missing")\n'
-USES_WORKERS = '''
+USES_WORKERS = """
 import multiprocessing
 
 def work(_):
@@ -44,7 +45,7 @@ def work(_):
 def main():
     with multiprocessing.get_context('spawn').Pool(1) as pool:
         print('SelFSR trains', pool.map(work, [0]))
-'''
+"""
 
 
 class Environment:
@@ -54,8 +55,9 @@ class Environment:
         subprocess.run([sys.executable, '-m', 'venv', '--without-pip', folder], check=True)
         self.python = folder / 'bin/python'
         self.site = next(folder.glob('lib/python*/site-packages'))
-        subprocess.run([sys.executable, 'setup.py', '-q', 'build_autoload', '--build-lib', self.site], cwd=ROOT,
-                       check=True)
+        subprocess.run(
+            [sys.executable, 'setup.py', '-q', 'build_autoload', '--build-lib', self.site], cwd=ROOT, check=True
+        )
         self.write(TOYS)
         for name in ('aliases.py', 'autoload.py'):
             shutil.copy(ROOT / 'selfsr_plugin/basicsr_compat' / name, self.site / 'selfsr_plugin/basicsr_compat')
@@ -69,8 +71,14 @@ class Environment:
     def run(self, *arguments: str, **variables: str) -> subprocess.CompletedProcess:
         environment = {k: v for k, v in os.environ.items() if k not in ('PYTHONPATH', 'SELFSR_AUTOLOAD')}
         # -B: an edit within the same second would otherwise be hidden by the compiled file
-        return subprocess.run([self.python, '-B', *arguments], env={**environment, **variables}, cwd=self.site.parent,
-                              capture_output=True, text=True, timeout=60)
+        return subprocess.run(
+            [self.python, '-B', *arguments],
+            env={**environment, **variables},
+            cwd=self.site.parent,
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
 
     def succeeds(self, *arguments: str, **variables: str) -> str:
         done = self.run(*arguments, **variables)
@@ -99,7 +107,7 @@ def test_the_finder_is_there_once(env: Environment) -> None:
 
 def test_the_start_file_and_the_pth_file_install_one_finder(env: Environment) -> None:
     """Python 3.15 and later go by the ``.start`` file (PEP 829) and may read it twice; a later ``import`` changes nothing."""
-    code = '''
+    code = """
 import pkgutil, sys
 from pathlib import Path
 count = lambda: [type(finder).__name__ for finder in sys.meta_path].count('BasicSRFinder')
@@ -111,7 +119,7 @@ for _ in range(2):
     pkgutil.resolve_name(line)()
 import selfsr_plugin, basicsr
 print(before, count(), basicsr.REGISTRY)
-'''
+"""
     start = env.site / 'selfsr_autoload.start'
     for case in ('both', 'start alone'):
         assert env.succeeds('-c', code, start, case) == "1 1 ['SelfCondSRNet']"
@@ -122,7 +130,9 @@ def test_the_hook_of_an_older_version_is_replaced(env: Environment) -> None:
     """An editable installation keeps the copy of the version that was installed."""
     hook = env.site / '_selfsr_autoload.py'
     hook.write_text(hook.read_text().replace('from selfsr_plugin.registration import register', 'raise OSError("old")'))
-    code = 'import selfsr_plugin, basicsr, sys; print(basicsr.REGISTRY, len([f for f in sys.meta_path if "SR" in str(f)]))'
+    code = (
+        'import selfsr_plugin, basicsr, sys; print(basicsr.REGISTRY, len([f for f in sys.meta_path if "SR" in str(f)]))'
+    )
     assert env.succeeds('-c', code) == "['SelfCondSRNet'] 1"
 
 
@@ -191,8 +201,12 @@ def test_python_m_runs_the_plugins_entry_point(env: Environment, module: str, pr
 
 @pytest.mark.parametrize('module', ['train', 'test'])
 def test_an_option_file_of_basicsr_is_run_as_without_us(env: Environment, module: str) -> None:
-    env.write({'torchvision/transforms/functional_tensor.py': 'def rgb_to_grayscale(): pass\n',
-               'selfsr_plugin/train.py': 'raise SystemExit("our training code is imported")\n'})
+    env.write(
+        {
+            'torchvision/transforms/functional_tensor.py': 'def rgb_to_grayscale(): pass\n',
+            'selfsr_plugin/train.py': 'raise SystemExit("our training code is imported")\n',
+        }
+    )
     if module == 'train':  # an error keeps its traceback
         with open(env.site / 'basicsr/train.py', 'a') as file:
             file.write('    open("nowhere")\n')
@@ -205,7 +219,9 @@ def test_an_option_file_of_basicsr_is_run_as_without_us(env: Environment, module
 def test_a_look_that_fails_leaves_the_run_to_basicsr(env: Environment) -> None:
     env.write({'selfsr_plugin/basicsr_compat/entry_points.py': 'import yamml\n'})
     done = env.run('-m', 'basicsr.train')
-    assert done.returncode == 0 and done.stdout.strip() == 'BasicSR trains []' and "No module named 'yamml'" in done.stderr
+    assert (
+        done.returncode == 0 and done.stdout.strip() == 'BasicSR trains []' and "No module named 'yamml'" in done.stderr
+    )
 
 
 def test_an_error_in_the_entry_point_is_shown_and_fails_the_run(env: Environment) -> None:
@@ -220,7 +236,7 @@ def test_spawned_workers_load_the_plugin_and_do_not_train_again(env: Environment
 
 
 def test_the_module_itself_is_left_as_it_was(env: Environment) -> None:
-    code = '''
+    code = """
 import importlib, inspect, pickle, sys
 import basicsr
 assert inspect.getsource(basicsr.train).startswith('import sys')
@@ -231,16 +247,16 @@ assert importlib.reload(basicsr.train).train_pipeline
 assert basicsr.REGISTRY == ['SelfCondSRNet']
 importlib.reload(basicsr)
 basicsr.train_pipeline()
-'''
+"""
     assert env.succeeds('-c', code) == 'BasicSR trains []'
 
 
 def test_find_spec_imports_nothing(env: Environment) -> None:
-    code = '''
+    code = """
 import importlib.util, sys
 print(importlib.util.find_spec('basicsr').origin)
 assert not {'basicsr', 'selfsr_plugin', 'torchvision'} & set(sys.modules)
-'''
+"""
     assert env.succeeds('-c', code) == str(env.site / 'basicsr/__init__.py')
 
 
@@ -260,11 +276,13 @@ def test_basicsr_from_a_checkout(env: Environment, tmp_path: Path) -> None:
     expected = f"{checkout}/basicsr/__init__.py ['SelfCondSRNet']"
     assert env.succeeds('-c', code, PYTHONPATH=str(checkout)) == expected
     # an editable installation of BasicSR has a finder of its own, which setuptools puts last
-    finder = ('from importlib.util import spec_from_file_location\n\n\nclass Finder:\n    @classmethod\n'
-              '    def find_spec(cls, name, path=None, target=None):\n        if name == "basicsr":\n'
-              f'            folder = "{checkout}/basicsr"\n'
-              '            return spec_from_file_location(name, folder + "/__init__.py",'
-              ' submodule_search_locations=[folder])\n')
+    finder = (
+        'from importlib.util import spec_from_file_location\n\n\nclass Finder:\n    @classmethod\n'
+        '    def find_spec(cls, name, path=None, target=None):\n        if name == "basicsr":\n'
+        f'            folder = "{checkout}/basicsr"\n'
+        '            return spec_from_file_location(name, folder + "/__init__.py",'
+        ' submodule_search_locations=[folder])\n'
+    )
     env.write({'editable_basicsr.py': finder})
     env.write({'zz.pth': 'import editable_basicsr, sys; sys.meta_path.append(editable_basicsr.Finder)\n'})
     assert env.succeeds('-c', code) == expected

@@ -1,4 +1,5 @@
 """The committed demo data set, and the script that makes it."""
+
 import csv
 import importlib.util
 import math
@@ -99,9 +100,15 @@ def test_test_pairs_are_aligned():
     pairs = _test_pairs()
     for dy in range(-3, 4):
         for dx in range(-3, 4):
-            mean[dy, dx] = np.mean([np.corrcoef(
-                demo.resize_array(np.roll(hr, (dy, dx), (0, 1)), demo.LR_SIZE)[1:-1, 1:-1].ravel(),
-                lr[1:-1, 1:-1].ravel())[0, 1] for hr, lr in pairs])
+            mean[dy, dx] = np.mean(
+                [
+                    np.corrcoef(
+                        demo.resize_array(np.roll(hr, (dy, dx), (0, 1)), demo.LR_SIZE)[1:-1, 1:-1].ravel(),
+                        lr[1:-1, 1:-1].ravel(),
+                    )[0, 1]
+                    for hr, lr in pairs
+                ]
+            )
     assert max(mean, key=mean.get) == (0, 0)
     assert mean[0, 0] > 0.9
 
@@ -109,7 +116,7 @@ def test_test_pairs_are_aligned():
 def test_test_images_are_clearly_degraded():
     """Else the demo would show nothing. In RGB the wild images are 23.7 to 28.7 dB from clean ones."""
     for hr, lr in _test_pairs():
-        error = np.mean((np.clip(demo.resize_array(hr, demo.LR_SIZE), 0, 255) - lr)**2)
+        error = np.mean((np.clip(demo.resize_array(hr, demo.LR_SIZE), 0, 255) - lr) ** 2)
         assert 20 < 10 * math.log10(255**2 / error) < 32
 
 
@@ -127,7 +134,7 @@ def test_motion_kernel_is_centred_and_as_long_as_said(length, angle):
     assert abs((kernel * x).sum()) < 1e-12 and abs((kernel * y).sum()) < 1e-12
     along = math.cos(math.radians(angle)) * x + math.sin(math.radians(angle)) * y
     # Variance of an even spread over the path; spreading a point over four pixels adds at most 1/4 per axis.
-    assert length**2 / 12 - 1e-9 <= (kernel * along**2).sum() <= (length + 0.3)**2 / 12 + 0.5
+    assert length**2 / 12 - 1e-9 <= (kernel * along**2).sum() <= (length + 0.3) ** 2 / 12 + 0.5
     assert (kernel * (x**2 + y**2 - along**2)).sum() <= 0.5
 
 
@@ -146,7 +153,7 @@ def test_degradation_is_a_function_of_the_name():
 def test_degradation_does_not_shift(side):
     """A blob in the middle of the face stays there: the noise moves it in one image, but not on average."""
     axis = np.arange(side) - (side - 1) / 2
-    blob = 230 * np.exp(-(axis[:, None]**2 + axis**2) / (2 * (side / 8)**2))
+    blob = 230 * np.exp(-(axis[:, None] ** 2 + axis**2) / (2 * (side / 8) ** 2))
     face = np.repeat(np.rint(blob)[..., None], 3, axis=2).astype(np.uint8)
     mean = np.mean([demo.degrade(face, str(index))[0] for index in range(200)], axis=(0, 3))
     at = np.arange(demo.LR_SIZE) - (demo.LR_SIZE - 1) / 2
@@ -159,8 +166,15 @@ def test_degradation_does_not_shift(side):
 
 def _landmarks(x, y, size=50.0):
     """A face that looks into the camera: eyes and mouth around (x, y)."""
-    return np.array([[x - size / 2, y - size / 2], [x + size / 2, y - size / 2], [x, y],
-                     [x - size / 3, y + size / 2], [x + size / 3, y + size / 2]])
+    return np.array(
+        [
+            [x - size / 2, y - size / 2],
+            [x + size / 2, y - size / 2],
+            [x, y],
+            [x - size / 3, y + size / 2],
+            [x + size / 3, y + size / 2],
+        ]
+    )
 
 
 def test_frame_is_centred_and_stays_in_the_photo():
@@ -218,27 +232,29 @@ def test_broken_photos_are_refused(tmp_path):
     (tmp_path / 'empty.jpg').write_bytes(b'')
     (tmp_path / 'text.jpg').write_bytes(b'no picture')
     rows, refused = demo.make(sorted(tmp_path.glob('*.jpg')), None, tmp_path / 'out')
-    assert not rows and refused == [
-        'empty.jpg: it is empty (0 bytes).',
-        'text.jpg: it is cut short or not an image.']
+    assert not rows and refused == ['empty.jpg: it is empty (0 bytes).', 'text.jpg: it is cut short or not an image.']
 
 
-needs_shared = pytest.mark.skipif(not (PORTRAITS.is_dir() and WEIGHTS.is_file()),
-                                  reason='needs the portraits and the detector in ../shared')
+needs_shared = pytest.mark.skipif(
+    not (PORTRAITS.is_dir() and WEIGHTS.is_file()), reason='needs the portraits and the detector in ../shared'
+)
 
 
 @needs_shared
 def test_script_reproduces_the_committed_files(tmp_path, manifest):
     pytest.importorskip('facexlib')
-    people = [next(row['person'] for row in manifest if row['split'] == split)
-              for split in ('train_hr', 'train_wild_lr', 'test_hr')]
+    people = [
+        next(row['person'] for row in manifest if row['split'] == split)
+        for split in ('train_hr', 'train_wild_lr', 'test_hr')
+    ]
     finder = demo.FaceFinder(WEIGHTS)
     rows, refused = demo.make([PORTRAITS / f'{person}.jpg' for person in people], finder, tmp_path)
     assert not refused and len(rows) == 1 + demo.WILD_PER_PERSON + 2
     committed = {row['file']: row for row in manifest}
     for row in rows:
         assert {key: str(value) for key, value in row.items() if key in ('left', 'top', 'side', 'jpeg_quality')} == {
-            key: committed[row['file']][key] for key in row if key in ('left', 'top', 'side', 'jpeg_quality')}
+            key: committed[row['file']][key] for key in row if key in ('left', 'top', 'side', 'jpeg_quality')
+        }
         # Equal with the versions the set was made with; other JPEG codecs may round differently.
         ours, theirs = _read(tmp_path / row['file']), _read(DEMO / row['file'])
         assert np.abs(ours.astype(float) - theirs).mean() < 1.5, row['file']

@@ -4,6 +4,7 @@ What they read is stood in for by a few small faces and untrained networks; the 
 had everywhere, by one that finds two in every photo. Long trainings and tests are taken as far as the check of their
 options: all option files are run for a while in test_experiments.py.
 """
+
 import importlib
 import re
 import runpy
@@ -20,13 +21,23 @@ from selfsr_plugin.preparation.faces import Face
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / 'README.md', *sorted((ROOT / 'docs').rglob('*.md')), ROOT / 'datasets/demo/README.md']
-OURS = re.compile(r'^(?:\w+=\S+ )*(?:python|torchrun|srun)\b.*?(?:-m (selfsr_plugin\.\w+|basicsr\.\w+)|(scripts/\w+\.py))\s?(.*)$')
+OURS = re.compile(
+    r'^(?:\w+=\S+ )*(?:python|torchrun|srun)\b.*?(?:-m (selfsr_plugin\.\w+|basicsr\.\w+)|(scripts/\w+\.py))\s?(.*)$'
+)
 # Run by tests of their own, or for hours.
-ELSEWHERE = {'scripts/install_basicsr.py': 'test_install.py', 'scripts/benchmark_threads.py': 'for minutes',
-             'scripts/benchmark_lmdb.py': 'for minutes', 'scripts/benchmark_loader.py': 'for minutes',
-             'scripts/benchmark_import.py': 'for minutes', 'scripts/mutate.py': 'for an hour', 'scripts/make_demo_data.py':
-             'test_demo_data.py', 'scripts/reproduce.py': 'test_reproduce.py', 'scripts/demo_report.py': 'quickstart.sh',
-             'scripts/short_runs.py': 'test_experiments.py', 'scripts/make_options.py': 'test_make_options.py'}
+ELSEWHERE = {
+    'scripts/install_basicsr.py': 'test_install.py',
+    'scripts/benchmark_threads.py': 'for minutes',
+    'scripts/benchmark_lmdb.py': 'for minutes',
+    'scripts/benchmark_loader.py': 'for minutes',
+    'scripts/benchmark_import.py': 'for minutes',
+    'scripts/mutate.py': 'for an hour',
+    'scripts/make_demo_data.py': 'test_demo_data.py',
+    'scripts/reproduce.py': 'test_reproduce.py',
+    'scripts/demo_report.py': 'quickstart.sh',
+    'scripts/short_runs.py': 'test_experiments.py',
+    'scripts/make_options.py': 'test_make_options.py',
+}
 
 
 def documented() -> list:
@@ -34,15 +45,19 @@ def documented() -> list:
     found = {}
     for page in PAGES:
         text = re.sub(r'\\\n\s*', ' ', page.read_text('utf-8'))
-        lines = [line.split(' #')[0] for block in re.findall(r'```\w*\n(.*?)```', text, re.S) for line in block.splitlines()]
+        lines = [
+            line.split(' #')[0] for block in re.findall(r'```\w*\n(.*?)```', text, re.S) for line in block.splitlines()
+        ]
         lines += re.findall(r'`([^`\n]+)`', re.sub(r'```.*?```', '', text, flags=re.S))
         for line in map(str.strip, lines):
             match = OURS.match(line)
             if match and match[3] and '...' not in line and 'FILE' not in match[3].split():
                 target = match[1] or match[2]
                 found.setdefault((target, ' '.join(match[3].split())), page.name)
-    return [pytest.param(target, arguments, id=f'{page}: {target} {arguments[:60]}')
-            for (target, arguments), page in found.items()]
+    return [
+        pytest.param(target, arguments, id=f'{page}: {target} {arguments[:60]}')
+        for (target, arguments), page in found.items()
+    ]
 
 
 COMMANDS = documented()
@@ -51,16 +66,27 @@ COMMANDS = documented()
 def test_they_are_found():
     """Or this file tests nothing."""
     targets = [parameters.values[0] for parameters in COMMANDS]
-    assert len(COMMANDS) > 40 and {'selfsr_plugin.train', 'selfsr_plugin.restore', 'selfsr_plugin.split_faces',
-                                   'basicsr.test', 'scripts/figure_flow.py'} <= set(targets)
+    assert len(COMMANDS) > 40 and {
+        'selfsr_plugin.train',
+        'selfsr_plugin.restore',
+        'selfsr_plugin.split_faces',
+        'basicsr.test',
+        'scripts/figure_flow.py',
+    } <= set(targets)
 
 
 def two_faces(image, _):
     height, width = image.shape[:2]
     side = 0.4 * min(height, width)
     points = np.array([[0.34, 0.4], [0.66, 0.4], [0.5, 0.57], [0.37, 0.74], [0.63, 0.74]])
-    return [Face(box=(x + 0.2 * side, y + 0.1 * side, x + 0.8 * side, y + 0.9 * side), landmarks=points * side + (x, y),
-                 score=0.99) for x, y in ((0.05 * width, 0.1 * height), (0.5 * width, 0.5 * height))]
+    return [
+        Face(
+            box=(x + 0.2 * side, y + 0.1 * side, x + 0.8 * side, y + 0.9 * side),
+            landmarks=points * side + (x, y),
+            score=0.99,
+        )
+        for x, y in ((0.05 * width, 0.1 * height), (0.5 * width, 0.5 * height))
+    ]
 
 
 def faces(folder: Path, side: int, suffix: str = '') -> None:
@@ -80,10 +106,15 @@ def network(path: Path) -> None:
     from selfsr_plugin.archs import FlowDegradationNet, SelfCondSRNet
     from selfsr_plugin.engine.checkpoint import save_networks
     from selfsr_plugin.engine.networks import describe
-    settings = (dict(type='FlowDegradationNet', num_feat=4, num_block=1) if path.name.startswith('net_deg') else
-                dict(type='SelfCondSRNet', widths=[8, 8], num_block=1))
+
+    settings = (
+        dict(type='FlowDegradationNet', num_feat=4, num_block=1)
+        if path.name.startswith('net_deg')
+        else dict(type='SelfCondSRNet', widths=[8, 8], num_block=1)
+    )
     net = {'FlowDegradationNet': FlowDegradationNet, 'SelfCondSRNet': SelfCondSRNet}[settings['type']](
-        **{key: value for key, value in settings.items() if key != 'type'})
+        **{key: value for key, value in settings.items() if key != 'type'}
+    )
     net.built_from = describe(settings)
     path.parent.mkdir(parents=True, exist_ok=True)
     save_networks(path, {'params': net})
@@ -100,16 +131,22 @@ def supply(target: str, words: list) -> None:
         elif flag == '--annotations':
             boxes = ''.join(f'{i:06d}.jpg 120 130 180 130 150 165 125 200 175 200\n' for i in range(40))
             value.parent.mkdir(parents=True, exist_ok=True)
-            value.write_text(f'40\nlefteye_x lefteye_y righteye_x righteye_y nose_x nose_y leftmouth_x leftmouth_y '
-                             f'rightmouth_x rightmouth_y\n{boxes}')
+            value.write_text(
+                f'40\nlefteye_x lefteye_y righteye_x righteye_y nose_x nose_y leftmouth_x leftmouth_y '
+                f'rightmouth_x rightmouth_y\n{boxes}'
+            )
         elif flag == '--input' and target.endswith('prepare_faces'):
             photos(value)
         elif flag == '--input' and target.endswith('split_faces'):
             photos(Path('photos_of_faces'))
-            importlib.import_module('selfsr_plugin.prepare_faces').main(['--input', 'photos_of_faces', '--output', str(value)])
+            importlib.import_module('selfsr_plugin.prepare_faces').main(
+                ['--input', 'photos_of_faces', '--output', str(value)]
+            )
         elif flag == '--input' and value.suffix == '.lmdb':
             faces(Path('faces_for_lmdb'), 64)
-            importlib.import_module('selfsr_plugin.create_lmdb').main(['--input', 'faces_for_lmdb', '--output', str(value)])
+            importlib.import_module('selfsr_plugin.create_lmdb').main(
+                ['--input', 'faces_for_lmdb', '--output', str(value)]
+            )
         elif flag in ('--restored', '--reference') or '=results/' in word:
             suffix = words[words.index('--suffix') + 1] if '--suffix' in words and flag == '--restored' else ''
             faces(value, 64, suffix or ('_test_selfsr_demo' if '=results/' in word else ''))
@@ -123,6 +160,7 @@ def supply(target: str, words: list) -> None:
 def place(tmp_path, monkeypatch):
     """A clone of the project with nothing in it but what git has."""
     from selfsr_plugin.preparation import detection, runner
+
     for name in ('options', 'scripts', 'docs'):
         (tmp_path / name).symlink_to(ROOT / name)
     (tmp_path / 'datasets').mkdir()
@@ -146,6 +184,7 @@ def test_runs_as_printed(place, monkeypatch, target, arguments):
     if target.rpartition('.')[2] in ('train', 'test'):
         from selfsr_plugin.options import parse_arguments, read_options
         from selfsr_plugin.run.setup import check
+
         args = parse_arguments(words)
         opt = read_options(args)
         for key, value in (opt.get('path') or {}).items():

@@ -1,4 +1,5 @@
 """Which option files this package takes from ``python -m basicsr.train``: those of its models, and of classes derived from them."""
+
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ from selfsr_plugin.stages import SelfCondSRModel
 
 OURS = {
     'our model': 'model_type: SelFSRModel\n',
-    'in quotes, with a comment': "# of us\n'model_type': \"SelfCondSRModel\"  # stage 2\n",
+    'in quotes, with a comment': '# of us\n\'model_type\': "SelfCondSRModel"  # stage 2\n',
     'derived from ours': 'model_type: TheirSRModel\n',
     'in braces': '{name: a, model_type: SelFSRModel}\n',
     'by an anchor': 'base: &base\n  model_type: SelFSRModel\n<<: *base\n',
@@ -40,8 +41,11 @@ def their_model(monkeypatch: pytest.MonkeyPatch):
     MODEL_REGISTRY.register(TheirSRModel)
 
 
-@pytest.mark.parametrize('text, ours', [*((text, True) for text in OURS.values()), *((text, False) for text in THEIRS.values())],
-                         ids=[*OURS, *(f'theirs: {name}' for name in THEIRS)])
+@pytest.mark.parametrize(
+    'text, ours',
+    [*((text, True) for text in OURS.values()), *((text, False) for text in THEIRS.values())],
+    ids=[*OURS, *(f'theirs: {name}' for name in THEIRS)],
+)
 def test_whose_file(text: str, ours: bool, tmp_path: Path):
     file = tmp_path / 'options.yml'
     file.write_text(text)

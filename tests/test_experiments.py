@@ -2,6 +2,7 @@
 
 The runs are those of scripts/short_runs.py, all in this process, in one folder.
 """
+
 import importlib.util
 import logging
 import os
@@ -50,26 +51,57 @@ DIFFERENCES = {
     'table4/train_unpaired_no_scb.yml': ('table1/train_celeba_unpaired.yml', {'network_g.condition'}),
     'table4/train_unpaired_no_growth.yml': ('table1/train_celeba_unpaired.yml', {'train.grow_at'}),
     'table4/train_unpaired_no_r1.yml': ('table1/train_celeba_unpaired.yml', {'train.r1_reg_weight'}),
-    'table1/train_celeba_unpaired.yml': ('table1/train_celeba_paired.yml', {
-        DATA + 'type', DATA + 'dataroot_lq', DATA + 'lq_size', 'train.supervision', 'train.lq_from_gt', 'train.total_iter',
-        'train.grow_at'}),
-    'table1/train_helen_paired.yml': ('table1/train_celeba_paired.yml', {
-        DATA + 'name', DATA + 'dataroot_gt', 'datasets.val.name', 'datasets.val.dataroot_gt'}),
-    'table1/train_helen_unpaired.yml': ('table1/train_celeba_unpaired.yml', {
-        DATA + 'name', DATA + 'dataroot_gt', DATA + 'dataroot_lq', 'datasets.val.name', 'datasets.val.dataroot_gt'}),
+    'table1/train_celeba_unpaired.yml': (
+        'table1/train_celeba_paired.yml',
+        {
+            DATA + 'type',
+            DATA + 'dataroot_lq',
+            DATA + 'lq_size',
+            'train.supervision',
+            'train.lq_from_gt',
+            'train.total_iter',
+            'train.grow_at',
+        },
+    ),
+    'table1/train_helen_paired.yml': (
+        'table1/train_celeba_paired.yml',
+        {DATA + 'name', DATA + 'dataroot_gt', 'datasets.val.name', 'datasets.val.dataroot_gt'},
+    ),
+    'table1/train_helen_unpaired.yml': (
+        'table1/train_celeba_unpaired.yml',
+        {DATA + 'name', DATA + 'dataroot_gt', DATA + 'dataroot_lq', 'datasets.val.name', 'datasets.val.dataroot_gt'},
+    ),
     'table1/test_celeba_unpaired.yml': ('table1/test_celeba_paired.yml', {'path.pretrain_network_g'}),
-    'table1/test_helen_paired.yml': ('table1/test_celeba_paired.yml', {
-        'path.pretrain_network_g', 'datasets.test.name', 'datasets.test.dataroot_gt'}),
+    'table1/test_helen_paired.yml': (
+        'table1/test_celeba_paired.yml',
+        {'path.pretrain_network_g', 'datasets.test.name', 'datasets.test.dataroot_gt'},
+    ),
     'table1/test_helen_unpaired.yml': ('table1/test_helen_paired.yml', {'path.pretrain_network_g'}),
     'table3/train_ff.yml': ('train_selfsr_real.yml', {'train.degradation.identity_opt'}),
     'table3/train_cyc.yml': ('table3/train_cyc_idt.yml', {'train.degradation.identity_opt'}),
-    'table3/train_cyc_idt.yml': ('train_selfsr_real.yml', {
-        'network_deg.type', 'network_deg.max_flow', 'network_deg.center_flow', 'network_clean', 'network_d_clean',
-        'train.degradation.model_type', 'train.degradation.optim_clean', 'train.degradation.optim_d_clean',
-        'train.degradation.gan_opt.gan_type', 'train.degradation.cycle_opt', 'train.degradation.pool_size',
-        'train.degradation.identity_opt.loss_weight', 'train.degradation.r1_reg_weight', 'train.degradation.tv_opt'}),
-    'table3/train_vanilla.yml': ('train_selfsr_real_sr.yml', {
-        'network_deg', 'path.pretrain_network_deg', 'train.supervision', 'train.lq_from_gt'}),
+    'table3/train_cyc_idt.yml': (
+        'train_selfsr_real.yml',
+        {
+            'network_deg.type',
+            'network_deg.max_flow',
+            'network_deg.center_flow',
+            'network_clean',
+            'network_d_clean',
+            'train.degradation.model_type',
+            'train.degradation.optim_clean',
+            'train.degradation.optim_d_clean',
+            'train.degradation.gan_opt.gan_type',
+            'train.degradation.cycle_opt',
+            'train.degradation.pool_size',
+            'train.degradation.identity_opt.loss_weight',
+            'train.degradation.r1_reg_weight',
+            'train.degradation.tv_opt',
+        },
+    ),
+    'table3/train_vanilla.yml': (
+        'train_selfsr_real_sr.yml',
+        {'network_deg', 'path.pretrain_network_deg', 'train.supervision', 'train.lq_from_gt'},
+    ),
 }
 
 
@@ -131,10 +163,13 @@ def test_names_of_runs_are_unique_and_tell_the_file():
             assert name == f'{"test_" if kind == "test" else ""}{Path(file).parent}_{rest}'
 
 
-@pytest.mark.parametrize('name, total, grow_at', [
-    ('table1/train_celeba_paired.yml', 160_000, [20_000, 80_000]),
-    ('table1/train_celeba_unpaired.yml', 280_000, [40_000, 120_000]),
-])
+@pytest.mark.parametrize(
+    'name, total, grow_at',
+    [
+        ('table1/train_celeba_paired.yml', 160_000, [20_000, 80_000]),
+        ('table1/train_celeba_unpaired.yml', 280_000, [40_000, 120_000]),
+    ],
+)
 def test_schedules_are_those_of_section_4(name, total, grow_at):
     opt = read_option_file(str(FILES[name]))
     assert (opt['train']['total_iter'], opt['train']['grow_at']) == (total, grow_at)
@@ -147,8 +182,9 @@ PAGE = (ROOT / 'docs/experiments.md').read_text(encoding='utf-8')
 
 def test_the_page_names_every_file():
     named = set(re.findall(r'options/(\S+\.yml)', PAGE))
-    assert named == {name for name in FILES if name not in ('train_selfsr_real_degradation.yml',
-                                                            'train_selfsr_real_sr.yml')}
+    assert named == {
+        name for name in FILES if name not in ('train_selfsr_real_degradation.yml', 'train_selfsr_real_sr.yml')
+    }
 
 
 @pytest.mark.parametrize('command', re.findall(r'^python -m basicsr\.test (.*)$', PAGE, re.MULTILINE))
@@ -157,7 +193,7 @@ def test_commands_of_the_page_test_the_network_of_a_training_file(command):
     opt = read_option_file(str(ROOT / arguments.opt))
     apply_overrides(opt, arguments.force_yml)
     trained = {read_option_file(str(FILES[name]))['name']: name for name in TRAIN}
-    run, = re.fullmatch(r'experiments/(\w+)/models/net_g_latest\.pth', opt['path']['pretrain_network_g']).groups()
+    (run,) = re.fullmatch(r'experiments/(\w+)/models/net_g_latest\.pth', opt['path']['pretrain_network_g']).groups()
     assert opt['name'] == f'test_{run.removeprefix("train_")}'
     assert opt['network_g'] == read_option_file(str(FILES[trained[run]]))['network_g']
     opt['path']['pretrain_network_g'] = __file__
@@ -173,18 +209,21 @@ def test_every_training_of_the_tables_has_its_test():
     assert {read_option_file(str(FILES[name]))['name'] for name in TRAIN if name.startswith('table')} <= tested
 
 
-@pytest.mark.parametrize('override, message', [
-    ('train:degradation:model_type=Flow', r"train\.degradation\.model_type: 'Flow' must be one of"),
-    ('train:degradation:model_type=[1]', r'train\.degradation\.model_type: \[1\] must be one of'),
-    ('train:degradation:model_type=FlowDegradationModel', r'network_(d_)?clean: unknown key'),
-    ('train:degradation:pool_size=-1', r'train\.degradation\.pool_size: -1 must be a whole number of images'),
-    ('train:degradation:tv_opt={}', r'train\.degradation\.tv_opt: unknown key'),
-    ('train:degradation:cycle_opt=~', r'train\.degradation\.cycle_opt: this key is missing'),
-    ('train:degradation:optim_clean=~', r'train\.degradation\.optim_clean: this key is missing'),
-    ('network_clean=~', r'network_clean'),
-    ('network_clean:num_blocks=2', r"network_clean\.num_blocks: unknown key; did you mean 'num_block'"),
-    ('datasets:train:dataroot_lq=~', r'datasets\.train\.dataroot_lq: missing; stage 1'),
-])
+@pytest.mark.parametrize(
+    'override, message',
+    [
+        ('train:degradation:model_type=Flow', r"train\.degradation\.model_type: 'Flow' must be one of"),
+        ('train:degradation:model_type=[1]', r'train\.degradation\.model_type: \[1\] must be one of'),
+        ('train:degradation:model_type=FlowDegradationModel', r'network_(d_)?clean: unknown key'),
+        ('train:degradation:pool_size=-1', r'train\.degradation\.pool_size: -1 must be a whole number of images'),
+        ('train:degradation:tv_opt={}', r'train\.degradation\.tv_opt: unknown key'),
+        ('train:degradation:cycle_opt=~', r'train\.degradation\.cycle_opt: this key is missing'),
+        ('train:degradation:optim_clean=~', r'train\.degradation\.optim_clean: this key is missing'),
+        ('network_clean=~', r'network_clean'),
+        ('network_clean:num_blocks=2', r"network_clean\.num_blocks: unknown key; did you mean 'num_block'"),
+        ('datasets:train:dataroot_lq=~', r'datasets\.train\.dataroot_lq: missing; stage 1'),
+    ],
+)
 def test_wrong_settings_of_cyclegan_are_refused(override, message):
     opt = read_option_file(str(FILES['table3/train_cyc_idt.yml']))
     apply_overrides(opt, [override])
@@ -258,10 +297,15 @@ def test_training_does_what_the_file_says(runs, name):
         assert found['condition'] == opt['network_g']['condition'] and len(found['widths']) == top
 
 
-@pytest.mark.parametrize('name, cls', [('table3/train_cyc.yml', CycleGANGenerator),
-                                       ('table3/train_cyc_idt.yml', CycleGANGenerator),
-                                       ('table3/train_ff.yml', FlowDegradationNet),
-                                       ('train_selfsr_real.yml', FlowDegradationNet)])
+@pytest.mark.parametrize(
+    'name, cls',
+    [
+        ('table3/train_cyc.yml', CycleGANGenerator),
+        ('table3/train_cyc_idt.yml', CycleGANGenerator),
+        ('table3/train_ff.yml', FlowDegradationNet),
+        ('train_selfsr_real.yml', FlowDegradationNet),
+    ],
+)
 def test_stage_1_leaves_its_degradation_network(runs, name, cls):
     run = runs / 'experiments' / short_runs.short_options(FILES[name])['name']
     last = short_runs.short_options(FILES[name])['train']['degradation']['total_iter']

@@ -1,4 +1,5 @@
 """The package of docs/extending.md, in a process that has it for a user: trained, resumed, tested, refused, and in BasicSR's loop."""
+
 import os
 import re
 import subprocess
@@ -13,7 +14,7 @@ from common_kit import assert_identical, write_faces
 ROOT = Path(__file__).resolve().parents[1]
 
 # Several runs in one process, which has imported everything once.
-RUNS = '''
+RUNS = """
 import logging
 import sys
 import yaml
@@ -54,14 +55,22 @@ for section in ('train', 'logger', 'network_d'):
 with open('options.yml', 'w') as file:
     yaml.safe_dump(opt, file)
 run(test.main, 'tested', None)
-'''
+"""
 
 
 def options() -> dict:
     opt = yaml.safe_load((ROOT / 'options/train_selfsr_demo.yml').read_text())
     opt.update(model_type='MyModel', num_gpu=0)
-    opt['datasets'] = dict(train=dict(name='faces', type='HRFaceDataset', dataroot_gt='faces', gt_size=64, batch_size_per_gpu=2,
-                                      num_worker_per_gpu=0))
+    opt['datasets'] = dict(
+        train=dict(
+            name='faces',
+            type='HRFaceDataset',
+            dataroot_gt='faces',
+            gt_size=64,
+            batch_size_per_gpu=2,
+            num_worker_per_gpu=0,
+        )
+    )
     opt['train'] = {**opt['train']['sr'], 'supervision': 'paired', 'lq_from_gt': True, 'grow_at': [], 'scheduler': None}
     del opt['network_deg'], opt['network_d_lq'], opt['val'], opt['train']['lq_noise']
     opt['network_g'].update(widths=[8, 8], num_block=1)
@@ -82,8 +91,14 @@ def ran(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, str]]
     write_faces(folder / 'faces', 5, 64, 0)
     (folder / 'options.yml').write_text(yaml.safe_dump(options()))
     (folder / 'runs.py').write_text(RUNS)
-    done = subprocess.run([sys.executable, 'runs.py'], cwd=folder, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                          env={**os.environ, 'PYTHONPATH': f'{folder}:{ROOT}', 'SELFSR_AUTOLOAD': '0'})
+    done = subprocess.run(
+        [sys.executable, 'runs.py'],
+        cwd=folder,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        env={**os.environ, 'PYTHONPATH': f'{folder}:{ROOT}', 'SELFSR_AUTOLOAD': '0'},
+    )
     assert done.returncode == 0, done.stdout
     outputs: dict[str, str] = {}
     for part in done.stdout.split('--- ')[1:]:
@@ -98,8 +113,10 @@ def test_the_term_is_computed_and_logged(ran):
 
 def test_a_resumed_run_ends_with_the_same_bits(ran):
     assert 'Resumed after iteration 2' in ran[1]['stopped'], ran[1]['stopped']
-    whole, stopped = (torch.load(ran[0] / f'experiments/{name}/models/net_g_4.pth', weights_only=True)
-                      for name in ('whole', 'stopped'))
+    whole, stopped = (
+        torch.load(ran[0] / f'experiments/{name}/models/net_g_4.pth', weights_only=True)
+        for name in ('whole', 'stopped')
+    )
     assert_identical(whole, stopped)
 
 

@@ -1,4 +1,5 @@
 """The figure scripts: what is drawn where, and what is refused."""
+
 import importlib.util
 import os
 import sys
@@ -49,10 +50,12 @@ def files(tmp_path_factory):
     net_deg = FlowDegradationNet(**small)
     for head in (net_deg.image_head, net_deg.flow_head):
         torch.nn.init.normal_(head.weight, std=0.3)
-    return dict(deg=save(net_deg, folder / 'deg.pth', **small),
-                cyc=save(CycleGANGenerator(**small), folder / 'cyc.pth', **small),
-                g=save(SelfCondSRNet(**sr), folder / 'g.pth', **sr),
-                concat=save(SelfCondSRNet(**concat), folder / 'concat.pth', **concat))
+    return dict(
+        deg=save(net_deg, folder / 'deg.pth', **small),
+        cyc=save(CycleGANGenerator(**small), folder / 'cyc.pth', **small),
+        g=save(SelfCondSRNet(**sr), folder / 'g.pth', **sr),
+        concat=save(SelfCondSRNet(**concat), folder / 'concat.pth', **concat),
+    )
 
 
 def run(module, monkeypatch, *arguments):
@@ -63,7 +66,7 @@ def run(module, monkeypatch, *arguments):
 def tile(sheet, row, column, size, caption=0, left=0):
     """The drawn image of a row and column, at its own resolution."""
     top, start = 24 + row * (size + 4 + caption), left + column * (size + 4)
-    return sheet[top:top + size, start:start + size]
+    return sheet[top : top + size, start : start + size]
 
 
 def enlarged(image, size):
@@ -82,7 +85,7 @@ def test_captions_stand_below_their_rows_and_move_no_image():
             assert np.array_equal(tile(plain, row, column, 16), expected)
             assert np.array_equal(tile(captioned, row, column, 16, caption=24), expected)
         below = 24 + row * 44 + 16
-        assert (captioned[below:below + 28, :16] < 128).any()  # something is written
+        assert (captioned[below : below + 28, :16] < 128).any()  # something is written
     assert captioned.shape == (plain.shape[0] + 3 * 24, plain.shape[1], 3)
     with pytest.raises(ValueError, match='3 rows have 1 captions'):
         draw_sheet(rows, ['a', 'b'], captions=['x'])
@@ -91,22 +94,28 @@ def test_captions_stand_below_their_rows_and_move_no_image():
 # ----- Fig. 5 -----
 
 
-@pytest.mark.parametrize('names, ending', [
-    (['a', 'b'], ''),
-    (['a_run', 'b_run', 'c_run'], '_run'),
-    (['a', 'b', 'a_x', 'b_x'], ''),
-    (['a_x', 'b_y', 'a_z', 'b_z'], '_z'),
-])
+@pytest.mark.parametrize(
+    'names, ending',
+    [
+        (['a', 'b'], ''),
+        (['a_run', 'b_run', 'c_run'], '_run'),
+        (['a', 'b', 'a_x', 'b_x'], ''),
+        (['a_x', 'b_y', 'a_z', 'b_z'], '_z'),
+    ],
+)
 def test_ending_of_a_methods_images(names, ending):
     assert comparison.common_ending(names, ['a', 'b'], 'folder') == ending
 
 
-@pytest.mark.parametrize('names, message', [
-    (['a0', 'b0'], 'folder has no image of a, b'),  # a0 may be another face
-    (['a_x', 'b_y'], 'folder has no image of b'),
-    (['b'], 'folder has no image of a'),
-    (['a_x', 'b_x', 'a_y', 'b_y'], 'several images of each face, ending in _x, _y'),
-])
+@pytest.mark.parametrize(
+    'names, message',
+    [
+        (['a0', 'b0'], 'folder has no image of a, b'),  # a0 may be another face
+        (['a_x', 'b_y'], 'folder has no image of b'),
+        (['b'], 'folder has no image of a'),
+        (['a_x', 'b_x', 'a_y', 'b_y'], 'several images of each face, ending in _x, _y'),
+    ],
+)
 def test_images_that_may_be_of_other_faces_are_refused(names, message):
     with pytest.raises(UserError, match=message):
         comparison.common_ending(names, ['a', 'b'], 'folder')
@@ -119,8 +128,22 @@ def test_comparison_puts_every_image_in_its_place(tmp_path, monkeypatch):
         (tmp_path / method).mkdir()
         for face, image in hr.items():
             cv2.imwrite(str(tmp_path / method / f'{face}_{method}.png'), change(image))
-    run(comparison, monkeypatch, '--gt', DEMO / 'test_hr', '--lq', DEMO / 'test_wild_lr', '--count', 3, '--tile', 64,
-        f'A={tmp_path}/inverted', f'B={tmp_path}/mirrored', '--output', tmp_path / 'out/sheet.png')
+    run(
+        comparison,
+        monkeypatch,
+        '--gt',
+        DEMO / 'test_hr',
+        '--lq',
+        DEMO / 'test_wild_lr',
+        '--count',
+        3,
+        '--tile',
+        64,
+        f'A={tmp_path}/inverted',
+        f'B={tmp_path}/mirrored',
+        '--output',
+        tmp_path / 'out/sheet.png',
+    )
     sheet = cv2.imread(str(tmp_path / 'out/sheet.png'))
     assert sheet.shape[1] == 5 * 68
     for row, face in enumerate(faces):
@@ -136,12 +159,15 @@ def test_comparison_names_what_is_missing(tmp_path, monkeypatch, capsys):
     first, second = sorted((DEMO / 'test_hr').iterdir())[:2]
     (tmp_path / 'few' / first.name).write_bytes(first.read_bytes())
     for arguments, message in (
-            ([f'A={tmp_path}/few'], f'few has no image of {second.stem}'),
-            ([f'A={tmp_path}/none'], 'none'),
-            (['A'], 'A: write NAME=FOLDER'),
-            ([f'A={DEMO}/test_hr', f'A={DEMO}/test_hr'], 'a name of its own'),
-            ([f'A={DEMO}/test_hr', '--faces', 'nobody'], 'test_hr has no image of nobody')):
-        assert message in refused_by(comparison, monkeypatch, capsys, '--gt', DEMO / 'test_hr', '--count', 2, *arguments)
+        ([f'A={tmp_path}/few'], f'few has no image of {second.stem}'),
+        ([f'A={tmp_path}/none'], 'none'),
+        (['A'], 'A: write NAME=FOLDER'),
+        ([f'A={DEMO}/test_hr', f'A={DEMO}/test_hr'], 'a name of its own'),
+        ([f'A={DEMO}/test_hr', '--faces', 'nobody'], 'test_hr has no image of nobody'),
+    ):
+        assert message in refused_by(
+            comparison, monkeypatch, capsys, '--gt', DEMO / 'test_hr', '--count', 2, *arguments
+        )
 
 
 def refused_by(module, monkeypatch, capsys, *arguments):
@@ -172,8 +198,14 @@ def test_disturbed_flows():
     right = torch.zeros(1, 2, 16, 16)
     right[:, 0] = 1
     flows = flow.disturbed_flows(right, 0.5, torch.Generator().manual_seed(0))
-    for name, vector in (('estimated', (1, 0)), ('none', (0, 0)), ('x 0.5', (0.5, 0)), ('x 2', (2, 0)),
-                         ('turned 90', (0, 1)), ('turned 180', (-1, 0))):  # clockwise: from right to down
+    for name, vector in (
+        ('estimated', (1, 0)),
+        ('none', (0, 0)),
+        ('x 0.5', (0.5, 0)),
+        ('x 2', (2, 0)),
+        ('turned 90', (0, 1)),
+        ('turned 180', (-1, 0)),
+    ):  # clockwise: from right to down
         torch.testing.assert_close(flows[name], torch.tensor(vector).float()[:, None, None].expand(1, 2, 16, 16))
     noise = flows['+ noise 1'] - right
     assert 0.2 < noise.std() < 0.8 and noise.diff(dim=3).abs().mean() < noise.std() / 3  # smooth
@@ -218,8 +250,22 @@ def test_channels_that_vary_are_drawn_bright_where_large():
 
 
 def test_condition_figure_from_the_command_line(files, tmp_path, monkeypatch, capsys):
-    run(condition, monkeypatch, '--model', files['g'], '--lq', DEMO / 'test_wild_lr', '--count', 3, '--maps', 1,
-        '--tile', 64, '--output', tmp_path / 'c.png')
+    run(
+        condition,
+        monkeypatch,
+        '--model',
+        files['g'],
+        '--lq',
+        DEMO / 'test_wild_lr',
+        '--count',
+        3,
+        '--maps',
+        1,
+        '--tile',
+        64,
+        '--output',
+        tmp_path / 'c.png',
+    )
     sheet = cv2.imread(str(tmp_path / 'c.png'))
     assert sheet.shape == (24 + 3 * 68, 6 * 68, 3)
     net = load(files['g'])
@@ -227,7 +273,8 @@ def test_condition_figure_from_the_command_line(files, tmp_path, monkeypatch, ca
     with torch.no_grad():
         assert np.abs(tile(sheet, 2, 5, 64).astype(int) - tensor2img(net(faces)[2])).max() <= 1
     assert 'condition: concat, which has no condition branch' in refused_by(
-        condition, monkeypatch, capsys, '--model', files['concat'], '--lq', DEMO / 'test_wild_lr')
+        condition, monkeypatch, capsys, '--model', files['concat'], '--lq', DEMO / 'test_wild_lr'
+    )
 
 
 # ----- Fig. 10 -----
@@ -236,8 +283,10 @@ def test_condition_figure_from_the_command_line(files, tmp_path, monkeypatch, ca
 @pytest.mark.parametrize('metric, order', [('psnr', ['c', 'a', 'd']), ('lpips', ['b', 'd', 'a'])])
 def test_worst_come_first_whichever_way_the_metric_counts(metric, order, monkeypatch):
     grey = {name: np.full((8, 8, 3), value, np.uint8) for name, value in zip('abcd', (10, 20, 30, 40))}
-    cases = [worst.Case(score, name, grey[name][:2, :2], grey[name], grey[name])
-             for name, score in zip('abcd', (21.0, 30.0, 20.0, 25.0))]
+    cases = [
+        worst.Case(score, name, grey[name][:2, :2], grey[name], grey[name])
+        for name, score in zip('abcd', (21.0, 30.0, 20.0, 25.0))
+    ]
     captions = []
     monkeypatch.setattr(worst, 'draw_sheet', lambda rows, titles, tile, blocks, captions: (rows, captions))
     rows, captions = worst.worst_figure(cases, metric, 3, 8)
@@ -247,8 +296,22 @@ def test_worst_come_first_whichever_way_the_metric_counts(metric, order, monkeyp
 
 
 def test_worst_figure_from_the_command_line(files, tmp_path, monkeypatch):
-    run(worst, monkeypatch, '--model', files['g'], '--gt', DEMO / 'test_hr', '--lq', DEMO / 'test_wild_lr',
-        '--count', 2, '--tile', 64, '--output', tmp_path / 'w.png')
+    run(
+        worst,
+        monkeypatch,
+        '--model',
+        files['g'],
+        '--gt',
+        DEMO / 'test_hr',
+        '--lq',
+        DEMO / 'test_wild_lr',
+        '--count',
+        2,
+        '--tile',
+        64,
+        '--output',
+        tmp_path / 'w.png',
+    )
     sheet = cv2.imread(str(tmp_path / 'w.png'))
     net = load(files['g'])
     scores = {}
@@ -259,8 +322,9 @@ def test_worst_figure_from_the_command_line(files, tmp_path, monkeypatch):
         scores[path.stem] = calculate_psnr(out, cv2.imread(str(path)), 0, test_y_channel=True)
     for row, face in enumerate(sorted(scores, key=scores.get)[:2]):
         assert np.array_equal(tile(sheet, row, 3, 64, caption=24), cv2.imread(str(DEMO / f'test_hr/{face}.png')))
-        assert np.array_equal(tile(sheet, row, 0, 64, caption=24),
-                              enlarged(cv2.imread(str(DEMO / f'test_wild_lr/{face}.png')), 64))
+        assert np.array_equal(
+            tile(sheet, row, 0, 64, caption=24), enlarged(cv2.imread(str(DEMO / f'test_wild_lr/{face}.png')), 64)
+        )
 
 
 # ----- files -----
@@ -276,20 +340,32 @@ def test_scripts_end_with_one_sentence(files, tmp_path, monkeypatch, capsys):
     (tmp_path / 'broken.pth').write_bytes(b'no checkpoint')
     faces = ['--faces', DEMO / 'test_hr']
     for module, arguments, message in (
-            (flow, ['--model', tmp_path / 'none.pth', *faces], 'none.pth'),
-            (flow, ['--model', tmp_path / 'broken.pth', *faces], 'broken.pth cannot be read as a checkpoint'),
-            (flow, ['--model', files['g'], *faces], 'and a FlowDegradationNet is needed'),
-            (flow, ['--model', files['deg'], '--faces', tmp_path / 'nowhere'], 'nowhere'),
-            (flow, ['--model', files['deg'], *faces, '--output', tmp_path / 'x.txt'], 'x.txt cannot be written'),
-            (worst, ['--model', files['g'], '--gt', DEMO / 'test_hr', '--metric', 'lpips', '--weights', 'lpips=no.pth'],
-             'there is no file no.pth'),
-            (worst, ['--model', files['g'], '--gt', DEMO / 'test_hr', '--weights', 'no.pth'], 'write NAME=FILE')):
+        (flow, ['--model', tmp_path / 'none.pth', *faces], 'none.pth'),
+        (flow, ['--model', tmp_path / 'broken.pth', *faces], 'broken.pth cannot be read as a checkpoint'),
+        (flow, ['--model', files['g'], *faces], 'and a FlowDegradationNet is needed'),
+        (flow, ['--model', files['deg'], '--faces', tmp_path / 'nowhere'], 'nowhere'),
+        (flow, ['--model', files['deg'], *faces, '--output', tmp_path / 'x.txt'], 'x.txt cannot be written'),
+        (
+            worst,
+            ['--model', files['g'], '--gt', DEMO / 'test_hr', '--metric', 'lpips', '--weights', 'lpips=no.pth'],
+            'there is no file no.pth',
+        ),
+        (worst, ['--model', files['g'], '--gt', DEMO / 'test_hr', '--weights', 'no.pth'], 'write NAME=FILE'),
+    ):
         assert message in refused_by(module, monkeypatch, capsys, *arguments)
 
 
-@pytest.mark.parametrize('module, old, new', [
-    (comparison, '--hr', '--gt'), (worst, '--hr', '--gt'), (worst, '--lpips-weights', '--weights lpips=FILE'),
-    (flow, '--weights', '--model'), (flow, '--side', '--lq-size'), (condition, '--faces', '--lq')])
+@pytest.mark.parametrize(
+    'module, old, new',
+    [
+        (comparison, '--hr', '--gt'),
+        (worst, '--hr', '--gt'),
+        (worst, '--lpips-weights', '--weights lpips=FILE'),
+        (flow, '--weights', '--model'),
+        (flow, '--side', '--lq-size'),
+        (condition, '--faces', '--lq'),
+    ],
+)
 def test_options_of_before_are_answered_with_their_new_names(module, old, new, monkeypatch, capsys):
     with pytest.raises(SystemExit):
         run(module, monkeypatch, old, 'x')
@@ -309,15 +385,34 @@ def faces(tmp_path):
 def test_bad_images_are_passed_over_and_named(files, faces, monkeypatch, capsys):
     gt, lq = faces / 'gt', faces / 'lq'
     for module, rows, arguments in (
-            (comparison, 3, ['--gt', gt, '--lq', lq, f'A={gt}']), (flow, 6, ['--model', files['deg'], '--faces', gt]),
-            (condition, 3, ['--model', files['g'], '--lq', lq])):
+        (comparison, 3, ['--gt', gt, '--lq', lq, f'A={gt}']),
+        (flow, 6, ['--model', files['deg'], '--faces', gt]),
+        (condition, 3, ['--model', files['g'], '--lq', lq]),
+    ):
         output = faces / f'{module.__name__}.png'
         message = refused_by(module, monkeypatch, capsys, *arguments, '--tile', 32, '--count', 6, '--output', output)
-        assert message.startswith(f'error: 1 images could not be used and are not in {output}: ') and 'm.png: ' in message
+        assert (
+            message.startswith(f'error: 1 images could not be used and are not in {output}: ') and 'm.png: ' in message
+        )
         assert cv2.imread(str(output)).shape[0] == 24 + rows * 36
     output = faces / 'worst.png'
-    message = refused_by(worst, monkeypatch, capsys, '--model', files['g'], '--gt', gt, '--lq', lq, '--tile', 32, '--count', 3,
-                         '--output', output)
+    message = refused_by(
+        worst,
+        monkeypatch,
+        capsys,
+        '--model',
+        files['g'],
+        '--gt',
+        gt,
+        '--lq',
+        lq,
+        '--tile',
+        32,
+        '--count',
+        3,
+        '--output',
+        output,
+    )
     assert f'1 images could not be used and are not in {output}' in message and 'm.png: ' in message
     assert cv2.imread(str(output)).shape[0] == 24 + 3 * (36 + 24)  # a caption each
 
@@ -330,8 +425,19 @@ def test_the_moving_average_is_drawn_where_there_is_one(files, tmp_path, monkeyp
     sheets = {}
     for name, key in (('both', None), ('ema', None), ('both', 'params')):
         output = tmp_path / f'{name}_{key}.png'
-        run(condition, monkeypatch, '--model', tmp_path / f'{name}.pth', '--lq', DEMO / 'test_wild_lr', '--count', 1,
-            '--output', output, *(['--key', key] if key else []))
+        run(
+            condition,
+            monkeypatch,
+            '--model',
+            tmp_path / f'{name}.pth',
+            '--lq',
+            DEMO / 'test_wild_lr',
+            '--count',
+            1,
+            '--output',
+            output,
+            *(['--key', key] if key else []),
+        )
         sheets[name, key] = cv2.imread(str(output))
     assert np.array_equal(sheets['both', None], sheets['ema', None])
     assert not np.array_equal(sheets['both', 'params'], sheets['ema', None])

@@ -1,4 +1,5 @@
 """Names of any bytes, files that are whole or as they were, pictures."""
+
 import errno
 import fcntl
 import os
@@ -35,12 +36,16 @@ def test_pictures_are_written_under_any_name(tmp_path):
     assert not list(tmp_path.rglob('.*'))
 
 
-@pytest.mark.parametrize('name, sentence', [
-    ('a', 'cannot be encoded as no format: give a name that ends in .png'),
-    ('a.txt', 'cannot be encoded as .txt: give a name that ends in .png'),
-    (f'{"x" * 300}.png', r'File name too long.: its name is too long, shorten it'),
-    ('file/a.png', 'cannot be written .*a part of this path is a file'),
-    (os.fsdecode(b'\xe9/a.txt'), r'\\xe9/a.txt cannot be written')])
+@pytest.mark.parametrize(
+    'name, sentence',
+    [
+        ('a', 'cannot be encoded as no format: give a name that ends in .png'),
+        ('a.txt', 'cannot be encoded as .txt: give a name that ends in .png'),
+        (f'{"x" * 300}.png', r'File name too long.: its name is too long, shorten it'),
+        ('file/a.png', 'cannot be written .*a part of this path is a file'),
+        (os.fsdecode(b'\xe9/a.txt'), r'\\xe9/a.txt cannot be written'),
+    ],
+)
 def test_pictures_that_cannot_be_written(tmp_path, name, sentence):
     (tmp_path / 'file').touch()
     with pytest.raises(UserError, match=sentence):
@@ -68,21 +73,26 @@ def test_a_file_is_whole_or_as_it_was(tmp_path, monkeypatch):
 # ----- locks -----
 
 
-LOCK_ELSEWHERE = '''
+LOCK_ELSEWHERE = """
 import sys
 from selfsr_plugin.files import try_lock
 try:
     print(try_lock(open(sys.argv[1], 'a'), sys.argv[2] == 'inherited'))
 except BlockingIOError:
     print('held')
-'''
+"""
 
 
 @pytest.mark.parametrize('inherited', [False, True])
 def test_a_lock_holds_against_other_processes_until_the_file_is_closed(tmp_path, inherited):
     def elsewhere():
-        done = subprocess.run([sys.executable, '-c', LOCK_ELSEWHERE, tmp_path / 'lock', 'inherited' if inherited else ''],
-                              capture_output=True, text=True, check=True, cwd=Path(__file__).parents[1])
+        done = subprocess.run(
+            [sys.executable, '-c', LOCK_ELSEWHERE, tmp_path / 'lock', 'inherited' if inherited else ''],
+            capture_output=True,
+            text=True,
+            check=True,
+            cwd=Path(__file__).parents[1],
+        )
         return done.stdout.strip()
 
     with open(tmp_path / 'lock', 'a') as file:

@@ -1,14 +1,36 @@
 """Imports point down: a room may import the rooms below it, and nothing imports a command (docs/architecture.md)."""
+
 import ast
 from pathlib import Path
 
 PACKAGE = Path(__file__).resolve().parents[1] / 'selfsr_plugin'
-COMMANDS = ('train', 'test', 'restore', 'evaluate', 'export_onnx', 'prepare_faces', 'create_lmdb', 'inspect_faces',
-            'split_faces', '__main__')
+COMMANDS = (
+    'train',
+    'test',
+    'restore',
+    'evaluate',
+    'export_onnx',
+    'prepare_faces',
+    'create_lmdb',
+    'inspect_faces',
+    'split_faces',
+    '__main__',
+)
 # From the top to the bottom; the rooms of one line do not import each other.
-ROOMS = [COMMANDS, ('run', ), ('option_check', 'pictures', 'preparation', 'inference', 'scoring'), ('stages', 'loading'),
-         ('engine', ), ('metrics', ), ('data', 'losses', 'archs'), ('ops', 'options'), ('option_sections', 'arguments'),
-         ('schema', 'files', 'memory'), ('basicsr_compat', 'errors'), ('registration', '__init__')]
+ROOMS = [
+    COMMANDS,
+    ('run',),
+    ('option_check', 'pictures', 'preparation', 'inference', 'scoring'),
+    ('stages', 'loading'),
+    ('engine',),
+    ('metrics',),
+    ('data', 'losses', 'archs'),
+    ('ops', 'options'),
+    ('option_sections', 'arguments'),
+    ('schema', 'files', 'memory'),
+    ('basicsr_compat', 'errors'),
+    ('registration', '__init__'),
+]
 LEVEL = {room: len(ROOMS) - number for number, rooms in enumerate(ROOMS) for room in rooms}
 
 
@@ -20,10 +42,14 @@ def imports(path: Path) -> set[str]:
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
-            above = package[:len(package) - node.level + 1] if node.level else []
+            above = package[: len(package) - node.level + 1] if node.level else []
             module = '.'.join([*above, *filter(None, [node.module])])
-            found |= {module, *(f'{module}.{alias.name}' for alias in node.names)} if module == 'selfsr_plugin' else {module}
-    return {name.removeprefix('selfsr_plugin').removeprefix('.') for name in found if name.split('.')[0] == 'selfsr_plugin'}
+            found |= (
+                {module, *(f'{module}.{alias.name}' for alias in node.names)} if module == 'selfsr_plugin' else {module}
+            )
+    return {
+        name.removeprefix('selfsr_plugin').removeprefix('.') for name in found if name.split('.')[0] == 'selfsr_plugin'
+    }
 
 
 def room_of(name: str) -> str:
@@ -31,7 +57,9 @@ def room_of(name: str) -> str:
 
 
 def test_every_file_has_a_room():
-    assert {room_of('.'.join(path.relative_to(PACKAGE).with_suffix('').parts)) for path in PACKAGE.rglob('*.py')} <= LEVEL.keys()
+    assert {
+        room_of('.'.join(path.relative_to(PACKAGE).with_suffix('').parts)) for path in PACKAGE.rglob('*.py')
+    } <= LEVEL.keys()
 
 
 def test_imports_point_down():
@@ -50,22 +78,42 @@ def test_imports_point_down():
 def test_basicsr_compat_imports_our_names_at_most():
     """It can be deleted the day BasicSR is fixed."""
     for path in (PACKAGE / 'basicsr_compat').glob('*.py'):
-        assert not imports(path) - {'registration'} - {f'basicsr_compat.{each.stem}' for each in path.parent.glob('*.py')}, path
+        assert (
+            not imports(path) - {'registration'} - {f'basicsr_compat.{each.stem}' for each in path.parent.glob('*.py')}
+        ), path
 
 
 def imports_basicsr(path: Path) -> bool:
     """Whether a file imports BasicSR, at its top or in a function."""
-    names = [name for node in ast.walk(ast.parse(path.read_text('utf-8')))
-             for name in ([alias.name for alias in node.names] if isinstance(node, ast.Import) else
-                          [node.module or ''] if isinstance(node, ast.ImportFrom) and not node.level else [])]
+    names = [
+        name
+        for node in ast.walk(ast.parse(path.read_text('utf-8')))
+        for name in (
+            [alias.name for alias in node.names]
+            if isinstance(node, ast.Import)
+            else [node.module or '']
+            if isinstance(node, ast.ImportFrom) and not node.level
+            else []
+        )
+    ]
     return any(name.split('.')[0] == 'basicsr' for name in names)
 
 
 def test_what_serves_networks_alone_imports_no_basicsr():
     """Networks are used where BasicSR is absent or broken (test_without_basicsr.py)."""
     files = [path for room in ('archs', 'ops', 'losses') for path in (PACKAGE / room).glob('*.py')]
-    files += [PACKAGE / name for name in ('__init__.py', 'export_onnx.py', 'errors.py', 'registration.py',
-                                          'engine/checkpoint.py', 'data/face_images.py', 'data/image_source.py')]
+    files += [
+        PACKAGE / name
+        for name in (
+            '__init__.py',
+            'export_onnx.py',
+            'errors.py',
+            'registration.py',
+            'engine/checkpoint.py',
+            'data/face_images.py',
+            'data/image_source.py',
+        )
+    ]
     assert [str(path.relative_to(PACKAGE)) for path in files if imports_basicsr(path)] == []
 
 

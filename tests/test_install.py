@@ -1,4 +1,5 @@
 """The project as users get it: built, installed into throw-away environments, used with the real BasicSR, removed."""
+
 import ast
 import importlib.metadata
 import os
@@ -16,7 +17,7 @@ import pytest
 pytestmark = pytest.mark.install
 ROOT = Path(__file__).parents[1]
 
-USE = '''
+USE = """
 import sys
 assert 'torch' not in sys.modules
 with open('ours.yml', 'w') as file:
@@ -36,7 +37,7 @@ for name in ('train', 'test'):
         runpy.run_module(f'basicsr.{name}', run_name='__main__')
     assert ran == [name] and not caught, caught
 print(sys.modules['selfsr_plugin'].__file__)
-'''
+"""
 
 
 @pytest.fixture(scope='module')
@@ -53,19 +54,23 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for file in ROOT.iterdir():
         if file.suffix in ('.py', '.toml', '.in', '.cff', '.md') or file.name == 'LICENSE':
             shutil.copy(file, source)
-    code = ('from setuptools import build_meta\n'
-            'build_meta.build_editable("../editable")\nbuild_meta.build_wheel("../wheel")\n')
+    code = (
+        'from setuptools import build_meta\n'
+        'build_meta.build_editable("../editable")\nbuild_meta.build_wheel("../wheel")\n'
+    )
     done = subprocess.run([sys.executable, '-c', code], cwd=source, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     return folder
 
 
 def test_the_wheel_holds_the_packages_and_the_hook_and_nothing_else(built: Path) -> None:
-    wheel, = (built / 'wheel').glob('*.whl')
+    (wheel,) = (built / 'wheel').glob('*.whl')
     with zipfile.ZipFile(wheel) as archive:
         names = {name for name in archive.namelist() if '.dist-info/' not in name}
-        assert any(name.endswith('.dist-info/licenses/LICENSE') or name.endswith('.dist-info/LICENSE')
-                   for name in archive.namelist())
+        assert any(
+            name.endswith('.dist-info/licenses/LICENSE') or name.endswith('.dist-info/LICENSE')
+            for name in archive.namelist()
+        )
         hook = archive.read('_selfsr_autoload.py')
         pth = archive.read('selfsr_autoload.pth').decode()
         start = archive.read('selfsr_autoload.start').decode()
@@ -91,7 +96,7 @@ def lend_packages(venv: Path, folder: Path) -> None:
 
 @pytest.mark.parametrize('kind', ['wheel', 'editable'])
 def test_install_use_uninstall_by_pip(built: Path, tmp_path: Path, kind: str) -> None:
-    wheel, = (built / kind).glob('*.whl')
+    (wheel,) = (built / kind).glob('*.whl')
     venv = tmp_path / 'venv'
     subprocess.run([sys.executable, '-m', 'venv', venv], check=True)
     python = venv / 'bin/python'
@@ -112,7 +117,7 @@ def test_install_uninstall_by_uv(built: Path, tmp_path: Path, kind: str) -> None
     uv = shutil.which('uv', path=Path(sys.executable).parent) or shutil.which('uv')
     if uv is None:
         pytest.skip('uv is not installed')
-    wheel, = (built / kind).glob('*.whl')
+    (wheel,) = (built / kind).glob('*.whl')
     venv = tmp_path / 'venv'
     subprocess.run([sys.executable, '-m', 'venv', '--without-pip', venv], check=True)
     python = venv / 'bin/python'
@@ -124,7 +129,7 @@ def test_install_uninstall_by_uv(built: Path, tmp_path: Path, kind: str) -> None
 
 
 # As BasicSR's setup.py does it, and what must go on as it is.
-OLD_EXEC = '''
+OLD_EXEC = """
 def get_version():
     exec(compile('__version__ = "1.4.2"', 'basicsr/version.py', 'exec'))
     return locals()['__version__']
@@ -137,14 +142,18 @@ def elsewhere():
 
 exec('z = 3')
 print(get_version(), elsewhere(), z)
-'''
+"""
 
 
 def test_basicsr_setup_finds_its_version_on_every_python(tmp_path: Path) -> None:
     namespace = runpy.run_path(str(ROOT / 'scripts/install_basicsr.py'))
     (tmp_path / 'sitecustomize.py').write_text(namespace['SITECUSTOMIZE'])
-    done = subprocess.run([sys.executable, '-c', OLD_EXEC], env={**os.environ, 'PYTHONPATH': str(tmp_path)},
-                          capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, '-c', OLD_EXEC],
+        env={**os.environ, 'PYTHONPATH': str(tmp_path)},
+        capture_output=True,
+        text=True,
+    )
     assert done.stdout == '1.4.2 1 3\n', done.stderr
     assert f"'basicsr=={namespace['VERSION']}'" in (ROOT / 'setup.py').read_text('utf-8')
 
@@ -155,9 +164,9 @@ def test_the_tensorboard_command_starts() -> None:
 
 
 def test_every_package_that_is_imported_is_a_declared_dependency(built: Path) -> None:
-    wheel, = (built / 'wheel').glob('*.whl')
+    (wheel,) = (built / 'wheel').glob('*.whl')
     with zipfile.ZipFile(wheel) as archive:
-        metadata, = (archive.read(name).decode() for name in archive.namelist() if name.endswith('/METADATA'))
+        (metadata,) = (archive.read(name).decode() for name in archive.namelist() if name.endswith('/METADATA'))
     declared = {line.split()[1].rstrip(';') for line in metadata.splitlines() if line.startswith('Requires-Dist:')}
     declared = {re.split('[<=>]', name)[0] for name in declared}
     distributions = importlib.metadata.packages_distributions()

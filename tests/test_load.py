@@ -1,4 +1,5 @@
 """A checkpoint alone is enough: loading."""
+
 import re
 from pathlib import Path
 
@@ -6,8 +7,13 @@ import pytest
 import torch
 
 import selfsr_plugin
-from selfsr_plugin.archs import (CycleGANGenerator, DomainDiscriminator, FlowDegradationNet, ProgressiveDiscriminator,
-                                 SelfCondSRNet)
+from selfsr_plugin.archs import (
+    CycleGANGenerator,
+    DomainDiscriminator,
+    FlowDegradationNet,
+    ProgressiveDiscriminator,
+    SelfCondSRNet,
+)
 from selfsr_plugin.archs.layers import NormalizedConv2d
 from selfsr_plugin.engine.checkpoint import save_networks
 from selfsr_plugin.engine.networks import build_network, describe
@@ -17,7 +23,10 @@ ROOT = Path(__file__).resolve().parents[1]
 NETWORKS = [
     (SelfCondSRNet, dict(widths=[8, 6], num_block=2, cond_ratio=4)),
     (SelfCondSRNet, dict(widths=[8, 6, 4], num_block=1, condition='concat')),
-    (SelfCondSRNet, dict(num_in_ch=1, widths=[9, 5, 4], num_block=3, cond_ratio=100)),  # // 100: one hidden channel each
+    (
+        SelfCondSRNet,
+        dict(num_in_ch=1, widths=[9, 5, 4], num_block=3, cond_ratio=100),
+    ),  # // 100: one hidden channel each
     (SelfCondSRNet, dict(num_in_ch=4, num_out_ch=1, widths=[5], num_block=11)),
     (FlowDegradationNet, dict(num_feat=4, num_block=2, max_flow=1.5, center_flow=True)),
     (FlowDegradationNet, dict(num_in_ch=1, num_feat=3, num_block=0, max_flow=0.3)),
@@ -38,11 +47,16 @@ def make(cls=SelfCondSRNet, seed=0, **arguments):
 def weights_of_before(net):
     """As this package saved them until it described networks: arguments as buffers, biases that have no effect."""
     found = dict(net.state_dict())
-    buffers = {FlowDegradationNet: ('max_flow', 'center_flow'), ProgressiveDiscriminator: ('stddev_group', )}
+    buffers = {FlowDegradationNet: ('max_flow', 'center_flow'), ProgressiveDiscriminator: ('stddev_group',)}
     for name in buffers.get(type(net), ()):
         found[name] = torch.tensor(getattr(net, name))
-    found.update({f'{name}.bias': torch.zeros(module.out_channels) for name, module in net.named_modules()
-                  if isinstance(module, NormalizedConv2d)})
+    found.update(
+        {
+            f'{name}.bias': torch.zeros(module.out_channels)
+            for name, module in net.named_modules()
+            if isinstance(module, NormalizedConv2d)
+        }
+    )
     return found
 
 
@@ -74,8 +88,9 @@ def test_class_and_arguments_are_recovered(cls, arguments, described, tmp_path):
 
 
 def test_arguments_that_weights_do_not_show_are_not_made_up(tmp_path):
-    for number, (cls, names) in enumerate([(FlowDegradationNet, 'max_flow and center_flow'),
-                                           (ProgressiveDiscriminator, 'stddev_group')]):
+    for number, (cls, names) in enumerate(
+        [(FlowDegradationNet, 'max_flow and center_flow'), (ProgressiveDiscriminator, 'stddev_group')]
+    ):
         path = save(tmp_path / f'{number}.pth', params=make(cls, **dict(NETWORKS)[cls]))
         with pytest.raises(UserError, match=f'{number}.pth does not say .*{names}'):
             selfsr_plugin.load(path)
@@ -139,6 +154,7 @@ def test_bare_weights_and_those_of_a_wrapped_network(tmp_path):
 
 def test_files_that_hold_no_network_of_ours(tmp_path):
     from basicsr.archs.rrdbnet_arch import RRDBNet
+
     save(tmp_path / 'rrdb.pth', params=RRDBNet(3, 3, 4, 8, 1, 8))
     with pytest.raises(UserError, match=r'rrdb\.pth holds the weights of none of this package.s networks \(.*SelfCond'):
         selfsr_plugin.load(tmp_path / 'rrdb.pth')

@@ -1,4 +1,5 @@
 """The generated option files, their schema and the page of options are what scripts/make_options.py makes of its sources."""
+
 import importlib.util
 import sys
 from pathlib import Path
@@ -28,9 +29,15 @@ def test_generating_again_changes_nothing(make_options):
 
 
 def test_every_option_file_is_written_by_hand_or_generated(make_options):
-    by_hand = {'train_selfsr_real.yml', 'test_selfsr_real.yml', 'examples/train_rrdbnet_in_selfcondsrmodel.yml',
-               'examples/train_selfcondsrnet_in_srmodel.yml'}
-    assert {str(path.relative_to(OPTIONS)) for path in OPTIONS.rglob('*.yml')} == by_hand | set(make_options.EXPERIMENTS)
+    by_hand = {
+        'train_selfsr_real.yml',
+        'test_selfsr_real.yml',
+        'examples/train_rrdbnet_in_selfcondsrmodel.yml',
+        'examples/train_selfcondsrnet_in_srmodel.yml',
+    }
+    assert {str(path.relative_to(OPTIONS)) for path in OPTIONS.rglob('*.yml')} == by_hand | set(
+        make_options.EXPERIMENTS
+    )
 
 
 @pytest.mark.parametrize('path', sorted(OPTIONS.rglob('*.yml')), ids=lambda path: path.name)
@@ -43,14 +50,21 @@ def test_the_first_line_leads_an_editor_to_the_schema(path):
 def test_a_difference_is_applied_where_it_belongs(make_options):
     values = yaml.safe_load('{a: {x: 1, y: 2, z: {type: T, n: 1}}, b: {c: {d: 3}}, gone: 1}')
     comments = {'a.x': 'old', 'b.c.d': 'moves', 'a.y': 'stays'}
-    header = make_options.apply(values, comments, '''
+    header = make_options.apply(
+        values,
+        comments,
+        """
 # About
 a.x: 5            # new
 a.between: ~
 - gone
 b <- b.c
-''')
-    assert header == '# About' and values == {'a': {'x': 5, 'between': None, 'y': 2, 'z': {'type': 'T', 'n': 1}}, 'b': {'d': 3}}
+""",
+    )
+    assert header == '# About' and values == {
+        'a': {'x': 5, 'between': None, 'y': 2, 'z': {'type': 'T', 'n': 1}},
+        'b': {'d': 3},
+    }
     assert list(values['a']) == ['x', 'between', 'y', 'z']
     assert comments == {'a.x': 'new', 'b.d': 'moves', 'a.y': 'stays'}
     assert yaml.safe_load(make_options.write(values, comments, compact=True)) == values
@@ -58,6 +72,9 @@ b <- b.c
 
 def test_files_of_one_kind_have_the_same_keys():
     """Files that are copied by hand drift: a key that one training has, the others have too."""
-    logger = {tuple(sorted(yaml.safe_load(path.read_text('utf-8'))['logger'])) for path in OPTIONS.rglob('train_*.yml')
-              if 'examples' not in path.parts}
+    logger = {
+        tuple(sorted(yaml.safe_load(path.read_text('utf-8'))['logger']))
+        for path in OPTIONS.rglob('train_*.yml')
+        if 'examples' not in path.parts
+    }
     assert len(logger) == 1 and {'collapse_iter', 'keep_checkpoints', 'wandb'} <= set(*logger)

@@ -1,4 +1,5 @@
 """What a network needs is counted without computing anything; what there is, is what the smallest limit leaves."""
+
 import subprocess
 import sys
 
@@ -36,21 +37,31 @@ def test_it_grows_with_the_pixels_and_leaves_the_network_alone():
 
 
 def test_the_limit_of_the_process_counts():
-    code = ('import resource, torch; from selfsr_plugin.memory import available_bytes, _of_process;'
-            "size = [line for line in open('/proc/self/status') if line.startswith('VmSize')][0].split()[1];"
-            'limit = int(size) * 1024 + 300 * 2**20; resource.setrlimit(resource.RLIMIT_AS, (limit, limit));'
-            "print(available_bytes(torch.device('cpu')))")
+    code = (
+        'import resource, torch; from selfsr_plugin.memory import available_bytes, _of_process;'
+        "size = [line for line in open('/proc/self/status') if line.startswith('VmSize')][0].split()[1];"
+        'limit = int(size) * 1024 + 300 * 2**20; resource.setrlimit(resource.RLIMIT_AS, (limit, limit));'
+        "print(available_bytes(torch.device('cpu')))"
+    )
     done = subprocess.run([sys.executable, '-c', code], text=True, capture_output=True)
     assert done.returncode == 0, done.stderr
     assert 200 * 2**20 < int(done.stdout) <= 300 * 2**20
 
 
 def test_limits_of_control_groups(tmp_path, monkeypatch):
-    texts = {'/proc/self/cgroup': '0::/job/step', '/sys/fs/cgroup/job/step/memory.max': 'max',
-             '/sys/fs/cgroup/job/step/memory.current': '10', '/sys/fs/cgroup/job/memory.max': '1000',
-             '/sys/fs/cgroup/job/memory.current': '400', '/sys/fs/cgroup/job/memory.stat': 'anon 300\ninactive_file 50'}
+    texts = {
+        '/proc/self/cgroup': '0::/job/step',
+        '/sys/fs/cgroup/job/step/memory.max': 'max',
+        '/sys/fs/cgroup/job/step/memory.current': '10',
+        '/sys/fs/cgroup/job/memory.max': '1000',
+        '/sys/fs/cgroup/job/memory.current': '400',
+        '/sys/fs/cgroup/job/memory.stat': 'anon 300\ninactive_file 50',
+    }
     monkeypatch.setattr(memory, '_lines', lambda path: texts.get(str(path), '').splitlines())
     assert memory._of_groups() == [650]
-    texts = {'/proc/self/cgroup': '4:memory:/a\n3:cpu:/b', '/sys/fs/cgroup/memory/a/memory.limit_in_bytes': '900',
-             '/sys/fs/cgroup/memory/a/memory.usage_in_bytes': '100'}
+    texts = {
+        '/proc/self/cgroup': '4:memory:/a\n3:cpu:/b',
+        '/sys/fs/cgroup/memory/a/memory.limit_in_bytes': '900',
+        '/sys/fs/cgroup/memory/a/memory.usage_in_bytes': '100',
+    }
     assert memory._of_groups() == [800]

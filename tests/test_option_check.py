@@ -1,4 +1,5 @@
 """Wrong option files are refused before anything is built, in one sentence that names the key and the remedy."""
+
 import copy
 import re
 from pathlib import Path
@@ -53,42 +54,84 @@ def test_every_key_of_the_main_file_is_commented():
     assert not bare
 
 
-@pytest.mark.parametrize('path, override, message', [
-    (TRAIN_BOTH, 'train:sr:optim_g:beta=[0.0, 0.9]', r"train\.sr\.optim_g\.beta: unknown key; did you mean 'betas'"),
-    (TRAIN_BOTH, 'optim_g=1', r'optim_g: unknown key'),
-    (TRAIN_BOTH, 'network_g:width=[8, 8]', r"network_g\.width: unknown key; did you mean 'widths'"),
-    (TRAIN_BOTH, 'network_g:type=SelfCondSRNett', r"network_g\.type: unknown name 'SelfCondSRNett'; did you mean"),
-    (TRAIN_BOTH, 'datasets:train:gt_sizes=64', r"datasets\.train\.gt_sizes: unknown key; did you mean 'gt_size'"),
-    (TRAIN_BOTH, 'datasets:train:dataroot_lq=~', r'datasets\.train\.dataroot_lq: missing; stage 1'),
-    (TRAIN_BOTH, 'datasets:train:batch_size_per_gpu=0', r'batch_size_per_gpu: 0 must be'),
-    (TRAIN_BOTH, 'train:total_iter=7', r'train\.total_iter: 7 must be the sum of the two stages'),
-    (TRAIN_BOTH, 'train:sr:grow_at=[999999]', r'train\.sr\.grow_at: the step at 999999 is never reached'),
-    (TRAIN_BOTH, 'train:sr:grow_at=[5, 9]', r'grow_at: \[5, 9\] has 2 steps, but a network of 2 levels .* grows 1 times'),
-    (TRAIN_BOTH, 'train:sr:grow_at=[0]', r'grow_at: \[0\] must be a list of iterations'),
-    (TRAIN_BOTH, 'train:sr:supervision=pairs', r"supervision: 'pairs' must be one of paired, unpaired, pseudo"),
-    (TRAIN_BOTH, 'train:sr:pixel_opt:loss_wight=1', r"pixel_opt\.loss_wight: unknown key; did you mean 'loss_weight'"),
-    (TRAIN_BOTH, 'train:sr:optim_g:eps=1e-8', r'optim_g\.eps: YAML reads 1e-8 as text; write !!float 1e-8'),
-    (TRAIN_BOTH, 'train:sr:optim_g:betas=[0, 0.99]', r'betas: \[0, 0\.99\] must be two numbers with a decimal point'),
-    (TRAIN_BOTH, 'scale=3', r'scale: 3 must be 2, 4, 8'),
-    (TRAIN_BOTH, 'num_gpu=64', r'num_gpu: 64 GPUs are asked for'),
-    (TRAIN_BOTH, 'logger:print_freq=0', r'logger\.print_freq: 0 must be a whole number'),
-    (TRAIN_BOTH, 'val:metrics:psnr:type=calculate_psnrr', r"val\.metrics\.psnr\.type: unknown name .* did you mean"),
-    (TRAIN_BOTH, 'path:resume_state=nowhere.state', r'path\.resume_state: there is no file nowhere\.state'),
-    (TRAIN_STAGE1, 'train:scheduler:decay_from=200000', r'decay_from: 200000 must be a whole number below total_iter'),
-    (TRAIN_STAGE1, 'train:scheduler:type=Linear', r"scheduler\.type: 'Linear' is unknown"),
-    (TRAIN_STAGE1, 'train:ema_decay=0.9', r'train\.ema_decay: unknown key'),
-    (TRAIN_STAGE2, 'path:pretrain_network_deg=~', r'path\.pretrain_network_deg: this key is missing; supervision: pseudo needs the weights'),
-    (TRAIN_STAGE2, 'train:supervision=unpaired', r'datasets\.train\.dataroot_lq: missing; supervision: unpaired'),
-    (TRAIN_STAGE2, 'train:ema_decay=1.5', r'ema_decay: 1\.5 must be a number'),
-    (TEST, 'network_g=~', r'network_g'),
-    (TEST, 'name="a\\nb"', r'name: .* must be a text without "/", line breaks'),
-    (TEST, 'val:suffix=a/b', r'val\.suffix: .a/b. must be a text without "/"'),
-    (TEST, 'val:metrics={m: {type: calculate_psnr, crop_border: 0, borders: 1}}',
-     r"val\.metrics\.m: borders: calculate_psnr does not read this key; did you mean 'crop_border'"),
-    (TEST, 'val:metrics={m: {type: calculate_psnr, crop_border: four}}', r"val\.metrics\.m: crop_border: 'four' must be a whole"),
-    (TEST, 'val:metrics={m: {type: calculate_psnr, crop_border: -1}}', r'val\.metrics\.m: crop_border: -1 must be a whole'),
-    (TEST, 'val=~', r'val: this key is missing; it is the section that says whether pictures are written'),
-])
+@pytest.mark.parametrize(
+    'path, override, message',
+    [
+        (
+            TRAIN_BOTH,
+            'train:sr:optim_g:beta=[0.0, 0.9]',
+            r"train\.sr\.optim_g\.beta: unknown key; did you mean 'betas'",
+        ),
+        (TRAIN_BOTH, 'optim_g=1', r'optim_g: unknown key'),
+        (TRAIN_BOTH, 'network_g:width=[8, 8]', r"network_g\.width: unknown key; did you mean 'widths'"),
+        (TRAIN_BOTH, 'network_g:type=SelfCondSRNett', r"network_g\.type: unknown name 'SelfCondSRNett'; did you mean"),
+        (TRAIN_BOTH, 'datasets:train:gt_sizes=64', r"datasets\.train\.gt_sizes: unknown key; did you mean 'gt_size'"),
+        (TRAIN_BOTH, 'datasets:train:dataroot_lq=~', r'datasets\.train\.dataroot_lq: missing; stage 1'),
+        (TRAIN_BOTH, 'datasets:train:batch_size_per_gpu=0', r'batch_size_per_gpu: 0 must be'),
+        (TRAIN_BOTH, 'train:total_iter=7', r'train\.total_iter: 7 must be the sum of the two stages'),
+        (TRAIN_BOTH, 'train:sr:grow_at=[999999]', r'train\.sr\.grow_at: the step at 999999 is never reached'),
+        (
+            TRAIN_BOTH,
+            'train:sr:grow_at=[5, 9]',
+            r'grow_at: \[5, 9\] has 2 steps, but a network of 2 levels .* grows 1 times',
+        ),
+        (TRAIN_BOTH, 'train:sr:grow_at=[0]', r'grow_at: \[0\] must be a list of iterations'),
+        (TRAIN_BOTH, 'train:sr:supervision=pairs', r"supervision: 'pairs' must be one of paired, unpaired, pseudo"),
+        (
+            TRAIN_BOTH,
+            'train:sr:pixel_opt:loss_wight=1',
+            r"pixel_opt\.loss_wight: unknown key; did you mean 'loss_weight'",
+        ),
+        (TRAIN_BOTH, 'train:sr:optim_g:eps=1e-8', r'optim_g\.eps: YAML reads 1e-8 as text; write !!float 1e-8'),
+        (
+            TRAIN_BOTH,
+            'train:sr:optim_g:betas=[0, 0.99]',
+            r'betas: \[0, 0\.99\] must be two numbers with a decimal point',
+        ),
+        (TRAIN_BOTH, 'scale=3', r'scale: 3 must be 2, 4, 8'),
+        (TRAIN_BOTH, 'num_gpu=64', r'num_gpu: 64 GPUs are asked for'),
+        (TRAIN_BOTH, 'logger:print_freq=0', r'logger\.print_freq: 0 must be a whole number'),
+        (
+            TRAIN_BOTH,
+            'val:metrics:psnr:type=calculate_psnrr',
+            r'val\.metrics\.psnr\.type: unknown name .* did you mean',
+        ),
+        (TRAIN_BOTH, 'path:resume_state=nowhere.state', r'path\.resume_state: there is no file nowhere\.state'),
+        (
+            TRAIN_STAGE1,
+            'train:scheduler:decay_from=200000',
+            r'decay_from: 200000 must be a whole number below total_iter',
+        ),
+        (TRAIN_STAGE1, 'train:scheduler:type=Linear', r"scheduler\.type: 'Linear' is unknown"),
+        (TRAIN_STAGE1, 'train:ema_decay=0.9', r'train\.ema_decay: unknown key'),
+        (
+            TRAIN_STAGE2,
+            'path:pretrain_network_deg=~',
+            r'path\.pretrain_network_deg: this key is missing; supervision: pseudo needs the weights',
+        ),
+        (TRAIN_STAGE2, 'train:supervision=unpaired', r'datasets\.train\.dataroot_lq: missing; supervision: unpaired'),
+        (TRAIN_STAGE2, 'train:ema_decay=1.5', r'ema_decay: 1\.5 must be a number'),
+        (TEST, 'network_g=~', r'network_g'),
+        (TEST, 'name="a\\nb"', r'name: .* must be a text without "/", line breaks'),
+        (TEST, 'val:suffix=a/b', r'val\.suffix: .a/b. must be a text without "/"'),
+        (
+            TEST,
+            'val:metrics={m: {type: calculate_psnr, crop_border: 0, borders: 1}}',
+            r"val\.metrics\.m: borders: calculate_psnr does not read this key; did you mean 'crop_border'",
+        ),
+        (
+            TEST,
+            'val:metrics={m: {type: calculate_psnr, crop_border: four}}',
+            r"val\.metrics\.m: crop_border: 'four' must be a whole",
+        ),
+        (
+            TEST,
+            'val:metrics={m: {type: calculate_psnr, crop_border: -1}}',
+            r'val\.metrics\.m: crop_border: -1 must be a whole',
+        ),
+        (TEST, 'val=~', r'val: this key is missing; it is the section that says whether pictures are written'),
+    ],
+)
 def test_refused(path, override, message):
     opt = load(path)
     apply_overrides(opt, [override])
@@ -111,65 +154,221 @@ def apply(opt, changes):
             node[new] = value
 
 
-VAL_2 = "datasets:val_2={name: demo_val, type: LRFaceDataset, dataroot_lq: datasets/demo/test_wild_lr}"
+VAL_2 = 'datasets:val_2={name: demo_val, type: LRFaceDataset, dataroot_lq: datasets/demo/test_wild_lr}'
 COSINE = 'train:sr:scheduler={type: CosineAnnealingRestartLR, periods: [%d]}'
 
 
-@pytest.mark.parametrize('path, changes, message, remedy', [
-    (TRAIN_STAGE1, ['train:total_iter=1e5'], r'train\.total_iter: YAML reads 1e5 as text; write 100000\.', ['train:total_iter=100000']),
-    (TRAIN_STAGE1, ['train:total_iter=!!float 1e5'], r'100000\.0 must be a whole number, 1 or more: write 100000\.',
-     ['train:total_iter=100000']),
-    (TRAIN_BOTH, ['network_g:num_block=1e0'], r'network_g\.num_block: YAML reads 1e0 as text; write 1\.', ['network_g:num_block=1']),
-    (TRAIN_BOTH, ['datasets:train:gt_size=6.4e1'], r'gt_size: YAML reads 6\.4e1 as text; write 64\.', ['datasets:train:gt_size=64']),
-    (TRAIN_BOTH, ['manual_seed=12345678901'], r'manual_seed: 12345678901 must be a whole number from 0 to 4294967295',
-     ['manual_seed=4294967295']),
-    (TRAIN_BOTH, ['train:sr:optim_g:lr=0,003'], r"optim_g\.lr: '0,003' is text; write 0\.003", ['train:sr:optim_g:lr=0.003']),
-    (TRAIN_BOTH, ['train:sr:optim_g:lr=3e-3'], r'optim_g\.lr: YAML reads 3e-3 as text; write !!float 3e-3\.',
-     ['train:sr:optim_g:lr=!!float 3e-3']),
-    (TRAIN_BOTH, ['train:sr:ema_decay=9e-1'], r'ema_decay: YAML reads 9e-1 as text; write !!float 9e-1\.',
-     ['train:sr:ema_decay=!!float 9e-1']),
-    (TRAIN_BOTH, ['train:sr:optim_g:betas=[0, 0.99]'], r'e\.g\. \[0\.0, 0\.99\]', ['train:sr:optim_g:betas=[0.0, 0.99]']),
-    (TRAIN_BOTH, ['train:sr:optim_g:type=LBFGS'], r'LBFGS: it computes .*; use Adam\.', ['train:sr:optim_g:type=Adam']),
-    (TRAIN_BOTH, ['num_gpu=64'], r'write num_gpu: auto', ['num_gpu=auto']),
-    (TRAIN_BOTH, ['val:suffix=x'], r'val\.suffix: .*leave it out\.', ['-val:suffix']),
-    (TRAIN_BOTH, ['find_unused_parameters=true'], r'find_unused_parameters: each network .*leave it out', ['-find_unused_parameters']),
-    (TRAIN_BOTH, ['dist_params={backend: nccl, port: 29500}'], r'dist_params\.backend: .*leave it out', ['-dist_params:backend']),
-    (TRAIN_BOTH, ['path:ignore_resume_networks=network_g'], r'leave it out', ['-path:ignore_resume_networks']),
-    (TRAIN_BOTH, ['datasets:train:dataset_enlarge_ratio=100'], r'dataset_enlarge_ratio: .*leave it out',
-     ['-datasets:train:dataset_enlarge_ratio']),
-    (TRAIN_BOTH, ['datasets:train:prefetch_mode=cuda'], r'prefetch_mode: .*leave it out', ['-datasets:train:prefetch_mode']),
-    (TRAIN_BOTH, ['datasets:train:use_shuffle=false'], r'use_shuffle: False must be true, or left out', ['datasets:train:use_shuffle=true']),
-    (TRAIN_BOTH, ['datasets:train:persistent_workers=false'], r'persistent_workers: False must be true, or left out',
-     ['datasets:train:persistent_workers=true']),
-    (TRAIN_BOTH, ['datasets:train:io_backend={type: disk}'], r'io_backend: UnpairedFaceDataset knows .*leave it out',
-     ['-datasets:train:io_backend']),
-    (TRAIN_BOTH, ['datasets:val:batch_size_per_gpu=4'], r'val\.batch_size_per_gpu: .*leave it out', ['-datasets:val:batch_size_per_gpu']),
-    (TRAIN_BOTH, ['datasets:train:scale=8'], r'differs from scale: 4; leave it out', ['-datasets:train:scale']),
-    (TRAIN_BOTH, [VAL_2], r"val_2\.name: 'demo_val' is the name of datasets\.val as well", ['datasets:val_2:name=wild']),
-    (TRAIN_BOTH, ['network_d_lq->network_d_lr'], r"network_d_lr: unknown key; its name is 'network_d_lq' since", ['network_d_lr->network_d_lq']),
-    (TRAIN_BOTH, ['train:degradation:optim_d_lq->optim_d_lr'], r"optim_d_lr: unknown key; its name is 'optim_d_lq' since",
-     ['train:degradation:optim_d_lr->optim_d_lq']),
-    (TRAIN_BOTH, ['path:pretrain_network_d_lr=~'], r"pretrain_network_d_lr: unknown key; its name is 'pretrain_network_d_lq' since",
-     ['path:pretrain_network_d_lr->pretrain_network_d_lq']),
-    (TRAIN_BOTH, ['-train:degradation:identity_opt'], r'write identity_opt: ~', ['train:degradation:identity_opt=~']),
-    (TRAIN_BOTH, ['train:sr:accum_iter=3'], r'accum_iter: 3 must divide datasets\.train\.batch_size_per_gpu, 4', ['train:sr:accum_iter=2']),
-    (TRAIN_BOTH, ['train:sr:warmup_iter=2000'], r'warmup_iter: 2000 must be below', ['train:sr:warmup_iter=1999']),
-    (TRAIN_BOTH, [COSINE % 1999], r'periods: \[1999\] ends after 1999 .*make the last period longer', [COSINE % 2000]),
-    (TRAIN_BOTH, ['train:sr:lq_from_gt=true'], r'lq_from_gt: only supervision: paired .*leave it out', ['-train:sr:lq_from_gt']),
-    (TRAIN_BOTH, ['train:sr:supervision=unpaired'], r'lq_noise: .*supervision: unpaired uses none; leave it out', ['-train:sr:lq_noise']),
-    (TRAIN_BOTH, ['train:sr:perceptual_opt={type: L1Loss}', 'train:sr:supervision=unpaired', '-train:sr:lq_noise'],
-     r'perceptual_opt: .*leave it out', ['-train:sr:perceptual_opt']),
-    (TRAIN_STAGE2, ['train:supervision=paired'], r'HRFaceDataset gives none; write train\.lq_from_gt: true', ['train:lq_from_gt=true']),
-    (TRAIN_BOTH, ['logger:wandb:project=x', 'logger:use_tb_logger=false'], r'use_tb_logger: it must be true for logger\.wandb',
-     ['logger:use_tb_logger=true']),
-    (TRAIN_BOTH, ['logger:wandb:resume_id=x'], r'resume_id: .*name the project, or leave it out', ['logger:wandb:project=x']),
-    (TRAIN_BOTH, ['logger:keep_checkpoints=~'], r'keep_checkpoints: None must be .*leave the key out for 0', ['-logger:keep_checkpoints']),
-    (TEST, ['val:val_freq=5'], r'val_freq: a test is one validation; leave it out', ['-val:val_freq']),
-    (TEST, ['train={}'], r'train: testing trains nothing; leave it out', ['-train']),
-    (TEST, ['network_d={}'], r'network_d: testing does not run it; leave it out', ['-network_d']),
-    (TEST, ['path:pretrain_network_g=~'], r'pretrain_network_g: this key is missing; testing needs the weights',
-     [f'path:pretrain_network_g={__file__}']),
-])
+@pytest.mark.parametrize(
+    'path, changes, message, remedy',
+    [
+        (
+            TRAIN_STAGE1,
+            ['train:total_iter=1e5'],
+            r'train\.total_iter: YAML reads 1e5 as text; write 100000\.',
+            ['train:total_iter=100000'],
+        ),
+        (
+            TRAIN_STAGE1,
+            ['train:total_iter=!!float 1e5'],
+            r'100000\.0 must be a whole number, 1 or more: write 100000\.',
+            ['train:total_iter=100000'],
+        ),
+        (
+            TRAIN_BOTH,
+            ['network_g:num_block=1e0'],
+            r'network_g\.num_block: YAML reads 1e0 as text; write 1\.',
+            ['network_g:num_block=1'],
+        ),
+        (
+            TRAIN_BOTH,
+            ['datasets:train:gt_size=6.4e1'],
+            r'gt_size: YAML reads 6\.4e1 as text; write 64\.',
+            ['datasets:train:gt_size=64'],
+        ),
+        (
+            TRAIN_BOTH,
+            ['manual_seed=12345678901'],
+            r'manual_seed: 12345678901 must be a whole number from 0 to 4294967295',
+            ['manual_seed=4294967295'],
+        ),
+        (
+            TRAIN_BOTH,
+            ['train:sr:optim_g:lr=0,003'],
+            r"optim_g\.lr: '0,003' is text; write 0\.003",
+            ['train:sr:optim_g:lr=0.003'],
+        ),
+        (
+            TRAIN_BOTH,
+            ['train:sr:optim_g:lr=3e-3'],
+            r'optim_g\.lr: YAML reads 3e-3 as text; write !!float 3e-3\.',
+            ['train:sr:optim_g:lr=!!float 3e-3'],
+        ),
+        (
+            TRAIN_BOTH,
+            ['train:sr:ema_decay=9e-1'],
+            r'ema_decay: YAML reads 9e-1 as text; write !!float 9e-1\.',
+            ['train:sr:ema_decay=!!float 9e-1'],
+        ),
+        (
+            TRAIN_BOTH,
+            ['train:sr:optim_g:betas=[0, 0.99]'],
+            r'e\.g\. \[0\.0, 0\.99\]',
+            ['train:sr:optim_g:betas=[0.0, 0.99]'],
+        ),
+        (
+            TRAIN_BOTH,
+            ['train:sr:optim_g:type=LBFGS'],
+            r'LBFGS: it computes .*; use Adam\.',
+            ['train:sr:optim_g:type=Adam'],
+        ),
+        (TRAIN_BOTH, ['num_gpu=64'], r'write num_gpu: auto', ['num_gpu=auto']),
+        (TRAIN_BOTH, ['val:suffix=x'], r'val\.suffix: .*leave it out\.', ['-val:suffix']),
+        (
+            TRAIN_BOTH,
+            ['find_unused_parameters=true'],
+            r'find_unused_parameters: each network .*leave it out',
+            ['-find_unused_parameters'],
+        ),
+        (
+            TRAIN_BOTH,
+            ['dist_params={backend: nccl, port: 29500}'],
+            r'dist_params\.backend: .*leave it out',
+            ['-dist_params:backend'],
+        ),
+        (TRAIN_BOTH, ['path:ignore_resume_networks=network_g'], r'leave it out', ['-path:ignore_resume_networks']),
+        (
+            TRAIN_BOTH,
+            ['datasets:train:dataset_enlarge_ratio=100'],
+            r'dataset_enlarge_ratio: .*leave it out',
+            ['-datasets:train:dataset_enlarge_ratio'],
+        ),
+        (
+            TRAIN_BOTH,
+            ['datasets:train:prefetch_mode=cuda'],
+            r'prefetch_mode: .*leave it out',
+            ['-datasets:train:prefetch_mode'],
+        ),
+        (
+            TRAIN_BOTH,
+            ['datasets:train:use_shuffle=false'],
+            r'use_shuffle: False must be true, or left out',
+            ['datasets:train:use_shuffle=true'],
+        ),
+        (
+            TRAIN_BOTH,
+            ['datasets:train:persistent_workers=false'],
+            r'persistent_workers: False must be true, or left out',
+            ['datasets:train:persistent_workers=true'],
+        ),
+        (
+            TRAIN_BOTH,
+            ['datasets:train:io_backend={type: disk}'],
+            r'io_backend: UnpairedFaceDataset knows .*leave it out',
+            ['-datasets:train:io_backend'],
+        ),
+        (
+            TRAIN_BOTH,
+            ['datasets:val:batch_size_per_gpu=4'],
+            r'val\.batch_size_per_gpu: .*leave it out',
+            ['-datasets:val:batch_size_per_gpu'],
+        ),
+        (TRAIN_BOTH, ['datasets:train:scale=8'], r'differs from scale: 4; leave it out', ['-datasets:train:scale']),
+        (
+            TRAIN_BOTH,
+            [VAL_2],
+            r"val_2\.name: 'demo_val' is the name of datasets\.val as well",
+            ['datasets:val_2:name=wild'],
+        ),
+        (
+            TRAIN_BOTH,
+            ['network_d_lq->network_d_lr'],
+            r"network_d_lr: unknown key; its name is 'network_d_lq' since",
+            ['network_d_lr->network_d_lq'],
+        ),
+        (
+            TRAIN_BOTH,
+            ['train:degradation:optim_d_lq->optim_d_lr'],
+            r"optim_d_lr: unknown key; its name is 'optim_d_lq' since",
+            ['train:degradation:optim_d_lr->optim_d_lq'],
+        ),
+        (
+            TRAIN_BOTH,
+            ['path:pretrain_network_d_lr=~'],
+            r"pretrain_network_d_lr: unknown key; its name is 'pretrain_network_d_lq' since",
+            ['path:pretrain_network_d_lr->pretrain_network_d_lq'],
+        ),
+        (
+            TRAIN_BOTH,
+            ['-train:degradation:identity_opt'],
+            r'write identity_opt: ~',
+            ['train:degradation:identity_opt=~'],
+        ),
+        (
+            TRAIN_BOTH,
+            ['train:sr:accum_iter=3'],
+            r'accum_iter: 3 must divide datasets\.train\.batch_size_per_gpu, 4',
+            ['train:sr:accum_iter=2'],
+        ),
+        (TRAIN_BOTH, ['train:sr:warmup_iter=2000'], r'warmup_iter: 2000 must be below', ['train:sr:warmup_iter=1999']),
+        (
+            TRAIN_BOTH,
+            [COSINE % 1999],
+            r'periods: \[1999\] ends after 1999 .*make the last period longer',
+            [COSINE % 2000],
+        ),
+        (
+            TRAIN_BOTH,
+            ['train:sr:lq_from_gt=true'],
+            r'lq_from_gt: only supervision: paired .*leave it out',
+            ['-train:sr:lq_from_gt'],
+        ),
+        (
+            TRAIN_BOTH,
+            ['train:sr:supervision=unpaired'],
+            r'lq_noise: .*supervision: unpaired uses none; leave it out',
+            ['-train:sr:lq_noise'],
+        ),
+        (
+            TRAIN_BOTH,
+            ['train:sr:perceptual_opt={type: L1Loss}', 'train:sr:supervision=unpaired', '-train:sr:lq_noise'],
+            r'perceptual_opt: .*leave it out',
+            ['-train:sr:perceptual_opt'],
+        ),
+        (
+            TRAIN_STAGE2,
+            ['train:supervision=paired'],
+            r'HRFaceDataset gives none; write train\.lq_from_gt: true',
+            ['train:lq_from_gt=true'],
+        ),
+        (
+            TRAIN_BOTH,
+            ['logger:wandb:project=x', 'logger:use_tb_logger=false'],
+            r'use_tb_logger: it must be true for logger\.wandb',
+            ['logger:use_tb_logger=true'],
+        ),
+        (
+            TRAIN_BOTH,
+            ['logger:wandb:resume_id=x'],
+            r'resume_id: .*name the project, or leave it out',
+            ['logger:wandb:project=x'],
+        ),
+        (
+            TRAIN_BOTH,
+            ['logger:keep_checkpoints=~'],
+            r'keep_checkpoints: None must be .*leave the key out for 0',
+            ['-logger:keep_checkpoints'],
+        ),
+        (TEST, ['val:val_freq=5'], r'val_freq: a test is one validation; leave it out', ['-val:val_freq']),
+        (TEST, ['train={}'], r'train: testing trains nothing; leave it out', ['-train']),
+        (TEST, ['network_d={}'], r'network_d: testing does not run it; leave it out', ['-network_d']),
+        (
+            TEST,
+            ['path:pretrain_network_g=~'],
+            r'pretrain_network_g: this key is missing; testing needs the weights',
+            [f'path:pretrain_network_g={__file__}'],
+        ),
+    ],
+)
 def test_what_a_message_says_to_do_works(path, changes, message, remedy):
     opt = load(path)
     apply(opt, changes)
@@ -180,9 +379,24 @@ def test_what_a_message_says_to_do_works(path, changes, message, remedy):
 
 def basicsr_data(**changes):
     """A section of BasicSR's own option files."""
-    return dict(dict(name='pairs', type='PairedImageDataset', dataroot_gt='gt', dataroot_lq='lq', filename_tmpl='{}',
-                     io_backend=dict(type='disk'), gt_size=64, use_hflip=True, use_rot=True, meta_info_file='list.txt',
-                     num_worker_per_gpu=0, batch_size_per_gpu=2, use_shuffle=True), **changes)
+    return dict(
+        dict(
+            name='pairs',
+            type='PairedImageDataset',
+            dataroot_gt='gt',
+            dataroot_lq='lq',
+            filename_tmpl='{}',
+            io_backend=dict(type='disk'),
+            gt_size=64,
+            use_hflip=True,
+            use_rot=True,
+            meta_info_file='list.txt',
+            num_worker_per_gpu=0,
+            batch_size_per_gpu=2,
+            use_shuffle=True,
+        ),
+        **changes,
+    )
 
 
 def test_data_sets_of_basicsr_have_their_keys_and_no_others():
@@ -190,13 +404,22 @@ def test_data_sets_of_basicsr_have_their_keys_and_no_others():
     opt['train']['supervision'] = 'paired'
     opt['datasets']['train'] = basicsr_data()
     check_options(copy.deepcopy(opt), is_train=True)
-    for wrong, message in ((dict(use_hflipp=True), "PairedImageDataset does not read this key; did you mean 'use_hflip'?"),
-                           (dict(queue_size=180), 'PairedImageDataset does not read this key; leave it out.'),
-                           (dict(dataset_enlarge_ratio=100), 'here they never restart; leave it out.')):
+    for wrong, message in (
+        (dict(use_hflipp=True), "PairedImageDataset does not read this key; did you mean 'use_hflip'?"),
+        (dict(queue_size=180), 'PairedImageDataset does not read this key; leave it out.'),
+        (dict(dataset_enlarge_ratio=100), 'here they never restart; leave it out.'),
+    ):
         opt['datasets']['train'] = basicsr_data(**wrong)
         assert message in refusal(copy.deepcopy(opt))
-    opt['datasets']['train'] = {'name': 'x', 'type': 'RealESRGANDataset', 'queue_size': 180, 'gt_size': 64, 'blur_kernel_size': 21,
-                                'batch_size_per_gpu': 2, 'num_worker_per_gpu': 0}
+    opt['datasets']['train'] = {
+        'name': 'x',
+        'type': 'RealESRGANDataset',
+        'queue_size': 180,
+        'gt_size': 64,
+        'blur_kernel_size': 21,
+        'batch_size_per_gpu': 2,
+        'num_worker_per_gpu': 0,
+    }
     assert 'queue_size: RealESRGANDataset does not read this key' in refusal(opt)  # its model does, which is not ours
 
 
@@ -231,12 +454,15 @@ def test_a_missing_key_is_named():
     assert refusal(opt).startswith('train.sr.optim_g: this key is missing')
 
 
-@pytest.mark.parametrize('text, message', [
-    ('a: [1', 'line 2, column 1 is not valid YAML|line 1.* is not valid YAML'),
-    ('a: 1\na: 2\n', "line 2, column 1 is not valid YAML: the key 'a' is given twice"),
-    ('- 1\n', 'must hold "key: value" lines'),
-    ('a: !!python/object/apply:os.system ["touch ran"]\n', 'is not valid YAML'),
-])
+@pytest.mark.parametrize(
+    'text, message',
+    [
+        ('a: [1', 'line 2, column 1 is not valid YAML|line 1.* is not valid YAML'),
+        ('a: 1\na: 2\n', "line 2, column 1 is not valid YAML: the key 'a' is given twice"),
+        ('- 1\n', 'must hold "key: value" lines'),
+        ('a: !!python/object/apply:os.system ["touch ran"]\n', 'is not valid YAML'),
+    ],
+)
 def test_files_that_are_no_option_files(tmp_path, monkeypatch, text, message):
     monkeypatch.chdir(tmp_path)
     path = tmp_path / 'options.yml'
@@ -269,18 +495,27 @@ def test_launchers_may_pass_the_local_rank_in_either_spelling():
 def _leaves(node, path=()):
     if isinstance(node, dict):
         for key, value in node.items():
-            yield path + (key, )
-            yield from _leaves(value, path + (key, ))
+            yield path + (key,)
+            yield from _leaves(value, path + (key,))
 
 
 DEMO = load(TRAIN_BOTH)
 
 
 @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(where=st.sampled_from(sorted(_leaves(DEMO))),
-       value=st.one_of(st.none(), st.booleans(), st.integers(-3, 10**6), st.floats(allow_nan=True), st.text(max_size=5),
-                       st.lists(st.integers(-2, 9), max_size=3), st.dictionaries(st.text(max_size=3), st.none(), max_size=2),
-                       st.just('delete')))
+@given(
+    where=st.sampled_from(sorted(_leaves(DEMO))),
+    value=st.one_of(
+        st.none(),
+        st.booleans(),
+        st.integers(-3, 10**6),
+        st.floats(allow_nan=True),
+        st.text(max_size=5),
+        st.lists(st.integers(-2, 9), max_size=3),
+        st.dictionaries(st.text(max_size=3), st.none(), max_size=2),
+        st.just('delete'),
+    ),
+)
 def test_mutated_files_are_accepted_or_refused_but_never_crash_the_check(where, value):
     opt = copy.deepcopy(DEMO)
     node = opt
@@ -296,5 +531,3 @@ def test_mutated_files_are_accepted_or_refused_but_never_crash_the_check(where, 
         check_options(opt, is_train=True)
     except UserError as error:
         assert '\n' not in str(error)
-
-

@@ -1,4 +1,5 @@
 """What BasicSR's registries hold with this package beside it, and what it costs."""
+
 import inspect
 import subprocess
 import sys
@@ -18,8 +19,11 @@ def test_every_public_part_is_registered():
     """A new network that is exported and not listed in registration.py could not be named in an option file."""
     found = {
         'ARCH_REGISTRY': {name for name in archs.__all__ if issubclass(getattr(archs, name), nn.Module)},
-        'DATASET_REGISTRY': {name for name in data.__all__ if name.endswith('Dataset')
-                             and issubclass(getattr(data, name), Dataset) and name != 'SeededDataset'},
+        'DATASET_REGISTRY': {
+            name
+            for name in data.__all__
+            if name.endswith('Dataset') and issubclass(getattr(data, name), Dataset) and name != 'SeededDataset'
+        },
         'LOSS_REGISTRY': set(losses.__all__),
         'METRIC_REGISTRY': {name for name in metrics.__all__ if name.startswith('calculate_')},
         'MODEL_REGISTRY': set(stages.__all__),
@@ -80,13 +84,20 @@ def test_what_counts_as_using_the_package():
     assert registration.uses_plugin({'network_g': {'type': 'SelfCondSRNet'}})
     assert registration.uses_plugin({'model_type': 'SelFSRModel'})
     assert registration.uses_plugin({'val': {'metrics': {'a': {'type': 'calculate_lpips'}}}})
-    assert not registration.uses_plugin({'model_type': 'SRModel', 'network_g': {'type': 'RRDBNet'}, 'name': 'SelfCondSRNet'})
+    assert not registration.uses_plugin(
+        {'model_type': 'SRModel', 'network_g': {'type': 'RRDBNet'}, 'name': 'SelfCondSRNet'}
+    )
 
 
 # Which modules `import basicsr` may load because of us: these files, none of which does more than hold names.
-LIGHT = {'selfsr_plugin', 'selfsr_plugin.basicsr_compat', 'selfsr_plugin.basicsr_compat.autoload',
-         'selfsr_plugin.basicsr_compat.aliases', 'selfsr_plugin.registration'}
-COST = '''
+LIGHT = {
+    'selfsr_plugin',
+    'selfsr_plugin.basicsr_compat',
+    'selfsr_plugin.basicsr_compat.autoload',
+    'selfsr_plugin.basicsr_compat.aliases',
+    'selfsr_plugin.registration',
+}
+COST = """
 import sys
 import selfsr_plugin
 assert 'torch' not in sys.modules and 'basicsr' not in sys.modules and 'cv2' not in sys.modules
@@ -102,12 +113,17 @@ for model in ('SRModel', 'SelFSRModel'):
 print(*(name for name in sys.modules if name.split('.')[0] == 'selfsr_plugin'))
 import selfsr_plugin.stages, selfsr_plugin.metrics
 print(*(name for name in sys.modules if name in ('mmcv', 'mmengine', 'facexlib', 'lpips')))
-'''
+"""
 
 
 def test_importing_basicsr_loads_names_only(tmp_path: Path):
-    done = subprocess.run([sys.executable, '-c', COST], capture_output=True, text=True, cwd=tmp_path,
-                          env={'PYTHONPATH': str(Path(__file__).parents[1]), 'SELFSR_AUTOLOAD': '0'})
+    done = subprocess.run(
+        [sys.executable, '-c', COST],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        env={'PYTHONPATH': str(Path(__file__).parents[1]), 'SELFSR_AUTOLOAD': '0'},
+    )
     assert done.returncode == 0, done.stderr
     loaded, asked, heavy = done.stdout.split('\n')[:3]
     assert set(loaded.split()) <= LIGHT and heavy == ''

@@ -1,4 +1,5 @@
 """Tables III and IV in small: rows differ in what they are about, finished ones stay, the page says what there is."""
+
 import importlib.util
 import json
 import logging
@@ -51,8 +52,9 @@ def differences(a, b):
 
 @pytest.mark.parametrize('networks', ['small', 'full'])
 @pytest.mark.parametrize('half', ['paired', 'unpaired'])
-@pytest.mark.parametrize('part, key', [('no_scb', 'network_g.condition'), ('no_growth', 'train.grow_at'),
-                                       ('no_r1', 'train.r1_reg_weight')])
+@pytest.mark.parametrize(
+    'part, key', [('no_scb', 'network_g.condition'), ('no_growth', 'train.grow_at'), ('no_r1', 'train.r1_reg_weight')]
+)
 def test_rows_of_table_4_differ_from_the_full_method_in_their_part_alone(networks, half, part, key):
     assert differences((f'{half}_{part}', networks), (f'{half}_full', networks)) == {key}
 
@@ -115,8 +117,21 @@ def call(arguments, monkeypatch, folder):
 
 
 def test_rows_run_once_resume_and_are_on_the_page(faces, tmp_path, monkeypatch, capsys):
-    arguments = [*faces, '--output=out', '--divide=40000', '--seeds', '5', '6', '--lq-crop', '0.1', '0.1', '0.8',
-                 '--rows', 'ff_idt', 'paired_no_growth']
+    arguments = [
+        *faces,
+        '--output=out',
+        '--divide=40000',
+        '--seeds',
+        '5',
+        '6',
+        '--lq-crop',
+        '0.1',
+        '0.1',
+        '0.8',
+        '--rows',
+        'ff_idt',
+        'paired_no_growth',
+    ]
     score = reproduce.score
 
     def killed(row, *rest):
@@ -146,20 +161,24 @@ def test_rows_run_once_resume_and_are_on_the_page(faces, tmp_path, monkeypatch, 
     expected = {}
     for row, seed in (('paired_no_growth', 5), ('bicubic_x8', None)):
         restored = out / 'restored' / (row if seed is None else f'{row}_seed{seed}')
-        pairs = [(cv2.imread(str(path)), cv2.imread(str(out / 'data/test_gt_x8' / path.name)))
-                 for path in restored.iterdir()]
+        pairs = [
+            (cv2.imread(str(path)), cv2.imread(str(out / 'data/test_gt_x8' / path.name))) for path in restored.iterdir()
+        ]
         expected[row] = np.mean([calculate_psnr(*pair, 0, test_y_channel=True) for pair in pairs])
     page = (out / 'results.md').read_text()
     lines = {line.split(' | ')[0].strip('| '): line.split(' | ') for line in page.splitlines()}
     for row, value in expected.items():
         assert lines[row][2] == f'{value:.2f}'
-    both = [json.loads((out / f'scores/ff_idt_seed{seed}.json').read_text())['scores']['frechet_alex']['value']
-            for seed in (5, 6)]
+    both = [
+        json.loads((out / f'scores/ff_idt_seed{seed}.json').read_text())['scores']['frechet_alex']['value']
+        for seed in (5, 6)
+    ]
     assert lines['ff_idt'][1:3] == ['5, 6', f'{np.mean(both):.2f} ({min(both):.2f} to {max(both):.2f})']
     assert lines['vanilla'][2] == 'not run'
     assert [line for line in page.splitlines() if line.startswith('Images: ')] == [
         'Images: frechet_alex 6 against 6, frechet_alex of degraded LR 6 against 6, PSNR-Y on clean pairs 6.',
-        'Images: PSNR-Y 6, SSIM-Y 6, LPIPS 6, frechet_alex 6 against 6.']
+        'Images: PSNR-Y 6, SSIM-Y 6, LPIPS 6, frechet_alex 6 against 6.',
+    ]
     for sheet, columns in (('table3', 3), ('table3_degraded', 3), ('table4_paired', 4)):
         assert cv2.imread(str(out / f'pictures/{sheet}.png')).shape[1] == columns * 132
 
@@ -176,8 +195,12 @@ def test_lr_faces_are_cut_where_asked(faces, tmp_path, monkeypatch):
     for kind in ('a', 'b'):
         (tmp_path / kind).mkdir()
         cv2.imwrite(str(tmp_path / kind / 'face.png'), ramp)
-    args = SimpleNamespace(train_lq=str(tmp_path / 'a'), test_lq=str(tmp_path / 'b'), lq_crop=[0.135, 0.09, 0.74],
-                           test_gt=next(each.partition('=')[2] for each in faces if each.startswith('--test-gt')))
+    args = SimpleNamespace(
+        train_lq=str(tmp_path / 'a'),
+        test_lq=str(tmp_path / 'b'),
+        lq_crop=[0.135, 0.09, 0.74],
+        test_gt=next(each.partition('=')[2] for each in faces if each.startswith('--test-gt')),
+    )
     monkeypatch.chdir(tmp_path)
     reproduce.prepare(args)
     centres = (np.arange(16) + 0.5) * 74 / 16 - 0.5
@@ -188,11 +211,14 @@ def test_lr_faces_are_cut_where_asked(faces, tmp_path, monkeypatch):
         assert np.abs(face[:, 8, 1] - (9 + centres)).max() <= 0.6
 
 
-@pytest.mark.parametrize('changes, message', [
-    (['--test-gt=nowhere'], 'nowhere'),
-    (['--weights=lpips=no.pth'], 'there is no file no.pth: download'),
-    (['--lq-crop', '0.5', '0', '0.6'], '--lq-crop 0.5 0 0.6: LEFT + SIDE'),
-])
+@pytest.mark.parametrize(
+    'changes, message',
+    [
+        (['--test-gt=nowhere'], 'nowhere'),
+        (['--weights=lpips=no.pth'], 'there is no file no.pth: download'),
+        (['--lq-crop', '0.5', '0', '0.6'], '--lq-crop 0.5 0 0.6: LEFT + SIDE'),
+    ],
+)
 def test_bad_input_is_one_sentence_before_anything_is_trained(faces, tmp_path, monkeypatch, capsys, changes, message):
     assert message in refused(capsys, lambda _: call([*faces, *changes], monkeypatch, tmp_path))
     assert not list(tmp_path.glob('experiments/reproduce/experiments'))
@@ -205,9 +231,18 @@ def write_scores(folder, figures):
     folder.mkdir()
     for row, seeds in figures.items():
         for seed, scores in enumerate(seeds):
-            run = dict(row=row, seed=seed, scores={key: dict(value=value, n=7) for key, value in scores.items()},
-                       minutes=1.0, networks='small', lq_crop=[0, 0, 1], hardware='h', torch='t', date='d',
-                       options=options(row))
+            run = dict(
+                row=row,
+                seed=seed,
+                scores={key: dict(value=value, n=7) for key, value in scores.items()},
+                minutes=1.0,
+                networks='small',
+                lq_crop=[0, 0, 1],
+                hardware='h',
+                torch='t',
+                date='d',
+                options=options(row),
+            )
             (folder / f'{row}_seed{seed}.json').write_text(json.dumps(run))
 
 
@@ -215,9 +250,15 @@ def test_orders_are_compared_with_the_spread_over_seeds(tmp_path):
     def scores(value, lr):
         return dict(frechet_alex=value, frechet_alex_lq=lr)
 
-    write_scores(tmp_path / 'scores', {
-        'vanilla': [scores(20, 5), scores(22, 5)], 'cyc': [scores(15, 9)],
-        'cyc_idt': [scores(14, 4.9), scores(14, 5.1)], 'ff_idt': [scores(17, 1), scores(17, 1)]})
+    write_scores(
+        tmp_path / 'scores',
+        {
+            'vanilla': [scores(20, 5), scores(22, 5)],
+            'cyc': [scores(15, 9)],
+            'cyc_idt': [scores(14, 4.9), scores(14, 5.1)],
+            'ff_idt': [scores(17, 1), scores(17, 1)],
+        },
+    )
     page = tmp_path / 'page.md'
     page.write_text(f'# Mine\n\nbefore\n\n{results_page.BEGIN}\nold\n{results_page.END}\n\nafter\n')
     results_page.write_page(tmp_path / 'scores', page)

@@ -1,4 +1,5 @@
 """Sections of option files are read into typed dataclasses, or refused with the key and a remedy that works."""
+
 from dataclasses import dataclass
 from typing import Literal
 
@@ -29,8 +30,9 @@ class Example(Section):
     flip: bool = option('flip', default=False)
     name: str | None = option('name', default=None)
     inner: Inner | None = option('inner section', default=None)
-    either: Section | None = option('one of two kinds', default=None, selector='kind',
-                                    variants=lambda: {'first': Inner, 'second': Other})
+    either: Section | None = option(
+        'one of two kinds', default=None, selector='kind', variants=lambda: {'first': Inner, 'second': Other}
+    )
     wanted: int | None = option('number or none', missing='write wanted: ~ for none.')
     refused = {'threads': 'the machine decides that; leave it out'}
 
@@ -54,22 +56,25 @@ def test_the_class_of_a_section_is_chosen_by_its_selector():
         read('either: {kind: third}')
 
 
-@pytest.mark.parametrize('text, message', [
-    ('rate: 2', 'part.rate: 2 must be a number from 0 to below 2.'),
-    ('rate: .nan', 'part.rate: nan must be a number from 0 to below 2.'),
-    ('rate: true', 'part.rate: True must be a number from 0 to below 2.'),
-    ('steps: [0]', 'part.steps: [0] must be a list; each a whole number, 1 or more.'),
-    ('mode: x', "part.mode: 'x' must be one of scale, concat."),
-    ('number: -1', 'part.number: -1 must be a whole number, 0 or more or one of auto.'),
-    ('flip: 1', 'part.flip: 1 must be true or false.'),
-    ('flip: ~', 'part.flip: None must be true or false; leave the key out for false.'),
-    ('name: [a]', "part.name: ['a'] must be a text."),
-    ('inner: 3', 'part.inner: 3 must be a section with "key: value" lines.'),
-    ('inner: {}', 'part.inner.size: this key is missing; it is the side in pixels.'),
-    ('inner: {sizes: 3}', "part.inner.sizes: unknown key; did you mean 'size'?"),
-    ('threads: 3', 'part.threads: the machine decides that; leave it out.'),
-    ('1: 3', 'part.1: unknown key; known here: '),
-])
+@pytest.mark.parametrize(
+    'text, message',
+    [
+        ('rate: 2', 'part.rate: 2 must be a number from 0 to below 2.'),
+        ('rate: .nan', 'part.rate: nan must be a number from 0 to below 2.'),
+        ('rate: true', 'part.rate: True must be a number from 0 to below 2.'),
+        ('steps: [0]', 'part.steps: [0] must be a list; each a whole number, 1 or more.'),
+        ('mode: x', "part.mode: 'x' must be one of scale, concat."),
+        ('number: -1', 'part.number: -1 must be a whole number, 0 or more or one of auto.'),
+        ('flip: 1', 'part.flip: 1 must be true or false.'),
+        ('flip: ~', 'part.flip: None must be true or false; leave the key out for false.'),
+        ('name: [a]', "part.name: ['a'] must be a text."),
+        ('inner: 3', 'part.inner: 3 must be a section with "key: value" lines.'),
+        ('inner: {}', 'part.inner.size: this key is missing; it is the side in pixels.'),
+        ('inner: {sizes: 3}', "part.inner.sizes: unknown key; did you mean 'size'?"),
+        ('threads: 3', 'part.threads: the machine decides that; leave it out.'),
+        ('1: 3', 'part.1: unknown key; known here: '),
+    ],
+)
 def test_refused(text, message):
     with pytest.raises(UserError) as caught:
         read(text)
@@ -81,16 +86,23 @@ def test_a_key_that_must_be_said_names_its_way_out():
         parse(Example, {'count': 3}, 'part')
 
 
-@pytest.mark.parametrize('given, key, message, remedy', [
-    ('1e3', 'count', 'YAML reads 1e3 as text; write 1000.', '1000'),
-    ('!!float 1e3', 'count', '1000.0 must be a whole number, 1 or more: write 1000.', '1000'),
-    ('1e-3', 'rate', 'YAML reads 1e-3 as text; write !!float 1e-3.', '!!float 1e-3'),
-    ('1e0', 'rate', 'YAML reads 1e0 as text; write 1.', '1'),
-    ("'0,003'", 'rate', "'0,003' is text; write 0.003, with a point.", '0.003'),
-])
+@pytest.mark.parametrize(
+    'given, key, message, remedy',
+    [
+        ('1e3', 'count', 'YAML reads 1e3 as text; write 1000.', '1000'),
+        ('!!float 1e3', 'count', '1000.0 must be a whole number, 1 or more: write 1000.', '1000'),
+        ('1e-3', 'rate', 'YAML reads 1e-3 as text; write !!float 1e-3.', '!!float 1e-3'),
+        ('1e0', 'rate', 'YAML reads 1e0 as text; write 1.', '1'),
+        ("'0,003'", 'rate', "'0,003' is text; write 0.003, with a point.", '0.003'),
+    ],
+)
 def test_the_remedy_for_a_number_works(given, key, message, remedy):
     with pytest.raises(UserError) as caught:
-        parse(Example, yaml.safe_load(f'{{wanted: ~, count: 3, {key}: {given}}}'.replace('count: 3, count', 'count')), 'part')
+        parse(
+            Example,
+            yaml.safe_load(f'{{wanted: ~, count: 3, {key}: {given}}}'.replace('count: 3, count', 'count')),
+            'part',
+        )
     assert str(caught.value) == f'part.{key}: {message}'
     read(f'{key}: {remedy}'.replace('count', 'wanted'))
 
@@ -109,38 +121,56 @@ def test_any_optimizer_of_torch(name):
     assert Optimizer.parse({'type': name, 'lr': 0.1}, 'optim') == {'type': name, 'lr': 0.1}
 
 
-@pytest.mark.parametrize('section, message', [
-    ("{type: Adan, lr: 0.1}", "optim.type: unknown name 'Adan'; did you mean 'Adam'?"),
-    ("{type: LBFGS, lr: 0.1}", 'optim.type: LBFGS: it computes the loss several times in a step'),
-    ("{type: Adam}", 'optim.lr: this key is missing'),
-    ("{type: Adam, lr: '0,003'}", "optim.lr: '0,003' is text; write 0.003, with a point."),
-    ("{type: Adam, lr: abc}", "optim.lr: 'abc' must be a number."),
-    ("{type: Adam, lr: -1}", 'optim: Adam does not take these values: Invalid learning rate: -1.'),
-    ("{type: Adam, lr: 1e-3}", 'optim.lr: YAML reads 1e-3 as text; write !!float 1e-3.'),
-    ("{type: SGD, lr: 0.1, betas: [0.0, 0.9]}", "optim.betas: unknown key"),
-    ("{type: Adam, lr: 0.1, betas: [0.0, 1.5]}", 'optim: Adam does not take these values: Invalid beta parameter at index 1'),
-])
+@pytest.mark.parametrize(
+    'section, message',
+    [
+        ('{type: Adan, lr: 0.1}', "optim.type: unknown name 'Adan'; did you mean 'Adam'?"),
+        ('{type: LBFGS, lr: 0.1}', 'optim.type: LBFGS: it computes the loss several times in a step'),
+        ('{type: Adam}', 'optim.lr: this key is missing'),
+        ("{type: Adam, lr: '0,003'}", "optim.lr: '0,003' is text; write 0.003, with a point."),
+        ('{type: Adam, lr: abc}', "optim.lr: 'abc' must be a number."),
+        ('{type: Adam, lr: -1}', 'optim: Adam does not take these values: Invalid learning rate: -1.'),
+        ('{type: Adam, lr: 1e-3}', 'optim.lr: YAML reads 1e-3 as text; write !!float 1e-3.'),
+        ('{type: SGD, lr: 0.1, betas: [0.0, 0.9]}', 'optim.betas: unknown key'),
+        (
+            '{type: Adam, lr: 0.1, betas: [0.0, 1.5]}',
+            'optim: Adam does not take these values: Invalid beta parameter at index 1',
+        ),
+    ],
+)
 def test_refused_optimizers(section, message):
     with pytest.raises(UserError) as caught:
         Optimizer.parse(yaml.safe_load(section), 'optim')
     assert str(caught.value).startswith(message)
 
 
-@pytest.mark.parametrize('section, message', [
-    ('{type: MultiStepLR}', 'milestones: this key is missing'),
-    ('{type: MultiStepLR, milestones: [a]}', r"milestones: \['a'\] must be a list of iterations"),
-    ('{type: CosineAnnealingRestartLR, periods: [5, 4]}', 'CosineAnnealingRestartLR does not take these values: periods and'),
-    ('{type: CosineAnnealingRestartLR, periods: [9]}', r'periods: \[9\] ends after 9 iterations, before total_iter \(10\)'),
-    ('{type: LinearDecayLR, decay_from: 10}', r'decay_from: 10 must be a whole number below total_iter \(10\)'),
-])
+@pytest.mark.parametrize(
+    'section, message',
+    [
+        ('{type: MultiStepLR}', 'milestones: this key is missing'),
+        ('{type: MultiStepLR, milestones: [a]}', r"milestones: \['a'\] must be a list of iterations"),
+        (
+            '{type: CosineAnnealingRestartLR, periods: [5, 4]}',
+            'CosineAnnealingRestartLR does not take these values: periods and',
+        ),
+        (
+            '{type: CosineAnnealingRestartLR, periods: [9]}',
+            r'periods: \[9\] ends after 9 iterations, before total_iter \(10\)',
+        ),
+        ('{type: LinearDecayLR, decay_from: 10}', r'decay_from: 10 must be a whole number below total_iter \(10\)'),
+    ],
+)
 def test_refused_schedules(section, message):
     with pytest.raises(UserError, match=r'train\.scheduler.*' + message):
         Scheduler.parse(yaml.safe_load(section), 'train.scheduler').check_length(10, 'train.scheduler')
 
 
 def test_schedules():
-    for text in ('{type: MultiStepLR, milestones: [4], gamma: 0.5}', '{type: LinearDecayLR, decay_from: 9}',
-                 '{type: CosineAnnealingRestartLR, periods: [6, 4], restart_weights: [1, 0.5]}'):
+    for text in (
+        '{type: MultiStepLR, milestones: [4], gamma: 0.5}',
+        '{type: LinearDecayLR, decay_from: 9}',
+        '{type: CosineAnnealingRestartLR, periods: [6, 4], restart_weights: [1, 0.5]}',
+    ):
         Scheduler.parse(yaml.safe_load(text), 'train.scheduler').check_length(10, 'train.scheduler')
 
 
@@ -154,4 +184,8 @@ def test_arguments_are_held_against_annotations():
 
 
 def test_completed_arguments():
-    assert Loss.parse({'type': 'L1Loss'}, 'pixel_opt').complete() == {'type': 'L1Loss', 'loss_weight': 1.0, 'reduction': 'mean'}
+    assert Loss.parse({'type': 'L1Loss'}, 'pixel_opt').complete() == {
+        'type': 'L1Loss',
+        'loss_weight': 1.0,
+        'reduction': 'mean',
+    }

@@ -1,4 +1,5 @@
 """--shorten: one way to make a run small."""
+
 import copy
 from pathlib import Path
 
@@ -18,8 +19,12 @@ def options(*overrides, file='train_selfsr_real.yml'):
 
 
 def test_everything_is_divided_together():
-    opt = options('train:sr:fade_iter=4000', 'train:degradation:warmup_iter=1000', 'train:sr:net_d_init_iters=500',
-                  'train:sr:scheduler={type: MultiStepLR, milestones: [80000, 120000], gamma: 0.5}')
+    opt = options(
+        'train:sr:fade_iter=4000',
+        'train:degradation:warmup_iter=1000',
+        'train:sr:net_d_init_iters=500',
+        'train:sr:scheduler={type: MultiStepLR, milestones: [80000, 120000], gamma: 0.5}',
+    )
     before = copy.deepcopy(opt)
     changed = shorten_options(opt, 100)
     stage1, stage2 = opt['train']['degradation'], opt['train']['sr']
@@ -27,7 +32,11 @@ def test_everything_is_divided_together():
     assert (stage1['scheduler']['decay_from'], stage1['warmup_iter']) == (900, 10)
     assert (stage2['grow_at'], stage2['fade_iter'], stage2['net_d_init_iters']) == ([600], 40, 5)
     assert stage2['scheduler'] == {'type': 'MultiStepLR', 'milestones': [800, 1200], 'gamma': 0.5}
-    assert (opt['val']['val_freq'], opt['logger']['save_checkpoint_freq'], opt['logger']['collapse_iter']) == (100, 100, 50)
+    assert (opt['val']['val_freq'], opt['logger']['save_checkpoint_freq'], opt['logger']['collapse_iter']) == (
+        100,
+        100,
+        50,
+    )
     assert opt['logger']['print_freq'] == 34  # a hundred lines
     assert changed['train.total_iter'] == '340000 -> 3400' and changed['train.sr.grow_at'] == '[60000] -> [600]'
     assert changed['train.degradation.scheduler.decay_from'] == '90000 -> 900'
@@ -39,7 +48,9 @@ def test_everything_is_divided_together():
 def test_two_stages_are_the_sum_of_what_is_left_of_each():
     opt = options()
     shorten_options(opt, 70000)
-    assert [opt['train'][stage]['total_iter'] for stage in ('degradation', 'sr')] == [2, 2] and opt['train']['total_iter'] == 4
+    assert [opt['train'][stage]['total_iter'] for stage in ('degradation', 'sr')] == [2, 2] and opt['train'][
+        'total_iter'
+    ] == 4
 
 
 def test_a_run_that_would_lose_a_level_is_refused_with_what_to_do():
@@ -49,13 +60,17 @@ def test_a_run_that_would_lose_a_level_is_refused_with_what_to_do():
             shorten_options(opt, divisor)
             check_options(opt, is_train=True)
         else:
-            with pytest.raises(UserError, match=r'--shorten 80000 leaves too few iterations, give a smaller number: train\.'):
+            with pytest.raises(
+                UserError, match=r'--shorten 80000 leaves too few iterations, give a smaller number: train\.'
+            ):
                 shorten_options(opt, divisor)
 
 
 def test_the_sum_of_the_periods_still_lasts():
-    opt = options('train:scheduler={type: CosineAnnealingRestartLR, periods: [60001, 60001, 60001], restart_weights: [1, 1, 1]}',
-                  file='train_selfsr_real_degradation.yml')
+    opt = options(
+        'train:scheduler={type: CosineAnnealingRestartLR, periods: [60001, 60001, 60001], restart_weights: [1, 1, 1]}',
+        file='train_selfsr_real_degradation.yml',
+    )
     shorten_options(opt, 7)
     check_options(opt, is_train=True)
 

@@ -1,4 +1,5 @@
 """ruff finds nothing to say about the code: rules and line length are in pyproject.toml."""
+
 import subprocess
 import sys
 from pathlib import Path
@@ -8,7 +9,9 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 
 
-@pytest.mark.parametrize('command', [['check', '--no-cache', '.'], ['format', '--no-cache', '--check', '.']], ids=lambda c: c[0])
+@pytest.mark.parametrize(
+    'command', [['check', '--no-cache', '.'], ['format', '--no-cache', '--check', '.']], ids=lambda c: c[0]
+)
 def test_ruff(command):
     found = subprocess.run([sys.executable, '-m', 'ruff', *command], cwd=ROOT, capture_output=True, text=True)
     assert found.returncode == 0, found.stdout[-3000:] + found.stderr[-1000:]

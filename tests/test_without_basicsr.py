@@ -1,4 +1,5 @@
 """Networks are used where BasicSR is absent or broken: in node editors, on servers, in other people's training code."""
+
 import subprocess
 import sys
 from pathlib import Path
@@ -10,7 +11,7 @@ from selfsr_plugin.archs import SelfCondSRNet
 
 ROOT = Path(__file__).parents[1]
 
-BLOCKED = '''
+BLOCKED = """
 import importlib.abc, sys
 
 class Blocker(importlib.abc.MetaPathFinder):
@@ -19,8 +20,8 @@ class Blocker(importlib.abc.MetaPathFinder):
             raise ModuleNotFoundError("No module named 'basicsr'", name='basicsr')
 
 sys.meta_path.insert(0, Blocker())
-'''
-USE = '''
+"""
+USE = """
 import torch
 import selfsr_plugin
 from selfsr_plugin.archs import (CycleGANGenerator, DomainDiscriminator, FlowDegradationNet, ProgressiveDiscriminator,
@@ -30,7 +31,7 @@ from selfsr_plugin.ops import bicubic_downsample, flow_warp
 net = selfsr_plugin.load(sys.argv[1])
 assert net(torch.rand(1, 3, 8, 8)).shape == (1, 3, 16, 16)
 assert FlowTVLoss()(torch.zeros(1, 2, 4, 4)) == 0
-'''
+"""
 
 
 @pytest.fixture
@@ -41,8 +42,9 @@ def checkpoint(tmp_path: Path) -> Path:
 
 
 def run(code: str, *arguments: object) -> str:
-    done = subprocess.run([sys.executable, '-c', BLOCKED + code, *map(str, arguments)], capture_output=True, text=True,
-                          cwd=ROOT)
+    done = subprocess.run(
+        [sys.executable, '-c', BLOCKED + code, *map(str, arguments)], capture_output=True, text=True, cwd=ROOT
+    )
     assert done.returncode == 0, done.stderr
     return done.stdout
 
@@ -55,10 +57,15 @@ def test_commands_for_networks(checkpoint: Path, tmp_path: Path, files):
     pytest.importorskip('onnxscript')
     faces = files.write_folder(tmp_path / 'faces', {'a': files.make_image(0)})
     # As `python -m` does it one after the other, but torch is imported once.
-    run('''
+    run(
+        """
 from selfsr_plugin import export_onnx, restore
 model, faces, output = sys.argv[1:]
 restore.main(['--input', faces, '--output', output, '--model', model])
 export_onnx.main(['--model', model, '--output', output + '/net.onnx'])
-''', checkpoint, faces, tmp_path / 'out')
+""",
+        checkpoint,
+        faces,
+        tmp_path / 'out',
+    )
     assert (tmp_path / 'out/a.png').is_file() and (tmp_path / 'out/net.onnx').is_file()

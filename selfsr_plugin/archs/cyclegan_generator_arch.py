@@ -1,4 +1,5 @@
 """The CycleGAN generator for LR faces, which the paper compares its flow network with (Table III)."""
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -72,8 +73,10 @@ class CycleGANGenerator(nn.Module):
         return (torch.tanh(self.to_rgb(x)) + 1) / 2
 
     def extra_repr(self) -> str:
-        return (f'num_in_ch={self.stem.in_channels}, num_feat={self.stem.out_channels}, '
-                f'num_block={len(self.blocks)}, {count_parameters(self):,} parameters')
+        return (
+            f'num_in_ch={self.stem.in_channels}, num_feat={self.stem.out_channels}, '
+            f'num_block={len(self.blocks)}, {count_parameters(self):,} parameters'
+        )
 
 
 def _norm_relu(x: Tensor) -> Tensor:

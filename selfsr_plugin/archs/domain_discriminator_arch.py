@@ -1,4 +1,5 @@
 """The discriminator between estimated and real LR faces (section III-A)."""
+
 from torch import Tensor, nn
 
 from .layers import count_parameters, leaky_relu
@@ -36,5 +37,7 @@ class DomainDiscriminator(nn.Module):
         return self.to_logit(x)
 
     def extra_repr(self) -> str:
-        return (f'num_in_ch={self.conv1.in_channels}, num_feat={self.conv1.out_channels}, '
-                f'{count_parameters(self):,} parameters')
+        return (
+            f'num_in_ch={self.conv1.in_channels}, num_feat={self.conv1.out_channels}, '
+            f'{count_parameters(self):,} parameters'
+        )

@@ -1,4 +1,5 @@
 """The flow field degradation network (section III-A)."""
+
 from typing import Any, NamedTuple
 
 import torch
@@ -15,6 +16,7 @@ class Degradation(NamedTuple):
     ``degraded`` and ``intermediate`` are (N, C, H, W), about [0, 1], not clamped; ``flow`` is (N, 2, H, W) in
     pixels, channel 0 right and channel 1 down.
     """
+
     degraded: Tensor
     intermediate: Tensor
     flow: Tensor
@@ -53,8 +55,14 @@ class FlowDegradationNet(nn.Module):
             Off by default, since the paper says nothing of it.
     """
 
-    def __init__(self, num_in_ch: int = 3, num_feat: int = 64, num_block: int = 6, max_flow: float = 2.0,
-                 center_flow: bool = False) -> None:
+    def __init__(
+        self,
+        num_in_ch: int = 3,
+        num_feat: int = 64,
+        num_block: int = 6,
+        max_flow: float = 2.0,
+        center_flow: bool = False,
+    ) -> None:
         super().__init__()
         self.stem = nn.Conv2d(num_in_ch, num_feat, 3, padding=1)
         self.down1 = nn.Conv2d(num_feat, num_feat * 2, 4, stride=2, padding=1)

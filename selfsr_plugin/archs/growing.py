@@ -1,4 +1,5 @@
 """What the two networks that grow have in common."""
+
 from torch import nn
 
 
@@ -9,6 +10,7 @@ class GrowingNetwork(nn.Module):
     does not use require no gradient, for DistributedDataParallel waits for one from each that does; a trainer that goes
     through the levels switches on what it needs.
     """
+
     num_level: int
 
     def active_modules(self, level: int, fading: bool) -> list[nn.Module]:

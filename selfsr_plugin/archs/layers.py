@@ -1,4 +1,5 @@
 """Layers with equalized learning rate (Karras et al., ProGAN, ICLR 2018, section 4.1)."""
+
 import math
 from typing import Any
 
@@ -19,8 +20,14 @@ class EqualizedConv2d(nn.Conv2d):
         bias_init: start value of the bias.
     """
 
-    def __init__(self, in_channels: int, out_channels: int, kernel_size: int = 3, gain: float = math.sqrt(2),
-                 bias_init: float = 0.0) -> None:
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: int = 3,
+        gain: float = math.sqrt(2),
+        bias_init: float = 0.0,
+    ) -> None:
         super().__init__(in_channels, out_channels, kernel_size, padding=kernel_size // 2)
         nn.init.normal_(self.weight)
         nn.init.constant_(self.bias, bias_init)

@@ -1,4 +1,5 @@
 """The HR discriminator, which grows with the super-resolution network (section III-B)."""
+
 from typing import Any
 
 import torch
@@ -56,27 +57,40 @@ class ProgressiveDiscriminator(GrowingNetwork):
         ValueError: a size that cannot be halved often enough, or too small a ``feat_base``.
     """
 
-    def __init__(self, size: int = 128, num_in_ch: int = 3, num_level: int = 3, feat_base: int = 4096,
-                 feat_max: int = 512, stddev_group: int = 4) -> None:
+    def __init__(
+        self,
+        size: int = 128,
+        num_in_ch: int = 3,
+        num_level: int = 3,
+        feat_base: int = 4096,
+        feat_max: int = 512,
+        stddev_group: int = 4,
+    ) -> None:
         super().__init__()
         sides = [size]
         while sides[-1] >= 8 and sides[-1] % 2 == 0:
             sides.append(sides[-1] // 2)
         if not 4 <= sides[-1] < 8 or num_level > len(sides) - 1:
-            raise ValueError(f'ProgressiveDiscriminator: size {size} does not fit {num_level} levels: it must be 4 to '
-                             f'7 times a power of two, and at least 4 * 2 ** num_level = {4 * 2 ** num_level}.')
+            raise ValueError(
+                f'ProgressiveDiscriminator: size {size} does not fit {num_level} levels: it must be 4 to '
+                f'7 times a power of two, and at least 4 * 2 ** num_level = {4 * 2**num_level}.'
+            )
         if num_level < 1 or stddev_group < 1:
-            raise ValueError('ProgressiveDiscriminator: num_level and stddev_group must be 1 or more, got '
-                             f'{num_level} and {stddev_group}.')
+            raise ValueError(
+                'ProgressiveDiscriminator: num_level and stddev_group must be 1 or more, got '
+                f'{num_level} and {stddev_group}.'
+            )
         widths = [min(2 * feat_base // side, feat_max) for side in sides]
         if widths[0] < 1:
-            raise ValueError(f'ProgressiveDiscriminator: feat_base {feat_base} leaves no channel at {size}x{size}; '
-                             f'it must be at least {size // 2}.')
+            raise ValueError(
+                f'ProgressiveDiscriminator: feat_base {feat_base} leaves no channel at {size}x{size}; '
+                f'it must be at least {size // 2}.'
+            )
         self.size, self.num_level, self.stddev_group = size, num_level, stddev_group
         self.from_rgb = nn.ModuleList(EqualizedConv2d(num_in_ch, width, 1) for width in widths[:num_level])
         self.blocks = nn.ModuleList(DownBlock(width, below) for width, below in zip(widths, widths[1:]))
         self.conv = EqualizedConv2d(widths[-1] + 1, widths[-1])
-        self.linear = EqualizedLinear(widths[-1] * sides[-1]**2, widths[-1])
+        self.linear = EqualizedLinear(widths[-1] * sides[-1] ** 2, widths[-1])
         self.to_logit = EqualizedLinear(widths[-1], 1, gain=1.0)
         self.grow_to(num_level)
 
@@ -99,20 +113,22 @@ class ProgressiveDiscriminator(GrowingNetwork):
         first = self.num_level - level
         side = self.size >> first
         if x.shape[-2:] != (side, side):
-            raise ValueError(f'ProgressiveDiscriminator(size={self.size}, num_level={self.num_level}) at level {level} '
-                             f'judges images of {side}x{side}, not {x.shape[-2]}x{x.shape[-1]}.')
+            raise ValueError(
+                f'ProgressiveDiscriminator(size={self.size}, num_level={self.num_level}) at level {level} '
+                f'judges images of {side}x{side}, not {x.shape[-2]}x{x.shape[-1]}.'
+            )
         x = x * 2 - 1
         h = self.blocks[first](leaky_relu(self.from_rgb[first](x)))
         if alpha < 1 and level > 1:
             h = lerp(leaky_relu(self.from_rgb[first + 1](F.avg_pool2d(x, 2))), h, alpha)
-        for block in self.blocks[first + 1:]:
+        for block in self.blocks[first + 1 :]:
             h = block(h)
         h = leaky_relu(self.conv(minibatch_stddev(h, self.stddev_group)))
         return self.to_logit(leaky_relu(self.linear(h.flatten(1))))
 
     def active_modules(self, level: int, fading: bool) -> list[nn.Module]:
         first = self.num_level - level
-        inputs = self.from_rgb[first:first + (2 if fading and level > 1 else 1)]
+        inputs = self.from_rgb[first : first + (2 if fading and level > 1 else 1)]
         return [*inputs, *self.blocks[first:], self.conv, self.linear, self.to_logit]
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
@@ -120,5 +136,7 @@ class ProgressiveDiscriminator(GrowingNetwork):
         super()._load_from_state_dict(state_dict, prefix, *args)
 
     def extra_repr(self) -> str:
-        return (f'size={self.size}, num_level={self.num_level}, stddev_group={self.stddev_group}, '
-                f'{count_parameters(self):,} parameters')
+        return (
+            f'size={self.size}, num_level={self.num_level}, stddev_group={self.stddev_group}, '
+            f'{count_parameters(self):,} parameters'
+        )

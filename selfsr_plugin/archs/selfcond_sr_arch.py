@@ -1,4 +1,5 @@
 """The progressive, self-conditioned super-resolution network (section III-B, Figs. 3 and 4)."""
+
 import math
 from collections.abc import Sequence
 from typing import Literal
@@ -71,13 +72,20 @@ class SelfConditionedBlock(nn.Module):
 class Level(nn.Module):
     """One doubling: nearest x2, a conv to the level's width, the blocks, and a conv to RGB that is called apart."""
 
-    def __init__(self, in_width: int, width: int, num_block: int, cond_ratio: int, num_in_ch: int, num_out_ch: int,
-                 condition: Condition) -> None:
+    def __init__(
+        self,
+        in_width: int,
+        width: int,
+        num_block: int,
+        cond_ratio: int,
+        num_in_ch: int,
+        num_out_ch: int,
+        condition: Condition,
+    ) -> None:
         super().__init__()
         self.conv = EqualizedConv2d(in_width, width)
         hidden = _hidden_width(width, cond_ratio)
-        self.blocks = nn.ModuleList(
-            SelfConditionedBlock(width, hidden, num_in_ch, condition) for _ in range(num_block))
+        self.blocks = nn.ModuleList(SelfConditionedBlock(width, hidden, num_in_ch, condition) for _ in range(num_block))
         self.to_rgb = EqualizedConv2d(width, num_out_ch, gain=1.0)
 
     def forward(self, x: Tensor, condition: Tensor) -> Tensor:
@@ -109,22 +117,38 @@ class SelfCondSRNet(GrowingNetwork):
         ValueError: an unknown ``condition``, no level or no block.
     """
 
-    def __init__(self, num_in_ch: int = 3, num_out_ch: int = 3, widths: Sequence[int] = (384, 192, 96),
-                 num_block: int = 4, cond_ratio: int = 8, condition: Condition = 'scale') -> None:
+    def __init__(
+        self,
+        num_in_ch: int = 3,
+        num_out_ch: int = 3,
+        widths: Sequence[int] = (384, 192, 96),
+        num_block: int = 4,
+        cond_ratio: int = 8,
+        condition: Condition = 'scale',
+    ) -> None:
         super().__init__()
         if condition not in ('scale', 'concat'):
             raise ValueError(f"SelfCondSRNet: condition '{condition}' is unknown; use 'scale' or 'concat'.")
         if not widths or num_block < 1:
-            raise ValueError('SelfCondSRNet: give one width for each doubling, e.g. widths: [384, 192], and at least '
-                             f'one block; got widths: {list(widths)}, num_block: {num_block}.')
-        self.arguments = dict(num_in_ch=num_in_ch, num_out_ch=num_out_ch, widths=list(widths), num_block=num_block,
-                              cond_ratio=cond_ratio, condition=condition)
+            raise ValueError(
+                'SelfCondSRNet: give one width for each doubling, e.g. widths: [384, 192], and at least '
+                f'one block; got widths: {list(widths)}, num_block: {num_block}.'
+            )
+        self.arguments = dict(
+            num_in_ch=num_in_ch,
+            num_out_ch=num_out_ch,
+            widths=list(widths),
+            num_block=num_block,
+            cond_ratio=cond_ratio,
+            condition=condition,
+        )
         self.num_level = len(widths)
         self.stem = EqualizedConv2d(num_in_ch, widths[0])
         in_widths = [widths[0], *widths[:-1]]
         self.levels = nn.ModuleList(
             Level(in_width, width, num_block, cond_ratio, num_in_ch, num_out_ch, condition)
-            for in_width, width in zip(in_widths, widths))
+            for in_width, width in zip(in_widths, widths)
+        )
         self.grow_to(self.num_level)
 
     @property
@@ -163,7 +187,7 @@ class SelfCondSRNet(GrowingNetwork):
     def active_modules(self, level: int, fading: bool) -> list[nn.Module]:
         levels = self.levels[:level]
         modules = [self.stem] + [part for module in levels for part in (module.conv, module.blocks)]
-        modules += [module.to_rgb for module in levels[level - (2 if fading and level > 1 else 1):]]
+        modules += [module.to_rgb for module in levels[level - (2 if fading and level > 1 else 1) :]]
         return modules
 
     def extra_repr(self) -> str:

@@ -1,4 +1,5 @@
 """Names that BasicSR 1.4.2 imports and that newer packages no longer have."""
+
 import importlib.util
 import sys
 import types
@@ -15,6 +16,7 @@ def alias_functional_tensor() -> None:
     if _REMOVED in sys.modules:
         return
     from torchvision.transforms import functional
+
     if importlib.util.find_spec(_REMOVED) is not None:
         return
     module = types.ModuleType(_REMOVED, 'Alias made by selfsr_plugin for BasicSR 1.4.2.')

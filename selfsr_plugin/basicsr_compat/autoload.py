@@ -9,6 +9,7 @@ After editing this file, install again: an editable installation has a copy as w
 
 ``SELFSR_AUTOLOAD=0`` switches the hook off.
 """
+
 import os
 import sys
 
@@ -50,7 +51,7 @@ class BasicSRFinder:
         if name != 'basicsr':
             return None
         spec = None
-        for finder in sys.meta_path[sys.meta_path.index(self) + 1:]:
+        for finder in sys.meta_path[sys.meta_path.index(self) + 1 :]:
             if spec is None and hasattr(finder, 'find_spec'):
                 spec = finder.find_spec(name, path, target)
         if spec is not None and spec.loader is not None:  # no loader: a mere folder named basicsr
@@ -69,6 +70,7 @@ def _import_with_plugin(basicsr: 'ModuleType', run: 'Callable[[ModuleType], None
     run(basicsr)
     try:
         from selfsr_plugin.registration import register
+
         register()
     except Exception as error:
         _warn('load itself into BasicSR', error)
@@ -79,6 +81,7 @@ def _import_with_plugin(basicsr: 'ModuleType', run: 'Callable[[ModuleType], None
 def _load_aliases() -> 'ModuleType':
     """Load ``selfsr_plugin/basicsr_compat/aliases.py`` from its file alone: BasicSR needs it even if the package is broken."""
     from importlib import util
+
     package = util.find_spec('selfsr_plugin')
     if package is None:
         raise ModuleNotFoundError("No module named 'selfsr_plugin'")
@@ -103,11 +106,13 @@ def _take_over_entry_points() -> None:
         if sys.argv[:1] in (['-m'], [module.__file__]) and _is_for_us():  # python -m, and a process spawned by that
             # runpy warns that the module would exist twice, which it will not.
             import warnings
+
             warnings.filterwarnings('ignore', rf"'basicsr\.{name}' found in sys\.modules", RuntimeWarning)
 
 
 def _code_to_run(name: str, get_code: 'Callable') -> 'Callable':
     """``get_code`` of the loader of ``basicsr.<name>``, with our entry point in its place where the run is ours."""
+
     def ours_or_own(module_name: str) -> 'CodeType':
         if _is_for_us():
             return compile(_ENTRY_POINT.format(name=name), '<selfsr_plugin>', 'exec')
@@ -119,6 +124,7 @@ def _code_to_run(name: str, get_code: 'Callable') -> 'Callable':
 def _is_for_us() -> bool:
     try:
         from selfsr_plugin.basicsr_compat.entry_points import is_for_us
+
         return is_for_us(sys.argv[1:])
     except Exception as error:
         _warn('look at the option file', error)
@@ -127,5 +133,9 @@ def _is_for_us() -> bool:
 
 def _warn(what: str, error: Exception) -> None:
     import warnings
-    warnings.warn(f'selfsr_plugin could not {what}; BasicSR goes on without it. {type(error).__name__}: {error}. '
-                  '`python -c "import selfsr_plugin"` shows the whole error.', stacklevel=2)
+
+    warnings.warn(
+        f'selfsr_plugin could not {what}; BasicSR goes on without it. {type(error).__name__}: {error}. '
+        '`python -c "import selfsr_plugin"` shows the whole error.',
+        stacklevel=2,
+    )

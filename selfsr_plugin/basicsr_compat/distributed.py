@@ -1,4 +1,5 @@
 """Starting the processes of a distributed run, also without a GPU."""
+
 import os
 import re
 
@@ -33,8 +34,10 @@ def init_distributed(launcher: str, use_gpu: bool, port: int | None = None) -> t
         _read_slurm(os.environ, port)
     absent = [name for name in _TORCHRUN if name not in os.environ]
     if absent:
-        raise ValueError(f'--launcher pytorch: this process was not started by torchrun ({absent[0]} is not set): write '
-                         'torchrun --nproc_per_node=N -m in place of python -m, or leave --launcher out for one process.')
+        raise ValueError(
+            f'--launcher pytorch: this process was not started by torchrun ({absent[0]} is not set): write '
+            'torchrun --nproc_per_node=N -m in place of python -m, or leave --launcher out for one process.'
+        )
     if use_gpu:
         torch.cuda.set_device(_own_gpu(int(os.environ['LOCAL_RANK']), torch.cuda.device_count(), launcher))
     torch.distributed.init_process_group('nccl' if use_gpu else 'gloo')
@@ -44,23 +47,33 @@ def init_distributed(launcher: str, use_gpu: bool, port: int | None = None) -> t
 def _refuse_forgotten_launcher() -> None:
     for launcher, by, variable in (('pytorch', 'torchrun', 'WORLD_SIZE'), ('slurm', 'srun', 'SLURM_STEP_NUM_TASKS')):
         if int(os.environ.get(variable) or 1) > 1:
-            raise ValueError(f'{by} started {os.environ[variable]} processes, and without --launcher each would train for '
-                             f'itself: add --launcher {launcher}.')
+            raise ValueError(
+                f'{by} started {os.environ[variable]} processes, and without --launcher each would train for '
+                f'itself: add --launcher {launcher}.'
+            )
 
 
 def _read_slurm(environment: 'os._Environ[str]', port: int | None) -> None:
     """Set the variables of torchrun from those of Slurm."""
     absent = [name for name in _SLURM if name not in environment]
     if absent:
-        raise ValueError(f'--launcher slurm: this process was not started by srun ({absent[0]} is not set): write srun before '
-                         'the command, or leave --launcher out for one process.')
+        raise ValueError(
+            f'--launcher slurm: this process was not started by srun ({absent[0]} is not set): write srun before '
+            'the command, or leave --launcher out for one process.'
+        )
     for name in ('SLURM_PROCID', 'SLURM_NTASKS'):
         if not environment[name].isdecimal():
-            raise ValueError(f"--launcher slurm: {name} is '{environment[name]}', no number as srun sets it: write srun before "
-                             'the command, or leave --launcher out for one process.')
-    environment.update(RANK=environment['SLURM_PROCID'], WORLD_SIZE=environment['SLURM_NTASKS'],
-                       LOCAL_RANK=environment.get('SLURM_LOCALID', '0'), MASTER_ADDR=first_host(environment['SLURM_NODELIST']),
-                       MASTER_PORT=str(port or environment.get('MASTER_PORT', _DEFAULT_PORT)))
+            raise ValueError(
+                f"--launcher slurm: {name} is '{environment[name]}', no number as srun sets it: write srun before "
+                'the command, or leave --launcher out for one process.'
+            )
+    environment.update(
+        RANK=environment['SLURM_PROCID'],
+        WORLD_SIZE=environment['SLURM_NTASKS'],
+        LOCAL_RANK=environment.get('SLURM_LOCALID', '0'),
+        MASTER_ADDR=first_host(environment['SLURM_NODELIST']),
+        MASTER_PORT=str(port or environment.get('MASTER_PORT', _DEFAULT_PORT)),
+    )
 
 
 def first_host(node_list: str) -> str:
@@ -74,6 +87,8 @@ def _own_gpu(local_rank: int, count: int, launcher: str) -> int:
     if launcher == 'slurm' and count == 1:
         return 0
     if local_rank >= count:
-        raise ValueError(f'process {local_rank + 1} of this machine has no GPU of its own, there are {count}: start at most one '
-                         'process for each, or write num_gpu: 0 to use the CPU.')
+        raise ValueError(
+            f'process {local_rank + 1} of this machine has no GPU of its own, there are {count}: start at most one '
+            'process for each, or write num_gpu: 0 to use the CPU.'
+        )
     return local_rank

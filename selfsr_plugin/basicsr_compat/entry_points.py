@@ -1,4 +1,5 @@
 """Which runs of ``python -m basicsr.train`` and ``python -m basicsr.test`` are ours: those of this package's models."""
+
 import argparse
 import re
 from collections.abc import Sequence
@@ -8,7 +9,7 @@ import yaml
 
 from ..registration import is_ours, is_registered, uses_plugin
 
-_TYPE = re.compile(r'''^[^#\n]*?\b(model_type|type)["']?\s*:\s*["']?(\w+)''', re.MULTILINE)
+_TYPE = re.compile(r"""^[^#\n]*?\b(model_type|type)["']?\s*:\s*["']?(\w+)""", re.MULTILINE)
 
 
 def is_for_us(argv: Sequence[str]) -> bool:
@@ -47,5 +48,7 @@ def _read_names(text: str) -> dict[str, Any]:
         return opt if isinstance(opt, dict) else {}
     except yaml.YAMLError:
         found = _TYPE.findall(text)
-        return {'model_type': next((name for key, name in found if key == 'model_type'), None),
-                'others': [{key: name} for key, name in found]}
+        return {
+            'model_type': next((name for key, name in found if key == 'model_type'), None),
+            'others': [{key: name} for key, name in found],
+        }

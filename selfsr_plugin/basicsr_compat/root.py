@@ -1,4 +1,5 @@
 """Where the results of a run go."""
+
 import os
 from os import path as osp
 
@@ -9,6 +10,7 @@ def results_root() -> str:
     BasicSR takes the folder above its package, which for an installed BasicSR is site-packages.
     """
     import basicsr
+
     above = osp.dirname(osp.dirname(osp.abspath(basicsr.__file__)))
     installed = {'site-packages', 'dist-packages'} & set(above.split(os.sep))
     return os.getcwd() if installed else above

@@ -1,4 +1,5 @@
 """Datasets and image sources."""
+
 from .bad_images import BadImageLog
 from .decoding import CorruptImageError
 from .hr_face_dataset import HRFaceDataset
@@ -9,7 +10,16 @@ from .sampling import InfiniteSampler, SeededDataset, build_train_loader
 from .unpaired_face_dataset import UnpairedFaceDataset
 
 __all__ = [
-    'BadImageLog', 'CorruptImageError', 'HRFaceDataset', 'ImageSource', 'InfiniteSampler', 'LRFaceDataset',
-    'PairedFaceDataset', 'SeededDataset', 'UnpairedFaceDataset', 'build_train_loader', 'close_environments',
-    'open_image_source'
+    'BadImageLog',
+    'CorruptImageError',
+    'HRFaceDataset',
+    'ImageSource',
+    'InfiniteSampler',
+    'LRFaceDataset',
+    'PairedFaceDataset',
+    'SeededDataset',
+    'UnpairedFaceDataset',
+    'build_train_loader',
+    'close_environments',
+    'open_image_source',
 ]

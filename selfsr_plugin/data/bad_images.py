@@ -1,4 +1,5 @@
 """What happens to images that cannot be used while training: replaced, named, counted, and too many stop the run."""
+
 import logging
 import os
 import random
@@ -28,8 +29,7 @@ def tolerated_bad_images(total: int, max_share: float) -> int:
     return min(max(1, int(max_share * total + 1e-9)), total - 1)  # 0.29 * 100 is 28.999...
 
 
-def read_or_replace(read: Callable[[int], Item], index: int, total: int,
-                    tolerated: int) -> tuple[Item, int, list[str]]:
+def read_or_replace(read: Callable[[int], Item], index: int, total: int, tolerated: int) -> tuple[Item, int, list[str]]:
     """``read(index)``, or for a bad image ``read`` of another index, drawn by Python's ``random``.
 
     Args:
@@ -51,8 +51,10 @@ def read_or_replace(read: Callable[[int], Item], index: int, total: int,
         except CorruptImageError as error:
             bad[index] = str(error)
             if len(bad) > tolerated:
-                raise ValueError(f'none of the {len(bad)} different images tried in a row can be used, and of all '
-                                 f'{total} at most {tolerated} may be bad; the last is {error}') from error
+                raise ValueError(
+                    f'none of the {len(bad)} different images tried in a row can be used, and of all '
+                    f'{total} at most {tolerated} may be bad; the last is {error}'
+                ) from error
         index = random.randrange(total)
 
 
@@ -124,8 +126,12 @@ class BadImageLog:
         count, total = len(self.bad[root]), self.totals[root]
         tolerated = tolerated_bad_images(total, self.max_share)
         # BasicSR's logger, without importing BasicSR
-        logging.getLogger('basicsr').warning(f'Bad image, another takes its place: {line} '
-                                             f'({count} of {total} images so far, at most {tolerated} tolerated).')
+        logging.getLogger('basicsr').warning(
+            f'Bad image, another takes its place: {line} '
+            f'({count} of {total} images so far, at most {tolerated} tolerated).'
+        )
         if count > tolerated:
-            raise ValueError(f'{count} of {total} images in {root} cannot be used and at most {tolerated} may be bad: '
-                             f'repair or remove them, or raise max_bad_share ({self.max_share}); the last is {line}')
+            raise ValueError(
+                f'{count} of {total} images in {root} cannot be used and at most {tolerated} may be bad: '
+                f'repair or remove them, or raise max_bad_share ({self.max_share}); the last is {line}'
+            )

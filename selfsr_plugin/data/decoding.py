@@ -3,6 +3,7 @@
 OpenCV decodes, since it is the fastest and what BasicSR's users have; it ignores colour profiles, though, with which a
 phone's photo comes out some grey levels off. Pillow reads the headers, and LittleCMS, which it brings, converts.
 """
+
 import functools
 import importlib.util
 import io
@@ -37,6 +38,7 @@ def readable_extensions() -> tuple[str, ...]:
     if importlib.util.find_spec('pillow_heif') is None:
         return IMAGE_EXTENSIONS
     import pillow_heif
+
     pillow_heif.register_heif_opener()
     return IMAGE_EXTENSIONS + HEIC_EXTENSIONS
 
@@ -66,7 +68,9 @@ def decode_image(data: bytes, path: str) -> np.ndarray:
     if transform is None:
         return image
     image = image[..., 0] if mode == 'L' else image[..., ::-1]
-    return np.asarray(ImageCms.applyTransform(Image.fromarray(np.ascontiguousarray(image)), transform))[..., ::-1].copy()
+    return np.asarray(ImageCms.applyTransform(Image.fromarray(np.ascontiguousarray(image)), transform))[
+        ..., ::-1
+    ].copy()
 
 
 def check_header(data: bytes, path: str) -> Image.Image:
@@ -90,7 +94,7 @@ def check_header(data: bytes, path: str) -> Image.Image:
 def _open(data: bytes, path: str) -> Image.Image:
     if not data:
         raise CorruptImageError(path, 'it is empty (0 bytes)')
-    formats = _FORMATS + ('HEIF', ) * (readable_extensions() != IMAGE_EXTENSIONS)
+    formats = _FORMATS + ('HEIF',) * (readable_extensions() != IMAGE_EXTENSIONS)
     too_large = f'more than {MAX_PIXELS} pixels (a decompression bomb?): shrink it or cut the face out'
     try:
         with warnings.catch_warnings():
@@ -100,8 +104,12 @@ def _open(data: bytes, path: str) -> Image.Image:
         raise CorruptImageError(path, f'its header claims {too_large}') from None
     except Exception as error:  # Pillow's readers raise many kinds
         heic = readable_extensions() == IMAGE_EXTENSIONS and data[4:8] == b'ftyp'
-        raise CorruptImageError(path, 'it is no image, or one that needs pip install pillow-heif (HEIC): or save it as PNG'
-                                if heic else 'it is cut short or not an image') from error
+        raise CorruptImageError(
+            path,
+            'it is no image, or one that needs pip install pillow-heif (HEIC): or save it as PNG'
+            if heic
+            else 'it is cut short or not an image',
+        ) from error
     if image.width * image.height > MAX_PIXELS:
         raise CorruptImageError(path, f'it is {image.width}x{image.height}, {too_large}')
     return image
@@ -119,9 +127,13 @@ def to_srgb(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform | None:
         return None
     try:
         transform = ImageCms.buildTransform(
-            ImageCms.ImageCmsProfile(io.BytesIO(profile)), ImageCms.createProfile('sRGB'), mode, 'RGB',
+            ImageCms.ImageCmsProfile(io.BytesIO(profile)),
+            ImageCms.createProfile('sRGB'),
+            mode,
+            'RGB',
             ImageCms.Intent.RELATIVE_COLORIMETRIC,
-            ImageCms.Flags.BLACKPOINTCOMPENSATION | ImageCms.Flags.NOCACHE)  # its cache is not for several threads
+            ImageCms.Flags.BLACKPOINTCOMPENSATION | ImageCms.Flags.NOCACHE,
+        )  # its cache is not for several threads
     except (ImageCms.PyCMSError, OSError, ValueError):
         return None
     if mode == 'CMYK':
@@ -142,8 +154,14 @@ def _profile_mode(header: Image.Image) -> str:
 
 def _needs_a_look(data: bytes) -> bool:
     """Whether a header may hold what OpenCV does not see: a profile, too many pixels for memory, another format."""
-    return (len(data) >= _SMALL or b'ICC_PROFILE' in data or b'iCCP' in data or b'ICCP' in data
-            or data[:2] in (b'II', b'MM') or data[4:8] == b'ftyp')
+    return (
+        len(data) >= _SMALL
+        or b'ICC_PROFILE' in data
+        or b'iCCP' in data
+        or b'ICCP' in data
+        or data[:2] in (b'II', b'MM')
+        or data[4:8] == b'ftyp'
+    )
 
 
 def _decode_with_opencv(data: bytes, path: str) -> np.ndarray:
@@ -163,8 +181,11 @@ def _decode_with_opencv(data: bytes, path: str) -> np.ndarray:
 def _decode_with_pillow(header: Image.Image, path: str, transform: ImageCms.ImageCmsTransform | None) -> np.ndarray:
     try:
         image = ImageOps.exif_transpose(header)
-        image = image.convert('RGB') if transform is None else ImageCms.applyTransform(
-            image if image.mode == 'CMYK' else image.convert('RGB'), transform)
+        image = (
+            image.convert('RGB')
+            if transform is None
+            else ImageCms.applyTransform(image if image.mode == 'CMYK' else image.convert('RGB'), transform)
+        )
     except Exception as error:  # Pillow's readers raise many kinds
         raise CorruptImageError(path, 'it is cut short or broken') from error
     return np.asarray(image)[..., ::-1].copy()
@@ -177,5 +198,5 @@ def _jpeg_is_cut(data: bytes) -> bool:
         marker = data[position + 1]
         if marker == 0xDA:  # start of scan: from here on FF D9 can only be the end marker
             return data.rfind(b'\xff\xd9', position) < 0
-        position += 1 if marker == 0xFF else 2 + int.from_bytes(data[position + 2:position + 4], 'big')
+        position += 1 if marker == 0xFF else 2 + int.from_bytes(data[position + 2 : position + 4], 'big')
     return False  # no JPEG, or no scan in it: the decoder's to judge

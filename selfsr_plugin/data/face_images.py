@@ -1,4 +1,5 @@
 """The faces of one domain as tensors of one size, and the options that all face data sets share."""
+
 import logging
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -44,8 +45,9 @@ class FaceImages:
         skipped = self._source.passed_over, self._source.folders
         if may_hold_pictures(*skipped):
             # BasicSR's logger, without importing BasicSR: restoring needs none
-            logging.getLogger('basicsr').warning(f'{self._called}: {self.root} holds more than is read: '
-                                                 f'{left_out(*skipped)}.')
+            logging.getLogger('basicsr').warning(
+                f'{self._called}: {self.root} holds more than is read: {left_out(*skipped)}.'
+            )
         self.size = size
         self._may_enlarge = root_key == 'dataroot_lq'
         self.tolerated = tolerated_bad_images(len(self), max_bad_share(opt))
@@ -81,8 +83,11 @@ class FaceImages:
             if not is_square(height, width):
                 raise CorruptImageError(self.path(index), f'it is {width}x{height}, not square: crop it to the face')
             if min(height, width) < size and not self._may_enlarge:
-                raise CorruptImageError(self.path(index), f'it is {width}x{height}, smaller than gt_size {size}, and '
-                                        'HR images are not enlarged: remove it or lower gt_size')
+                raise CorruptImageError(
+                    self.path(index),
+                    f'it is {width}x{height}, smaller than gt_size {size}, and '
+                    'HR images are not enlarged: remove it or lower gt_size',
+                )
         with one_thread():
             return to_face(image, size)
 
@@ -148,16 +153,22 @@ def size_options(opt: Mapping[str, Any], *required: str) -> tuple[int | None, in
     for key in ('gt_size', 'lq_size'):
         value = opt.get(key)
         if value is None and key in required:
-            raise UserError(f'{key} is missing: give the side of the square images to train on, '
-                             'since a batch needs images of one size.')
+            raise UserError(
+                f'{key} is missing: give the side of the square images to train on, '
+                'since a batch needs images of one size.'
+            )
         if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
             raise UserError(f'{key} must be a whole number of pixels above 0, got {value!r}.')
     gt_size, lq_size, scale = opt.get('gt_size'), opt.get('lq_size'), opt.get('scale')
     if gt_size is not None and lq_size is not None:
         if lq_size > gt_size:
-            raise UserError(f'lq_size {lq_size} is larger than gt_size {gt_size}, but the LR image is the '
-                             'smaller one: correct one of the two.')
+            raise UserError(
+                f'lq_size {lq_size} is larger than gt_size {gt_size}, but the LR image is the '
+                'smaller one: correct one of the two.'
+            )
         if scale is not None and gt_size != scale * lq_size:
-            raise UserError(f'gt_size {gt_size} is not scale {scale} x lq_size {lq_size}: set gt_size to '
-                             f'{scale * lq_size}, or change lq_size or scale.')
+            raise UserError(
+                f'gt_size {gt_size} is not scale {scale} x lq_size {lq_size}: set gt_size to '
+                f'{scale * lq_size}, or change lq_size or scale.'
+            )
     return gt_size, lq_size

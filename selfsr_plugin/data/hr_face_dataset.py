@@ -1,4 +1,5 @@
 """HR faces alone: the clean domain that the degradation starts from."""
+
 import random
 from collections.abc import Mapping
 from typing import Any
@@ -26,6 +27,7 @@ class HRFaceDataset(Dataset):
         FileNotFoundError, ValueError: bad options or data, in one sentence. In validation and tests reading a bad image
             raises CorruptImageError.
     """
+
     option_keys = frozenset({'dataroot_gt', 'gt_size', 'use_hflip', 'max_bad_share'})
 
     def __init__(self, opt: Mapping[str, Any]) -> None:

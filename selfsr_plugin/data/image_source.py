@@ -1,4 +1,5 @@
 """Images by number from a plain folder or from an LMDB in BasicSR's layout; the reader need not know which."""
+
 import mimetypes
 import os
 import re
@@ -24,6 +25,7 @@ class ImageSource(ABC):
         passed_over: how many files were left out by their extension ('.txt': 2); none of an LMDB.
         folders: how many folders in it were not searched; none of an LMDB.
     """
+
     root: str
     names: list[str]
     passed_over: Mapping[str, int] = {}
@@ -70,14 +72,16 @@ def open_image_source(root: str, recursive: bool = False) -> ImageSource:
     if os.path.isfile(root):
         raise FileNotFoundError(f'{printable(root)} is a file: give the folder that holds the images, or an LMDB.')
     if not os.path.isdir(root):
-        raise FileNotFoundError(f'the folder {printable(root)} does not exist (looked from {os.getcwd()}): '
-                                'correct the path.')
+        raise FileNotFoundError(
+            f'the folder {printable(root)} does not exist (looked from {os.getcwd()}): correct the path.'
+        )
     is_lmdb = root.endswith('.lmdb') or os.path.exists(os.path.join(root, 'data.mdb'))
     try:
         return _LmdbSource(root) if is_lmdb else _FolderSource(root, recursive)
     except PermissionError as error:
-        raise PermissionError(f'{printable(error.filename)} may not be read by this user: change its permissions or '
-                              'its owner.') from error
+        raise PermissionError(
+            f'{printable(error.filename)} may not be read by this user: change its permissions or its owner.'
+        ) from error
 
 
 class _FolderSource(ImageSource):
@@ -95,13 +99,17 @@ class _FolderSource(ImageSource):
                 continue
             name = stem.replace(os.sep, '/')
             if name in files:
-                raise UserError(f'{self.root} holds both {printable(files[name])} and {printable(file)}, and a name '
-                                 'without its extension must stand for one image: remove or rename one of them.')
+                raise UserError(
+                    f'{self.root} holds both {printable(files[name])} and {printable(file)}, and a name '
+                    'without its extension must stand for one image: remove or rename one of them.'
+                )
             files[name] = file
         if not files:
-            hint = ('it holds only subfolders, which are not searched: give one of them, or move the images up'
-                    if self.folders and not self.passed_over else
-                    f'put images there ({", ".join(readable_extensions())}) or correct the path')
+            hint = (
+                'it holds only subfolders, which are not searched: give one of them, or move the images up'
+                if self.folders and not self.passed_over
+                else f'put images there ({", ".join(readable_extensions())}) or correct the path'
+            )
             but = f', only {left_out(self.passed_over)}' if self.passed_over else ''
             raise UserError(f'there are no images in the folder {self.root}{but}: {hint}.')
         self.names = sorted(files)
@@ -137,7 +145,8 @@ def may_hold_pictures(passed_over: Mapping[str, int], folders: int = 0) -> bool:
     """Whether what is left out looks as if it had been meant: pictures of other kinds, files without extension."""
     return bool(folders) or any(
         not kind or kind in HEIC_EXTENSIONS or (mimetypes.guess_type(f'x{kind}')[0] or '').startswith('image/')
-        for kind in passed_over)
+        for kind in passed_over
+    )
 
 
 def list_files(root: str, recursive: bool) -> Iterator[str]:
@@ -176,24 +185,31 @@ class _LmdbSource(ImageSource):
         self._real_path = os.path.realpath(root)  # once: it costs a tenth of reading an image
         for part in ('data.mdb', 'meta_info.txt'):
             if not os.path.isfile(os.path.join(root, part)):
-                raise FileNotFoundError(f'the LMDB {self.root} has no {part}, so it was not finished or not copied '
-                                        'whole: make it again.')
+                raise FileNotFoundError(
+                    f'the LMDB {self.root} has no {part}, so it was not finished or not copied whole: make it again.'
+                )
         with open(os.path.join(root, 'meta_info.txt'), encoding='utf-8', errors='surrogateescape') as lines:
             self.names = sorted(self._key(line) for line in lines if line.strip())
         for name in self.names:
             if not name or len(lmdb_key(name)) > _MAX_KEY or name.startswith('/') or '..' in name.split('/'):
-                raise UserError(f"meta_info.txt of the LMDB {self.root} lists '{printable(name)[:60]}', which cannot be the "
-                                 'name of an image in it: make it again.')
+                raise UserError(
+                    f"meta_info.txt of the LMDB {self.root} lists '{printable(name)[:60]}', which cannot be the "
+                    'name of an image in it: make it again.'
+                )
         if not self.names:
             raise UserError(f'there are no images in the LMDB {self.root}: its meta_info.txt is empty; make it again.')
         for name, following in zip(self.names, self.names[1:]):
             if name == following:
-                raise UserError(f"meta_info.txt of the LMDB {self.root} lists '{printable(name)}' twice: "
-                                 'make it again from files of different names.')
+                raise UserError(
+                    f"meta_info.txt of the LMDB {self.root} lists '{printable(name)}' twice: "
+                    'make it again from files of different names.'
+                )
         entries = _environment(self._real_path, self.root).stat()['entries']
         if entries < len(self.names):
-            raise UserError(f'the LMDB {self.root} lists {len(self.names)} images in meta_info.txt and holds '
-                             f'{entries}, so it was not finished: make it again.')
+            raise UserError(
+                f'the LMDB {self.root} lists {len(self.names)} images in meta_info.txt and holds '
+                f'{entries}, so it was not finished: make it again.'
+            )
 
     def _key(self, line: str) -> str:
         """The LMDB key of a line '<name>.png (<h>,<w>,<c>) <compression>' of meta_info.txt.
@@ -253,16 +269,17 @@ def _open_environment(real_path: str, shown: str) -> lmdb.Environment:
         environment = lmdb.open(real_path, readonly=True, lock=False, readahead=False)
     except lmdb.Error as error:
         if 'already open' in str(error):
-            raise UserError(f'the LMDB {shown} is held open by other code in this process, and lmdb opens '
-                             'it only once: use a folder, or a copy, for one of the two.') from error
+            raise UserError(
+                f'the LMDB {shown} is held open by other code in this process, and lmdb opens '
+                'it only once: use a folder, or a copy, for one of the two.'
+            ) from error
         raise UserError(f'the LMDB {shown} cannot be opened ({error}): {remedy}.') from error
     # The file is mapped into memory: reading beyond its end would kill the process with SIGBUS, without a word.
     expected = (environment.info()['last_pgno'] + 1) * environment.stat()['psize']
     size = os.path.getsize(os.path.join(real_path, 'data.mdb'))
     if size < expected:
         environment.close()
-        raise UserError(f'data.mdb of the LMDB {shown} is cut short ({size} of {expected} bytes): '
-                         f'{remedy}.')
+        raise UserError(f'data.mdb of the LMDB {shown} is cut short ({size} of {expected} bytes): {remedy}.')
     return environment
 
 

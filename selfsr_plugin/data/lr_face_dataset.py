@@ -1,4 +1,5 @@
 """Real LR faces without ground truth, for testing."""
+
 from collections.abc import Mapping
 from typing import Any
 
@@ -21,6 +22,7 @@ class LRFaceDataset(Dataset):
         FileNotFoundError, ValueError: bad options or data, in one sentence. Reading a bad image raises
             CorruptImageError.
     """
+
     option_keys = frozenset({'dataroot_lq', 'lq_size'})
 
     def __init__(self, opt: Mapping[str, Any]) -> None:

@@ -1,4 +1,5 @@
 """HR faces with their own LR images: supervised training, and every test that has ground truth."""
+
 import random
 from collections.abc import Mapping
 from typing import Any
@@ -36,6 +37,7 @@ class PairedFaceDataset(Dataset):
         FileNotFoundError, ValueError: bad options or data, in one sentence. In validation and tests reading a bad pair
             raises CorruptImageError.
     """
+
     option_keys = frozenset({'dataroot_gt', 'dataroot_lq', 'gt_size', 'lq_size', 'use_hflip', 'max_bad_share'})
 
     def __init__(self, opt: Mapping[str, Any]) -> None:
@@ -64,8 +66,10 @@ class PairedFaceDataset(Dataset):
         if gt_size is None and lq_size is not None:
             gt_size = lq_size * self.scale
         if gt_size is not None and gt_size % self.scale:
-            raise UserError(f'gt_size {gt_size} is not a multiple of scale {self.scale}: set it to '
-                             f'{gt_size // self.scale * self.scale or self.scale}, or change scale.')
+            raise UserError(
+                f'gt_size {gt_size} is not a multiple of scale {self.scale}: set it to '
+                f'{gt_size // self.scale * self.scale or self.scale}, or change scale.'
+            )
         return gt_size, gt_size and gt_size // self.scale
 
     def _check_names(self) -> None:
@@ -75,8 +79,10 @@ class PairedFaceDataset(Dataset):
         for here, there in ((self.gt, self.lq), (self.lq, self.gt)):
             lonely = sorted(set(here.names) - set(there.names))
             if lonely:
-                parts.append(f'{len(lonely)} of {len(here)} images in {here.root} have no partner in {there.root} '
-                             f'({", ".join(lonely[:3])}{", ..." if len(lonely) > 3 else ""})')
+                parts.append(
+                    f'{len(lonely)} of {len(here)} images in {here.root} have no partner in {there.root} '
+                    f'({", ".join(lonely[:3])}{", ..." if len(lonely) > 3 else ""})'
+                )
         raise UserError(f'{" and ".join(parts)}: pairs need equal names without extension.')
 
     def __len__(self) -> int:
@@ -101,14 +107,18 @@ class PairedFaceDataset(Dataset):
         if self.lq is None:
             gt = self.gt.fit(image, index)
             if gt.shape[-2] % self.scale or gt.shape[-1] % self.scale:
-                raise CorruptImageError(self.gt.path(index), f'it is {width}x{height}, which scale {self.scale} does '
-                                        'not divide: crop it or set gt_size')
+                raise CorruptImageError(
+                    self.gt.path(index),
+                    f'it is {width}x{height}, which scale {self.scale} does not divide: crop it or set gt_size',
+                )
             with one_thread():
                 return gt, bicubic_downsample(gt, self.scale).clamp_(0, 1).mul_(255).round_().div_(255)
         small = self.lq.read_stored(index)
         small_height, small_width = small.shape[:2]
         if (height, width) != (self.scale * small_height, self.scale * small_width):
             raise CorruptImageError(
-                self.gt.path(index), f'it is {width}x{height}, not scale {self.scale} x its LR image '
-                f'{self.lq.path(index)} of {small_width}x{small_height}')
+                self.gt.path(index),
+                f'it is {width}x{height}, not scale {self.scale} x its LR image '
+                f'{self.lq.path(index)} of {small_width}x{small_height}',
+            )
         return self.gt.fit(image, index), self.lq.fit(small, index)

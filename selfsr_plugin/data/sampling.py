@@ -4,6 +4,7 @@ The k-th training sample of a run, augmentation included, is a function of the s
 not of how many processes share the work, not of where the run was stopped and resumed. BasicSR seeds its workers
 anew at every start, so a resumed run of it sees other data than one that was not interrupted.
 """
+
 import hashlib
 import random
 import signal
@@ -41,8 +42,10 @@ class InfiniteSampler(Sampler):
 
     def __init__(self, size: int, seed: int, rank: int, world_size: int, batch_size: int, start: int = 0) -> None:
         if size < 1 or batch_size < 1 or start < 0 or not 0 <= rank < world_size:
-            raise ValueError(f'impossible sampling: size {size}, batch_size {batch_size}, rank {rank} of {world_size}, '
-                             f'start {start}.')
+            raise ValueError(
+                f'impossible sampling: size {size}, batch_size {batch_size}, rank {rank} of {world_size}, '
+                f'start {start}.'
+            )
         self.size, self.seed, self.rank, self.world_size = size, seed, rank, world_size
         self.batch_size, self.start = batch_size, start
 
@@ -109,8 +112,9 @@ def _init_worker(_: int) -> None:
     cv2.setNumThreads(0)  # workers share the cores among themselves; torch limits its own threads in workers already
 
 
-def build_train_loader(dataset: Dataset, dataset_opt: Mapping[str, Any], seed: int, rank: int = 0, world_size: int = 1,
-                       start_iter: int = 0) -> DataLoader:
+def build_train_loader(
+    dataset: Dataset, dataset_opt: Mapping[str, Any], seed: int, rank: int = 0, world_size: int = 1, start_iter: int = 0
+) -> DataLoader:
     """An endless loader: its first batch is that of iteration ``start_iter + 1``, it has no length and no epochs.
 
     Works with forked and spawned workers, whose number does not change the data. On Linux they are forked, on every Python:
@@ -136,4 +140,5 @@ def build_train_loader(dataset: Dataset, dataset_opt: Mapping[str, Any], seed: i
         multiprocessing_context='fork' if workers and sys.platform == 'linux' else None,
         pin_memory=bool(dataset_opt.get('pin_memory', False)) and torch.cuda.is_available(),
         worker_init_fn=_init_worker,
-        generator=torch.Generator())  # otherwise DataLoader draws its workers' base seed from the global generator
+        generator=torch.Generator(),
+    )  # otherwise DataLoader draws its workers' base seed from the global generator

@@ -1,4 +1,5 @@
 """HR faces and real LR faces of other people, without any pairing: the paper's real-world setting (section IV-B)."""
+
 import random
 from collections.abc import Mapping
 from typing import Any
@@ -29,6 +30,7 @@ class UnpairedFaceDataset(Dataset):
         FileNotFoundError, ValueError: bad options or data, in one sentence. In validation reading a bad image raises
             CorruptImageError.
     """
+
     option_keys = frozenset({'dataroot_gt', 'dataroot_lq', 'gt_size', 'lq_size', 'use_hflip', 'max_bad_share'})
 
     def __init__(self, opt: Mapping[str, Any]) -> None:
@@ -48,13 +50,22 @@ class UnpairedFaceDataset(Dataset):
     def __getitem__(self, index: int) -> dict[str, Any]:
         if not self.training:
             other = index % len(self.lq)
-            return {'gt': self.gt.read(index), 'lq': self.lq.read(other),
-                    'gt_path': self.gt.path(index), 'lq_path': self.lq.path(other)}
+            return {
+                'gt': self.gt.read(index),
+                'lq': self.lq.read(other),
+                'gt_path': self.gt.path(index),
+                'lq_path': self.lq.path(other),
+            }
         gt, gt_path, bad_gt = self.gt.read_or_replace(index)
         lq, lq_path, bad_lq = self.lq.read_or_replace(random.randrange(len(self.lq)))
         if self.use_hflip and random.random() < 0.5:
             gt = gt.flip(-1)
         if self.use_hflip and random.random() < 0.5:
             lq = lq.flip(-1)
-        return {'gt': gt, 'lq': lq, 'gt_path': gt_path, 'lq_path': lq_path,
-                'bad_images': self.bad_image_log.note(bad_gt + bad_lq)}
+        return {
+            'gt': gt,
+            'lq': lq,
+            'gt_path': gt_path,
+            'lq_path': lq_path,
+            'bad_images': self.bad_image_log.note(bad_gt + bad_lq),
+        }

@@ -7,6 +7,7 @@ The file of a network, ``net_<label>_<iteration>.pth``, is BasicSR's, with keys 
     architecture   the section network_<label> of the option file, with the defaults of what it leaves out
     level, alpha   where a growing network stood: those above the level have not been trained
 """
+
 import zipfile
 from collections.abc import Iterable, Mapping
 from os import path as osp
@@ -29,8 +30,9 @@ def weights_path(opt: Mapping[str, Any], label: str, current_iter: int) -> str:
 
 def checkpoint_iterations(training_states: str | Path) -> list[int]:
     """Iterations of the training states in a folder, newest first."""
-    return sorted((int(path.stem) for path in Path(training_states).glob('*.state') if path.stem.isdigit()),
-                  reverse=True)
+    return sorted(
+        (int(path.stem) for path in Path(training_states).glob('*.state') if path.stem.isdigit()), reverse=True
+    )
 
 
 def remove_old_checkpoints(opt: Mapping[str, Any], keep: int, needed: Iterable[str]) -> None:
@@ -59,8 +61,10 @@ def save_checkpoint(content: Any, path: str | Path) -> None:
         with whole_file(path) as file:
             torch.save(content, file)
     except (OSError, RuntimeError) as error:  # torch reports a full disk as RuntimeError
-        raise OSError(f'cannot write the checkpoint {path}: {error}. Checkpoints written before are unharmed; free '
-                      'space or fix the permissions and resume with --auto_resume.') from error
+        raise OSError(
+            f'cannot write the checkpoint {path}: {error}. Checkpoints written before are unharmed; free '
+            'space or fix the permissions and resume with --auto_resume.'
+        ) from error
 
 
 def load_checkpoint(path: str | Path) -> Any:
@@ -86,15 +90,18 @@ def load_checkpoint(path: str | Path) -> Any:
     except PermissionError as error:
         raise UserError(f'{path} may not be read by this user: change its permissions.') from error
     except Exception as error:  # torch raises many kinds, with long texts, for a truncated or foreign file
-        raise UserError(f'{path} cannot be read as a checkpoint: it is damaged, was not made by torch.save, or holds '
-                        f'more than tensors and plain values ({type(error).__name__}).') from error
+        raise UserError(
+            f'{path} cannot be read as a checkpoint: it is damaged, was not made by torch.save, or holds '
+            f'more than tensors and plain values ({type(error).__name__}).'
+        ) from error
 
 
 # ----- networks in files -----
 
 
-def save_networks(path: str | Path, nets: Mapping[str, nn.Module], level: int | None = None,
-                  alpha: float | None = None) -> None:
+def save_networks(
+    path: str | Path, nets: Mapping[str, nn.Module], level: int | None = None, alpha: float | None = None
+) -> None:
     """Write the file of a network.
 
     Args:
@@ -105,8 +112,9 @@ def save_networks(path: str | Path, nets: Mapping[str, nn.Module], level: int | 
     Raises:
         OSError: naming ``path``, when it cannot be written; a file that was there before is untouched.
     """
-    content: dict[str, Any] = {key: {name: value.cpu() for name, value in net.state_dict().items()}
-                               for key, net in nets.items()}
+    content: dict[str, Any] = {
+        key: {name: value.cpu() for name, value in net.state_dict().items()} for key, net in nets.items()
+    }
     architecture = getattr(nets['params'], 'built_from', None)
     if architecture is not None:
         content['architecture'] = architecture
@@ -159,6 +167,8 @@ def select_weights(content: Any, path: str | Path, key: str | None = None) -> tu
         raise UserError(f"{path} has no weights under the key '{key}'{has}")
     weights = content if key is None else content[key]
     if not isinstance(weights, Mapping) or not weights or not all(torch.is_tensor(value) for value in weights.values()):
-        raise UserError(f"{path} holds no weights of a network{'' if key is None else f' under {key!r}'}: give a "
-                        "net_*.pth from a run's models folder.")
+        raise UserError(
+            f'{path} holds no weights of a network{"" if key is None else f" under {key!r}"}: give a '
+            "net_*.pth from a run's models folder."
+        )
     return key, {name.removeprefix('module.'): value for name, value in weights.items()}

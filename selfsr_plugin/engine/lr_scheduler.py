@@ -1,5 +1,4 @@
 """Learning-rate schedule that BasicSR lacks."""
-from typing import List
 
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
@@ -21,6 +20,6 @@ class LinearDecayLR(LRScheduler):
         self.total_iter, self.decay_from = total_iter, decay_from
         super().__init__(optimizer)
 
-    def get_lr(self) -> List[float]:
+    def get_lr(self) -> list[float]:
         left = (self.total_iter - self.last_epoch) / (self.total_iter - self.decay_from)
         return [rate * min(1.0, max(0.0, left)) for rate in self.base_lrs]

@@ -1,4 +1,5 @@
 """Networks: built from their section of the option file, described, and filled with weights."""
+
 import inspect
 import zlib
 from collections.abc import Mapping
@@ -40,13 +41,16 @@ def build_network(opt: Mapping[str, Any], label: str, device: torch.device) -> n
     path = opt['path'].get(f'pretrain_network_{label}')
     if path is not None:
         content = load_checkpoint(path)
-        load_weights(net, path, opt['path'].get(f'strict_load_{label}', True), opt['path'].get(f'param_key_{label}'),
-                     content)
+        load_weights(
+            net, path, opt['path'].get(f'strict_load_{label}', True), opt['path'].get(f'param_key_{label}'), content
+        )
         grow_as_saved(net, path, content)
         if hasattr(net, 'grow_to') and (net.level, net.alpha) != (net.num_level, 1):
-            get_root_logger().warning(f'{path} was saved at level {net.level} of {net.num_level}, alpha {net.alpha:g}; '
-                                      f'what is above has not been trained. Until it is, network_{label} runs at that '
-                                      'level.')
+            get_root_logger().warning(
+                f'{path} was saved at level {net.level} of {net.num_level}, alpha {net.alpha:g}; '
+                f'what is above has not been trained. Until it is, network_{label} runs at that '
+                'level.'
+            )
     return net.to(device)
 
 
@@ -56,10 +60,15 @@ def describe(section: Mapping[str, Any]) -> dict[str, Any]:
     This is what files of networks hold as 'architecture': plain values only, lists for tuples.
     """
     parameters = inspect.signature(ARCH_REGISTRY.get(section['type'])).parameters
-    defaults = {name: parameter.default for name, parameter in parameters.items()
-                if parameter.default is not parameter.empty and name not in section}
-    return {**{name: _plain(value) for name, value in section.items()},
-            **{name: _plain(value) for name, value in defaults.items() if _is_plain(value)}}
+    defaults = {
+        name: parameter.default
+        for name, parameter in parameters.items()
+        if parameter.default is not parameter.empty and name not in section
+    }
+    return {
+        **{name: _plain(value) for name, value in section.items()},
+        **{name: _plain(value) for name, value in defaults.items() if _is_plain(value)},
+    }
 
 
 def _is_plain(value: Any) -> bool:
@@ -72,8 +81,9 @@ def _plain(value: Any) -> Any:
     return [_plain(each) for each in value] if isinstance(value, (list, tuple)) else value
 
 
-def load_weights(net: nn.Module, path: str | Path, strict: bool = True, key: str | None = None,
-                 content: Any = None) -> None:
+def load_weights(
+    net: nn.Module, path: str | Path, strict: bool = True, key: str | None = None, content: Any = None
+) -> None:
     """Fill ``net``, which :func:`build_network` built, with weights saved by BasicSR or by us.
 
     Args:
@@ -96,13 +106,17 @@ def load_weights(net: nn.Module, path: str | Path, strict: bool = True, key: str
         weights = {name: value for name, value in weights.items() if name in own and own[name].shape == value.shape}
         missing = sorted(own.keys() - weights.keys())
         if missing:
-            logger.warning(f'{printable(path)} has no weights of this shape for {len(missing)} of {len(own)}: '
-                           f'{", ".join(missing)}.')
+            logger.warning(
+                f'{printable(path)} has no weights of this shape for {len(missing)} of {len(own)}: '
+                f'{", ".join(missing)}.'
+            )
     try:
         net.load_state_dict(weights, strict=strict)
     except RuntimeError as error:
-        raise UserError(f'{path} does not fit {type(net).__name__} as the option file describes it: '
-                        f'{" ".join(str(error).split())[:600]}') from error
+        raise UserError(
+            f'{path} does not fit {type(net).__name__} as the option file describes it: '
+            f'{" ".join(str(error).split())[:600]}'
+        ) from error
     logger.info(f'Loaded {type(net).__name__} from {printable(path)}, key {key}.')
 
 
@@ -117,5 +131,7 @@ def _check_same_architecture(net: nn.Module, path: str | Path, content: Any) -> 
         raise UserError(f'{path} holds a {saved["type"]}, and the option file describes a {built["type"]}.')
     if names:
         theirs, ours = (', '.join(f'{name}: {each.get(name)}' for name in names) for each in (saved, built))
-        raise UserError(f'{path} holds a {saved["type"]} with {theirs}, and the option file describes one with {ours}; '
-                        'make the two equal.')
+        raise UserError(
+            f'{path} holds a {saved["type"]} with {theirs}, and the option file describes one with {ours}; '
+            'make the two equal.'
+        )

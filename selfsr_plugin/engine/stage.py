@@ -1,4 +1,5 @@
 """The base of the models: a stage on BasicSR's terms, with the work of each update left to the engine."""
+
 import hashlib
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
@@ -36,6 +37,7 @@ class Stage(ValidatedModel):
     Everything that is done around that, in every stage alike, is in :class:`Updater` and here. A loss term is added
     in one place: in the function that returns the loss, or in a subclass (docs/extending.md).
     """
+
     trained: ClassVar[tuple[str, ...]] = ()
     options_class: ClassVar[type[StageOptions]] = StageOptions  # what the section 'train' of an option file may hold
 
@@ -56,7 +58,6 @@ class Stage(ValidatedModel):
         self.print_network(net)
         return net
 
-
     # ----- optimizers -----
 
     def start_training(self) -> None:
@@ -65,13 +66,20 @@ class Stage(ValidatedModel):
             settings = dict(getattr(self.options, f'optim_{label}'))
             # Over all parameters: those of levels that are not reached yet have no gradient and so no state, and
             # growing needs no surgery.
-            optimizer = getattr(torch.optim, settings.pop('type'))(getattr(self, f'net_{label}').parameters(), **settings)
+            optimizer = getattr(torch.optim, settings.pop('type'))(
+                getattr(self, f'net_{label}').parameters(), **settings
+            )
             setattr(self, f'optimizer_{label}', optimizer)
             self.optimizers.append(optimizer)
         self.schedulers = [self._scheduler(optimizer) for optimizer in self.optimizers if self.options.scheduler]
-        self.updater = Updater({label: getattr(self, f'net_{label}') for label in self.trained},
-                               {label: getattr(self, f'optimizer_{label}') for label in self.trained}, self.device,
-                               self.opt['dist'], self.options.accum_iter, self.options.nonfinite)
+        self.updater = Updater(
+            {label: getattr(self, f'net_{label}') for label in self.trained},
+            {label: getattr(self, f'optimizer_{label}') for label in self.trained},
+            self.device,
+            self.opt['dist'],
+            self.options.accum_iter,
+            self.options.nonfinite,
+        )
 
     def _scheduler(self, optimizer: torch.optim.Optimizer) -> torch.optim.lr_scheduler.LRScheduler:
         settings = dict(self.options.scheduler)
@@ -113,7 +121,11 @@ class Stage(ValidatedModel):
             logged.update(loss.logged)
         for average, net, decay in self.averages():
             move_average(average, net, decay)
-        self.log_dict = {**self.log_dict, **terms, **logged}  # a term that is not computed each time keeps its last value
+        self.log_dict = {
+            **self.log_dict,
+            **terms,
+            **logged,
+        }  # a term that is not computed each time keeps its last value
 
     def rehearse(self, current_iter: int, data: dict[str, Any]) -> None:
         """Compute what an iteration computes and leave everything as it was: a lack of memory, or options that cannot be
@@ -124,7 +136,9 @@ class Stage(ValidatedModel):
             data: a batch as ``feed_data`` takes it.
         """
         before = deepcopy(self.extra_state()), self.log_dict
-        buffers = {buffer: buffer.clone() for label in self.trained for buffer in getattr(self, f'net_{label}').buffers()}
+        buffers = {
+            buffer: buffer.clone() for label in self.trained for buffer in getattr(self, f'net_{label}').buffers()
+        }
         with torch.random.fork_rng():
             self.feed_data(data)
             with torch.no_grad():
@@ -198,8 +212,10 @@ class Stage(ValidatedModel):
             'best_metric_results': getattr(self, 'best_metric_results', {}),
             'extra': self.extra_state(),
             'run_options': self.opt.get('run_options'),
-            'weights': sorted({osp.basename(weights_path(self.opt, label, current_iter)) for label in self.trained}
-                              | self.needed_weights),
+            'weights': sorted(
+                {osp.basename(weights_path(self.opt, label, current_iter)) for label in self.trained}
+                | self.needed_weights
+            ),
         }
         checkpoint.save_checkpoint(state, state_file)
 
@@ -225,9 +241,11 @@ class Stage(ValidatedModel):
         try:
             super().resume_training(resume_state)
         except ValueError as error:
-            raise UserError(f'the training state of iteration {resume_state["iter"]} is of networks with other parameters, '
-                            'those of another version of this package: start a new run from its weights with '
-                            f'path.pretrain_network_*. ({error})') from error
+            raise UserError(
+                f'the training state of iteration {resume_state["iter"]} is of networks with other parameters, '
+                'those of another version of this package: start a new run from its weights with '
+                f'path.pretrain_network_*. ({error})'
+            ) from error
         if resume_state.get('best_metric_results'):
             self.best_metric_results = resume_state['best_metric_results']
         self.load_extra_state(resume_state.get('extra', {}))
@@ -245,8 +263,10 @@ class Stage(ValidatedModel):
         torch.distributed.all_gather_object(digests, [digest(dict(net.named_parameters())) for net in nets])
         odd = [rank for rank, each in enumerate(digests) if each != digests[0]]
         if odd:
-            raise UserError(f'the weights of processes {odd} are not those of process 0: what came after the last '
-                            'checkpoint cannot be trusted and is not saved; resume with --auto_resume.')
+            raise UserError(
+                f'the weights of processes {odd} are not those of process 0: what came after the last '
+                'checkpoint cannot be trusted and is not saved; resume with --auto_resume.'
+            )
 
     # ----- logging -----
 
@@ -268,7 +288,8 @@ def warn_of_other_loop(opt: dict[str, Any]) -> None:
     get_root_logger().warning(
         f'{opt["model_type"]} is not trained by the loop of selfsr_plugin: options are not checked, a resumed run is not '
         'exact, and Ctrl-C loses what came after the last checkpoint; start the run with python -m selfsr_plugin.train -opt '
-        "FILE, or from a script by selfsr_plugin.train's main().")
+        "FILE, or from a script by selfsr_plugin.train's main()."
+    )
 
 
 def move_average(average: nn.Module, net: nn.Module, decay: float) -> None:

@@ -1,4 +1,5 @@
 """The options that every stage has; the section ``train`` of an option file, or ``train.<stage>``."""
+
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
@@ -10,15 +11,26 @@ from ..schema import Scheduler, Section, option, require
 @dataclass(kw_only=True)
 class StageOptions(Section):
     """Base of the options of the models; a model names its own in ``options_class``."""
+
     total_iter: int = option('number of iterations', least=1, source='paper', unit='iterations')
-    scheduler: Scheduler | None = option('schedule of the learning rates; without one they are constant', default=None,
-                                         source='paper')
-    warmup_iter: int = option('iterations over which the learning rates rise in a straight line to their full value, 0 or '
-                              '-1 for none', default=0, least=-1, source='basicsr', unit='iterations')
-    accum_iter: int = option('parts that a batch is computed in, one after the other, to save memory; it divides '
-                             'batch_size_per_gpu', default=1, least=1)
-    nonfinite: Literal['stop', 'skip'] = option('what a NaN or infinite loss or gradient does: stop the run, or skip the '
-                                                'step', default='stop', decides=False)
+    scheduler: Scheduler | None = option(
+        'schedule of the learning rates; without one they are constant', default=None, source='paper'
+    )
+    warmup_iter: int = option(
+        'iterations over which the learning rates rise in a straight line to their full value, 0 or -1 for none',
+        default=0,
+        least=-1,
+        source='basicsr',
+        unit='iterations',
+    )
+    accum_iter: int = option(
+        'parts that a batch is computed in, one after the other, to save memory; it divides batch_size_per_gpu',
+        default=1,
+        least=1,
+    )
+    nonfinite: Literal['stop', 'skip'] = option(
+        'what a NaN or infinite loss or gradient does: stop the run, or skip the step', default='stop', decides=False
+    )
     networks: ClassVar[Mapping[str, str]] = {}  # label -> what network_<label> is
     tested: ClassVar[tuple[str, ...]] = ()  # labels of the networks that validation and testing run
 
@@ -31,8 +43,10 @@ class StageOptions(Section):
         if self.scheduler is not None:
             self.scheduler.check_length(self.total_iter, f'{key}.scheduler')
         if self.warmup_iter >= self.total_iter:
-            raise UserError(f'{key}.warmup_iter: {self.warmup_iter} must be below {key}.total_iter ({self.total_iter}), or '
-                            'the full rate is never reached.')
+            raise UserError(
+                f'{key}.warmup_iter: {self.warmup_iter} must be below {key}.total_iter ({self.total_iter}), or '
+                'the full rate is never reached.'
+            )
 
     def check_run(self, opt: Mapping[str, Any], key: str) -> None:
         """Compare with the other sections of the option file.
@@ -46,7 +60,9 @@ class StageOptions(Section):
         """
         batch = opt['datasets']['train']['batch_size_per_gpu']
         if batch % self.accum_iter:
-            raise UserError(f'{key}.accum_iter: {self.accum_iter} must divide datasets.train.batch_size_per_gpu, {batch}.')
+            raise UserError(
+                f'{key}.accum_iter: {self.accum_iter} must divide datasets.train.batch_size_per_gpu, {batch}.'
+            )
 
 
 def needs_networks(opt: Mapping[str, Any], labels: Iterable[str], why: str) -> None:

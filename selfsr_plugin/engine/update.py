@@ -1,4 +1,5 @@
 """One update, written once for every stage: what a stage says about it, and what is done with that."""
+
 import contextlib
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping
@@ -31,6 +32,7 @@ class Losses:
         logged: further scalars for the log.
         made: images for the updates that follow in this iteration; they find them, detached, in their batch.
     """
+
     terms: dict[str, Tensor]
     factors: Mapping[str, float] = field(default_factory=dict)
     logged: dict[str, Tensor] = field(default_factory=dict)
@@ -51,6 +53,7 @@ class Update(NamedTuple):
         prepare: what has to be done first, without gradients and on the whole batch of this process; what it returns
             is added to the batch.
     """
+
     labels: tuple[str, ...]
     loss: Callable[[Batch], Losses]
     prepare: 'Callable[[Batch], Batch] | None' = None
@@ -71,8 +74,15 @@ class Updater:
         nonfinite: 'stop' or 'skip', what a NaN or an infinity does.
     """
 
-    def __init__(self, nets: Mapping[str, nn.Module], optimizers: Mapping[str, Optimizer], device: torch.device,
-                 dist: bool, accum_iter: int, nonfinite: str) -> None:
+    def __init__(
+        self,
+        nets: Mapping[str, nn.Module],
+        optimizers: Mapping[str, Optimizer],
+        device: torch.device,
+        dist: bool,
+        accum_iter: int,
+        nonfinite: str,
+    ) -> None:
         self.nets, self.optimizers, self.device, self.dist = dict(nets), dict(optimizers), device, dist
         self.accum_iter, self.nonfinite = accum_iter, nonfinite
         self.skipped_steps = 0  # since the start or resumption of this process
@@ -101,8 +111,11 @@ class Updater:
         """Averages gradients over the processes, if there are several; buffers are those of process 0 (torch's way)."""
         if not self.dist:
             return net
-        devices = [self.device.index if self.device.index is not None else torch.cuda.current_device()
-                   ] if self.device.type == 'cuda' else None
+        devices = (
+            [self.device.index if self.device.index is not None else torch.cuda.current_device()]
+            if self.device.type == 'cuda'
+            else None
+        )
         return DistributedDataParallel(net, device_ids=devices)
 
     def net(self, label: str) -> nn.Module:
@@ -171,8 +184,9 @@ class Updater:
             raise NonFiniteError(found)
         self.skipped_steps += 1
         self._skipped_in_a_row[labels] = self._skipped_in_a_row.get(labels, 0) + 1
-        get_root_logger().warning(f'{found}: this step of network_{" and network_".join(labels)} is skipped, '
-                                  f'{self.skipped_steps} so far.')
+        get_root_logger().warning(
+            f'{found}: this step of network_{" and network_".join(labels)} is skipped, {self.skipped_steps} so far.'
+        )
         if self._skipped_in_a_row[labels] >= MAX_SKIPPED_IN_A_ROW:
             raise NonFiniteError(f'{found}, as in the {MAX_SKIPPED_IN_A_ROW} steps before')
         return False
@@ -184,10 +198,18 @@ def _part(batch: Batch, number: int, count: int) -> Batch:
 
 def _together(losses: list[Losses]) -> Losses:
     """The losses of the parts of a batch as one of the whole, without graphs."""
-    def mean(of: Callable[[Losses], dict[str, Tensor]]) -> dict[str, Tensor]:
-        return OrderedDict((name, torch.stack([of(loss)[name].detach() for loss in losses]).mean()
-                            if len(losses) > 1 else value.detach()) for name, value in of(losses[0]).items())
 
-    made = {name: torch.cat([loss.made[name].detach() for loss in losses]) if len(losses) > 1 else images.detach()
-            for name, images in losses[0].made.items()}
+    def mean(of: Callable[[Losses], dict[str, Tensor]]) -> dict[str, Tensor]:
+        return OrderedDict(
+            (
+                name,
+                torch.stack([of(loss)[name].detach() for loss in losses]).mean() if len(losses) > 1 else value.detach(),
+            )
+            for name, value in of(losses[0]).items()
+        )
+
+    made = {
+        name: torch.cat([loss.made[name].detach() for loss in losses]) if len(losses) > 1 else images.detach()
+        for name, images in losses[0].made.items()
+    }
     return Losses(mean(lambda loss: loss.terms), losses[0].factors, mean(lambda loss: loss.logged), made)

@@ -1,8 +1,10 @@
 """Validation on BasicSR's terms: images, metrics, averages over the processes, the best values so far."""
+
 import math
 from copy import deepcopy
 from os import path as osp
-from typing import Any, ClassVar, Mapping, NamedTuple
+from typing import Any, ClassVar, NamedTuple
+from collections.abc import Mapping
 
 import numpy as np
 import torch
@@ -25,6 +27,7 @@ class Evaluation(NamedTuple):
     ``image`` is (H, W, 3) uint8 BGR; ``metric_data`` has BasicSR's keys 'img' and, where there is ground truth, 'img2',
     or is None for an image that is no restored one; ``values`` are averaged over the data set and logged.
     """
+
     image: np.ndarray
     metric_data: dict[str, np.ndarray] | None
     values: dict[str, float]
@@ -37,20 +40,25 @@ def to_image(output: Tensor) -> np.ndarray:
         ValueError: a value is NaN or infinite, which would be drawn as black.
     """
     if not output.isfinite().all():
-        raise ValueError('the output of the network is not finite (NaN or infinity), so nothing is drawn or scored; its '
-                         'weights may be broken, take those of another checkpoint')
+        raise ValueError(
+            'the output of the network is not finite (NaN or infinity), so nothing is drawn or scored; its '
+            'weights may be broken, take those of another checkpoint'
+        )
     return tensor2img(output)
 
 
 class ValidatedModel(BaseModel):
     """A model that says in :meth:`evaluate` what becomes of one image, and is validated image by image."""
+
     needs: ClassVar[str] = 'gt'  # what a validation sample must have
 
     def evaluate(self, data: dict[str, Any]) -> Evaluation:
         """Run the model on one validation sample, a batch of one."""
         raise NotImplementedError(f'{type(self).__name__} does not say how to validate an image.')
 
-    def validation(self, dataloader: Any, current_iter: 'int | str', tb_logger: Any, save_img: bool = False) -> list[str]:
+    def validation(
+        self, dataloader: Any, current_iter: 'int | str', tb_logger: Any, save_img: bool = False
+    ) -> list[str]:
         """Validate a data set, each process its share; the averages are over the whole set.
 
         Metrics that need ground truth are left out for a data set that has none. What a metric of whole sets returns
@@ -64,15 +72,21 @@ class ValidatedModel(BaseModel):
         logger = get_root_logger()
         sample = _first_readable(dataset)
         if sample is not None and self.needs not in sample:
-            logger.info(f"Validation of {name} skipped: {type(self).__name__} needs '{self.needs}' images, and this "
-                        f'data set has {", ".join(sorted(sample.keys() & {"gt", "lq"}))}.')
+            logger.info(
+                f"Validation of {name} skipped: {type(self).__name__} needs '{self.needs}' images, and this "
+                f'data set has {", ".join(sorted(sample.keys() & {"gt", "lq"}))}.'
+            )
             return []
         asked = self.opt['val'].get('metrics') or {}
-        metrics = {metric: settings for metric, settings in asked.items()
-                   if sample is None or 'gt' in sample or not needs_ground_truth(settings)}
+        metrics = {
+            metric: settings
+            for metric, settings in asked.items()
+            if sample is None or 'gt' in sample or not needs_ground_truth(settings)
+        }
         if len(metrics) < len(asked):
-            logger.info(f'{name} has no ground truth, without which there is no '
-                        f'{", ".join(sorted(asked.keys() - metrics))}.')
+            logger.info(
+                f'{name} has no ground truth, without which there is no {", ".join(sorted(asked.keys() - metrics))}.'
+            )
         sums: dict[str, Any] = {}
         problems: list[str] = []
         written: set[str] = set()
@@ -101,8 +115,9 @@ class ValidatedModel(BaseModel):
             self._report(averages, dataset, current_iter, tb_logger, metrics, len(problems))
         return problems
 
-    def _image_path(self, data: dict[str, Any], dataset: Any, index: int, current_iter: 'int | str',
-                    written: set[str]) -> str:
+    def _image_path(
+        self, data: dict[str, Any], dataset: Any, index: int, current_iter: 'int | str', written: set[str]
+    ) -> str:
         """Where the picture of a validated image goes: where BasicSR writes it, with the folders of an LMDB's keys, and
         while training with a folder for each data set if there are several.
 
@@ -133,12 +148,21 @@ class ValidatedModel(BaseModel):
         for key, value in total.items():
             try:
                 averages[key] = float(value / count)
-            except Exception as error:  # a metric of whole sets that this set is too small for, or that comes to no number
+            except (
+                Exception
+            ) as error:  # a metric of whole sets that this set is too small for, or that comes to no number
                 problems.append(sentence(error, f'val.metrics.{key}'))
         return averages, problems
 
-    def _report(self, averages: dict[str, float], dataset: Any, current_iter: 'int | str', tb_logger: Any,
-                metrics: Mapping[str, Any], left_out: int) -> None:
+    def _report(
+        self,
+        averages: dict[str, float],
+        dataset: Any,
+        current_iter: 'int | str',
+        tb_logger: Any,
+        metrics: Mapping[str, Any],
+        left_out: int,
+    ) -> None:
         name = dataset.opt['name']
         some = f', {len(dataset) - left_out} of {len(dataset)} images' if left_out else ''
         lines = [f'Validation {name}{some}']

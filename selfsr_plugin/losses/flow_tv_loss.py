@@ -1,4 +1,5 @@
 """Smoothness of a flow field as a BasicSR loss."""
+
 from torch import Tensor, nn
 
 from ..ops import flow_total_variation

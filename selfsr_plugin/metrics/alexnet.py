@@ -1,4 +1,5 @@
 """AlexNet's convolutions, for LPIPS and for the Frechet distance on its features."""
+
 from pathlib import Path
 
 from torch import nn

@@ -1,4 +1,5 @@
 """How blurred an image is, without any other image to compare with; through scikit-image, as a BasicSR metric."""
+
 import numpy as np
 
 _WINDOW = 11  # pixels of the strong blur that the image is compared with, scikit-image's
@@ -17,4 +18,5 @@ def calculate_blur(img: np.ndarray, better: str = 'lower') -> float:
     """
     import cv2
     from skimage.measure import blur_effect
+
     return float(blur_effect(cv2.cvtColor(img, cv2.COLOR_BGR2GRAY), h_size=_WINDOW))

@@ -1,4 +1,5 @@
 """Whether higher or lower values of a metric are better."""
+
 import inspect
 from collections.abc import Mapping
 from typing import Any
@@ -9,8 +10,13 @@ from ..errors import UserError
 
 DIRECTIONS = ('higher', 'lower')
 # BasicSR's own; without ``better`` it takes all of them for 'higher'.
-_BASICSR = {'calculate_psnr': 'higher', 'calculate_psnr_pt': 'higher', 'calculate_ssim': 'higher',
-            'calculate_ssim_pt': 'higher', 'calculate_niqe': 'lower'}
+_BASICSR = {
+    'calculate_psnr': 'higher',
+    'calculate_psnr_pt': 'higher',
+    'calculate_ssim': 'higher',
+    'calculate_ssim_pt': 'higher',
+    'calculate_niqe': 'lower',
+}
 
 
 def own_direction(metric: str) -> str | None:
@@ -42,6 +48,7 @@ def direction(settings: Mapping[str, Any]) -> str | None:
     if said not in DIRECTIONS:
         raise UserError(f"better: {said!r} must be 'higher' or 'lower'.")
     if known not in (None, said):
-        raise UserError(f'better: {said} is wrong for {settings["type"]}, of which {known} values are better: leave '
-                         'the key out.')
+        raise UserError(
+            f'better: {said} is wrong for {settings["type"]}, of which {known} values are better: leave the key out.'
+        )
     return said

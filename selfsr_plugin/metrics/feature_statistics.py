@@ -1,4 +1,5 @@
 """Mean and covariance of the features of a set of images, gathered while they stream by."""
+
 from pathlib import Path
 
 import numpy as np
@@ -111,11 +112,15 @@ class FeatureStatistics:
         except FileNotFoundError:
             raise FileNotFoundError(f'there is no statistics file {path}.') from None
         except Exception as error:  # numpy raises many kinds for a foreign file
-            raise UserError(f"{path} is no statistics file: an .npz with 'mu' and 'sigma' is needed, as pytorch-fid "
-                             'or evaluate --save-statistics write it.') from error
-        if mean.shape != (dimension, ) or covariance.shape != (dimension, dimension):
-            raise UserError(f'{path} holds statistics of shapes {mean.shape} and {covariance.shape}, but the features '
-                             f'compared here have {dimension} values: make the file with the same metric.')
+            raise UserError(
+                f"{path} is no statistics file: an .npz with 'mu' and 'sigma' is needed, as pytorch-fid "
+                'or evaluate --save-statistics write it.'
+            ) from error
+        if mean.shape != (dimension,) or covariance.shape != (dimension, dimension):
+            raise UserError(
+                f'{path} holds statistics of shapes {mean.shape} and {covariance.shape}, but the features '
+                f'compared here have {dimension} values: make the file with the same metric.'
+            )
         statistics = cls(dimension)
         statistics._mean, statistics._count = mean, count
         statistics._scatter = covariance if count is None else covariance * (count - 1)

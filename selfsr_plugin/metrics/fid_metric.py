@@ -1,4 +1,5 @@
 """FID (Heusel et al., NeurIPS 2017) as a BasicSR metric, computed as pytorch-fid does."""
+
 from pathlib import Path
 
 import numpy as np
@@ -52,8 +53,13 @@ def load_inception(path: Path) -> FIDInception:
 FID = FeatureNetwork('FID', 2048, FID_INCEPTION, load_inception)
 
 
-def calculate_fid(img: np.ndarray, img2: np.ndarray | None = None, reference: str | None = None,
-                  weights: str | None = None, better: str = 'lower') -> FrechetSum:
+def calculate_fid(
+    img: np.ndarray,
+    img2: np.ndarray | None = None,
+    reference: str | None = None,
+    weights: str | None = None,
+    better: str = 'lower',
+) -> FrechetSum:
     """One image's part in the FID of a data set; a set has a FID, an image has none (:mod:`.frechet`).
 
     Follows pytorch-fid: bilinear resizing to 299x299, covariances divided by N - 1. torch-fidelity resizes as

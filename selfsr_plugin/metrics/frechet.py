@@ -4,6 +4,7 @@ BasicSR calls a metric once for each image, adds up what it returns and divides 
 between sets is no such mean, so the metrics built on this file return a :class:`FrechetSum`, which behaves in that
 arithmetic as a number does: adding gathers the features, and dividing gives the distance of the whole set.
 """
+
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -33,6 +34,7 @@ class FeatureNetwork(NamedTuple):
         load: from their path to a network that maps (N, 3, H, W), RGB in [0, 1], to (N, D). ValueError for a file of
             another network.
     """
+
     metric: str
     dimension: int
     file: WeightsFile
@@ -67,8 +69,7 @@ def _load(network: FeatureNetwork, path: Path, device: str) -> nn.Module:
 
 
 @torch.no_grad()
-def extract_features(network: FeatureNetwork, images: Sequence[np.ndarray],
-                     weights: str | None = None) -> np.ndarray:
+def extract_features(network: FeatureNetwork, images: Sequence[np.ndarray], weights: str | None = None) -> np.ndarray:
     """Features (N, D) of images of one size, (H, W, 3) uint8, BGR; on the GPU if there is one.
 
     Raises:
@@ -80,8 +81,9 @@ def extract_features(network: FeatureNetwork, images: Sequence[np.ndarray],
     return model(batch).cpu().numpy()
 
 
-def source_statistics(network: FeatureNetwork, source: ImageSource, weights: str | None = None,
-                      problems: list[str] | None = None) -> FeatureStatistics:
+def source_statistics(
+    network: FeatureNetwork, source: ImageSource, weights: str | None = None, problems: list[str] | None = None
+) -> FeatureStatistics:
     """Statistics of a folder or LMDB, in batches of images of one size, with a progress bar.
 
     ``problems`` gets '<path>: <reason>' for each image that cannot be read and is left out; without it such an image is
@@ -89,8 +91,9 @@ def source_statistics(network: FeatureNetwork, source: ImageSource, weights: str
     """
     statistics = FeatureStatistics(network.dimension)
     batch: list[np.ndarray] = []
-    for index in tqdm(range(len(source)), unit='image', desc=f'{network.metric} of {source.root}', leave=False,
-                      disable=None):
+    for index in tqdm(
+        range(len(source)), unit='image', desc=f'{network.metric} of {source.root}', leave=False, disable=None
+    ):
         try:
             image = source.read(index)
         except CorruptImageError as error:
@@ -143,8 +146,10 @@ def score(network: FeatureNetwork, restored: FeatureStatistics, reference: Featu
     """
     counts = (restored.count, reference.count)
     if any(count is not None and count < 2 for count in counts):
-        raise UserError(f'{network.metric} compares two sets of two or more images each, and there is {counts[0]} '
-                        f'restored against {_said(counts[1])} reference: leave it out or give more images.')
+        raise UserError(
+            f'{network.metric} compares two sets of two or more images each, and there is {counts[0]} '
+            f'restored against {_said(counts[1])} reference: leave it out or give more images.'
+        )
     logger = get_root_logger()
     logger.info(f'{network.metric}: N = {counts[0]} restored images, N = {_said(counts[1])} reference images.')
     warning = small_sample_warning(network, *counts)
@@ -156,8 +161,10 @@ def score(network: FeatureNetwork, restored: FeatureStatistics, reference: Featu
 def small_sample_warning(network: FeatureNetwork, *counts: int | None) -> str:
     """What to say of a figure from fewer images than features, or ''."""
     if any(count is not None and count < network.dimension for count in counts):
-        return (f'{network.metric} is biased upwards with few images: N = {" and ".join(map(_said, counts))} is below '
-                f'the {network.dimension} features, so compare only figures of the same N.')
+        return (
+            f'{network.metric} is biased upwards with few images: N = {" and ".join(map(_said, counts))} is below '
+            f'the {network.dimension} features, so compare only figures of the same N.'
+        )
     return ''
 
 
@@ -182,12 +189,20 @@ class FrechetSum:
         UserError: neither ground truth nor a reference.
     """
 
-    def __init__(self, network: FeatureNetwork, img: np.ndarray, img2: np.ndarray | None, reference: str | None,
-                 weights: str | None) -> None:
+    def __init__(
+        self,
+        network: FeatureNetwork,
+        img: np.ndarray,
+        img2: np.ndarray | None,
+        reference: str | None,
+        weights: str | None,
+    ) -> None:
         self.network, self.reference, self.weights = network, reference, weights
         if reference is None and img2 is None:
-            raise UserError(f"{network.metric}: this data set has no ground truth, so the metric needs 'reference': a "
-                            'folder, an LMDB or an .npz statistics file to compare with.')
+            raise UserError(
+                f"{network.metric}: this data set has no ground truth, so the metric needs 'reference': a "
+                'folder, an LMDB or an .npz statistics file to compare with.'
+            )
         self.restored = self._start(img)
         self.truth = self._start(img2) if reference is None else None
 
@@ -210,10 +225,13 @@ class FrechetSum:
     def __truediv__(self, count: float) -> float:
         if count != self.restored.count:
             raise ValueError(f'{self.network.metric} of {self.restored.count} images was divided by {count}.')
-        truth = self.truth if self.reference is None else reference_statistics(self.network, self.reference,
-                                                                               self.weights)
+        truth = (
+            self.truth if self.reference is None else reference_statistics(self.network, self.reference, self.weights)
+        )
         return score(self.network, self.restored, truth)
 
     def __float__(self) -> float:
-        raise UserError(f'{self.network.metric} compares sets of images and has no value for a single one: ask for it '
-                        'in val.metrics of an image model, or use python -m selfsr_plugin.evaluate.')
+        raise UserError(
+            f'{self.network.metric} compares sets of images and has no value for a single one: ask for it '
+            'in val.metrics of an image model, or use python -m selfsr_plugin.evaluate.'
+        )

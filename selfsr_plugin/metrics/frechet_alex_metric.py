@@ -1,4 +1,5 @@
 """A Frechet distance on AlexNet's features, for where the FID network cannot be had. It is not FID."""
+
 from pathlib import Path
 
 import numpy as np
@@ -40,8 +41,13 @@ def load_alex_features(path: Path) -> AlexFeatures:
 FRECHET_ALEX = FeatureNetwork('Frechet-AlexNet', 256, ALEXNET, load_alex_features)
 
 
-def calculate_frechet_alex(img: np.ndarray, img2: np.ndarray | None = None, reference: str | None = None,
-                           weights: str | None = None, better: str = 'lower') -> FrechetSum:
+def calculate_frechet_alex(
+    img: np.ndarray,
+    img2: np.ndarray | None = None,
+    reference: str | None = None,
+    weights: str | None = None,
+    better: str = 'lower',
+) -> FrechetSum:
     """One image's part in the Frechet distance of a data set on AlexNet's features; not comparable with any FID.
 
     Args:

@@ -1,4 +1,5 @@
 """Identity: cosine similarity of ArcFace embeddings (Deng et al., CVPR 2019), through facexlib, as a BasicSR metric."""
+
 from functools import lru_cache
 from pathlib import Path
 
@@ -17,6 +18,7 @@ _SIDE = 112
 def _load_arcface(path: Path, device: str) -> nn.Module:
     """facexlib's own ``init_recognition_model`` needs CUDA and downloads; this is the same network from a file."""
     from facexlib.recognition.arcface_arch import Backbone
+
     model = Backbone(num_layers=50, drop_ratio=0.6, mode='ir_se')
     try:
         model.load_state_dict(read_weights(ARCFACE, path))
@@ -43,8 +45,7 @@ def face_similarity(img: np.ndarray, img2: np.ndarray, weights: str | None = Non
     return float(a @ b / (a.norm() * b.norm()))
 
 
-def calculate_identity(img: np.ndarray, img2: np.ndarray, weights: str | None = None,
-                       better: str = 'higher') -> float:
+def calculate_identity(img: np.ndarray, img2: np.ndarray, weights: str | None = None, better: str = 'higher') -> float:
     """How much a restored face looks like the same person: -1 to 1, 1 for equal images, higher is better.
 
     The whole image goes to the network. It was trained on faces aligned to 112x112, so the figures of faces framed

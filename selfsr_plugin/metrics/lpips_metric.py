@@ -1,4 +1,5 @@
 """LPIPS (Zhang et al., CVPR 2018; AlexNet, version 0.1) as a BasicSR metric."""
+
 import contextlib
 import io
 import warnings
@@ -31,8 +32,14 @@ def _load_lpips(path: Path, device: str) -> nn.Module:
     return model.to(device).eval().requires_grad_(False)
 
 
-def calculate_lpips(img: np.ndarray, img2: np.ndarray, crop_border: int = 0, weights: str | None = None,
-                    better: str = 'lower', **kwargs: Any) -> float:
+def calculate_lpips(
+    img: np.ndarray,
+    img2: np.ndarray,
+    crop_border: int = 0,
+    weights: str | None = None,
+    better: str = 'lower',
+    **kwargs: Any,
+) -> float:
     """LPIPS distance of two images; 0 for equal ones, lower is better.
 
     Args:

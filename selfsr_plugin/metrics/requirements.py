@@ -1,4 +1,5 @@
 """What a metric of an option file needs: looked at before training, so that no validation fails for want of it."""
+
 import difflib
 import inspect
 from collections.abc import Mapping
@@ -14,8 +15,11 @@ from .frechet_alex_metric import FRECHET_ALEX
 from .weights import ALEXNET, ARCFACE, find_weights
 
 SET_METRICS = {'calculate_fid': FID, 'calculate_frechet_alex': FRECHET_ALEX}
-WEIGHTS = {'calculate_lpips': ALEXNET, 'calculate_identity': ARCFACE,
-           **{name: network.file for name, network in SET_METRICS.items()}}
+WEIGHTS = {
+    'calculate_lpips': ALEXNET,
+    'calculate_identity': ARCFACE,
+    **{name: network.file for name, network in SET_METRICS.items()},
+}
 
 
 def check_metric(settings: Mapping[str, Any]) -> None:
@@ -45,8 +49,10 @@ def _check_keys(settings: Mapping[str, Any]) -> None:
     for key in settings:
         if key not in known:
             close = difflib.get_close_matches(str(key), known, n=1)
-            raise UserError(f'{key}: {settings["type"]} does not read this key; '
-                            + (f"did you mean '{close[0]}'?" if close else 'leave it out.'))
+            raise UserError(
+                f'{key}: {settings["type"]} does not read this key; '
+                + (f"did you mean '{close[0]}'?" if close else 'leave it out.')
+            )
     border = settings.get('crop_border', 0)
     if isinstance(border, bool) or not isinstance(border, int) or border < 0:
         raise UserError(f'crop_border: {border!r} must be a whole number of pixels, 0 or more.')
@@ -55,8 +61,10 @@ def _check_keys(settings: Mapping[str, Any]) -> None:
 def check_set_size(settings: Mapping[str, Any], num_image: int) -> None:
     """Check that a data set is large enough for a section of ``val.metrics``; ValueError if not."""
     if settings['type'] in SET_METRICS and num_image < 2:
-        raise UserError(f'{settings["type"]} compares sets of images, and this data set has one: leave the metric out '
-                         'or give more images.')
+        raise UserError(
+            f'{settings["type"]} compares sets of images, and this data set has one: leave the metric out '
+            'or give more images.'
+        )
 
 
 def needs_ground_truth(settings: Mapping[str, Any]) -> bool:

@@ -1,4 +1,5 @@
 """Files with the weights that metrics need: what they are called, where they are looked for, where to get them."""
+
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,18 +18,25 @@ class WeightsFile(NamedTuple):
         name: its published name.
         source: where to get it.
     """
+
     network: str
     name: str
     source: str
 
 
-ALEXNET = WeightsFile("torchvision's AlexNet", 'alexnet-owt-7be5be79.pth',
-                      'https://download.pytorch.org/models/alexnet-owt-7be5be79.pth')
-FID_INCEPTION = WeightsFile('the FID Inception network', 'pt_inception-2015-12-05-6726825d.pth',
-                            'https://github.com/mseitzer/pytorch-fid/releases/download/fid_weights/'
-                            'pt_inception-2015-12-05-6726825d.pth')
-ARCFACE = WeightsFile("facexlib's ArcFace (IR-SE50)", 'recognition_arcface_ir_se50.pth',
-                      'https://github.com/xinntao/facexlib/releases/download/v0.1.0/recognition_arcface_ir_se50.pth')
+ALEXNET = WeightsFile(
+    "torchvision's AlexNet", 'alexnet-owt-7be5be79.pth', 'https://download.pytorch.org/models/alexnet-owt-7be5be79.pth'
+)
+FID_INCEPTION = WeightsFile(
+    'the FID Inception network',
+    'pt_inception-2015-12-05-6726825d.pth',
+    'https://github.com/mseitzer/pytorch-fid/releases/download/fid_weights/pt_inception-2015-12-05-6726825d.pth',
+)
+ARCFACE = WeightsFile(
+    "facexlib's ArcFace (IR-SE50)",
+    'recognition_arcface_ir_se50.pth',
+    'https://github.com/xinntao/facexlib/releases/download/v0.1.0/recognition_arcface_ir_se50.pth',
+)
 
 
 def find_weights(file: WeightsFile, path: str | None = None) -> Path:
@@ -39,14 +47,17 @@ def find_weights(file: WeightsFile, path: str | None = None) -> Path:
     """
     found = Path(path).expanduser() if path else _cache(file) / file.name
     if not found.is_file():
-        raise FileNotFoundError(f'there is no file {found}: download {file.source} ({file.network}) and put it there, '
-                                "or give its path as 'weights'.")
+        raise FileNotFoundError(
+            f'there is no file {found}: download {file.source} ({file.network}) and put it there, '
+            "or give its path as 'weights'."
+        )
     return found
 
 
 def _cache(file: WeightsFile) -> Path:
     if file is ARCFACE:
         import facexlib
+
         return Path(facexlib.__file__).parent / 'weights'
     return Path(torch.hub.get_dir()) / 'checkpoints'
 

@@ -1,4 +1,5 @@
 """Between tensors (RGB in [0, 1]) and arrays (uint8 BGR, as OpenCV and BasicSR have them)."""
+
 import cv2
 import numpy as np
 import torch
@@ -15,8 +16,10 @@ def to_image(tensor: Tensor) -> np.ndarray:
     """
     tensor = tensor.detach().float()
     if not torch.isfinite(tensor).all():
-        raise UserError('an image holds values that are not finite (NaN or infinity), which cannot be drawn: the network '
-                        'that made it is broken; use an earlier checkpoint.')
+        raise UserError(
+            'an image holds values that are not finite (NaN or infinity), which cannot be drawn: the network '
+            'that made it is broken; use an earlier checkpoint.'
+        )
     levels = tensor.clamp(0, 1).mul(255).round().byte()
     return np.ascontiguousarray(levels.flip(0).permute(1, 2, 0).cpu().numpy())
 

@@ -3,6 +3,7 @@
 One pair of matrices serves whole batches on any device, is differentiable, and agrees with BasicSR's ``imresize``
 (MATLAB's convention) or with Pillow. The clean LR images of section III-A and the degradation in Eq. 11 use it.
 """
+
 from collections import OrderedDict
 from threading import Lock
 from typing import Literal
@@ -111,8 +112,9 @@ def bicubic_downsample(images: Tensor, scale: int, convention: Convention = 'mat
     """Shrink (..., H, W) by a whole factor; H and W must be multiples of ``scale`` (ValueError otherwise)."""
     height, width = images.shape[-2:]
     if height % scale or width % scale:
-        raise ValueError(f'an image of {height}x{width} cannot be shrunk by {scale}: '
-                         f'height and width must be multiples of {scale}.')
+        raise ValueError(
+            f'an image of {height}x{width} cannot be shrunk by {scale}: height and width must be multiples of {scale}.'
+        )
     return bicubic_resize(images, (height // scale, width // scale), convention)
 
 

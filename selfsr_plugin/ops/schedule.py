@@ -2,12 +2,14 @@
 
 Nothing is stored: a resumed run computes the level and the fade-in weight that the interrupted one had.
 """
+
 from dataclasses import dataclass
-from typing import NamedTuple, Tuple
+from typing import NamedTuple
 
 
 class Growth(NamedTuple):
     """Where training stands: ``level`` (1 is x2, 2 is x4, ...) and ``alpha``, the weight of its newest output."""
+
     level: int
     alpha: float
 
@@ -26,16 +28,19 @@ class GrowthSchedule:
     Raises:
         ValueError: the steps do not increase or their number does not fit ``num_level``.
     """
+
     num_level: int
-    grow_at: Tuple[int, ...] = ()
+    grow_at: tuple[int, ...] = ()
     fade_iter: int = 0
 
     def __post_init__(self) -> None:
         steps = list(self.grow_at)
         if steps and len(steps) != self.num_level - 1:
-            raise ValueError(f'grow_at: {steps} has {len(steps)} steps, but a network of {self.num_level} levels '
-                             f'(x2 to x{2 ** self.num_level}) grows {self.num_level - 1} times; '
-                             'give one step for each growth, or [] for the full scale from the start.')
+            raise ValueError(
+                f'grow_at: {steps} has {len(steps)} steps, but a network of {self.num_level} levels '
+                f'(x2 to x{2**self.num_level}) grows {self.num_level - 1} times; '
+                'give one step for each growth, or [] for the full scale from the start.'
+            )
         if any(later <= earlier for earlier, later in zip([0] + steps, steps)):
             raise ValueError(f'grow_at: {steps} must be positive and increasing.')
         if self.fade_iter < 0:

@@ -1,4 +1,5 @@
 """Warping an image by a flow field, Eq. 1."""
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -22,8 +23,10 @@ def flow_warp(images: Tensor, flow: Tensor) -> Tensor:
     """
     n, _, height, width = images.shape
     if flow.shape != (n, 2, height, width):
-        raise ValueError(f'flow of shape {tuple(flow.shape)} does not fit images of shape {tuple(images.shape)}: '
-                         f'it must be ({n}, 2, {height}, {width}).')
+        raise ValueError(
+            f'flow of shape {tuple(flow.shape)} does not fit images of shape {tuple(images.shape)}: '
+            f'it must be ({n}, 2, {height}, {width}).'
+        )
     # At least float32: 16 bits (mixed precision) cannot tell positions within a pixel apart.
     dtype = torch.promote_types(torch.promote_types(images.dtype, flow.dtype), torch.float32)
     rows = torch.arange(height, device=flow.device, dtype=dtype)[:, None]

@@ -1,4 +1,5 @@
 """Faces that a data set's own annotation file gives, instead of a detector."""
+
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -8,8 +9,9 @@ from ..errors import UserError
 
 from .faces import Face
 
-_CELEBA_HEADER = ('lefteye_x lefteye_y righteye_x righteye_y nose_x nose_y '
-                  'leftmouth_x leftmouth_y rightmouth_x rightmouth_y').split()
+_CELEBA_HEADER = (
+    'lefteye_x lefteye_y righteye_x righteye_y nose_x nose_y leftmouth_x leftmouth_y rightmouth_x rightmouth_y'
+).split()
 _WIDER_INVALID = 7  # x y w h blur expression illumination invalid occlusion pose
 
 
@@ -33,9 +35,11 @@ def read_annotations(path: Path) -> dict[str, list[Face]]:
     try:
         faces = dict(read(lines))
     except _BadLine as bad:
-        raise UserError(f"--annotations: line {bad.args[0]} of {path} is not as in CelebA's "
-                        "list_landmarks_align_celeba.txt or WIDER FACE's wider_face_*_bbx_gt.txt: "
-                        f'{bad.args[1]}.') from None
+        raise UserError(
+            f"--annotations: line {bad.args[0]} of {path} is not as in CelebA's "
+            "list_landmarks_align_celeba.txt or WIDER FACE's wider_face_*_bbx_gt.txt: "
+            f'{bad.args[1]}.'
+        ) from None
     if not faces:
         raise UserError(f'--annotations: {path} lists no photos.')
     return faces

@@ -1,4 +1,5 @@
 """facexlib's RetinaFace-MobileNet0.25: boxes and five landmarks of the faces in a photo."""
+
 import os
 from pathlib import Path
 
@@ -33,19 +34,26 @@ class FaceDetector:
             such device.
     """
 
-    def __init__(self, weights: str | Path | None = None, device: str = 'cpu', max_side: int = MAX_DEFAULT_SIDE) -> None:
+    def __init__(
+        self, weights: str | Path | None = None, device: str = 'cpu', max_side: int = MAX_DEFAULT_SIDE
+    ) -> None:
         from facexlib import utils
         from facexlib.detection.retinaface import RetinaFace
+
         if weights is not None and not Path(weights).is_file():
-            raise UserError(f'--weights {NETWORK}={printable(weights)}: there is no such file; get it from {WEIGHTS_URL}, '
-                            'or leave --weights out to download it.')
+            raise UserError(
+                f'--weights {NETWORK}={printable(weights)}: there is no such file; get it from {WEIGHTS_URL}, '
+                'or leave --weights out to download it.'
+            )
         if device.startswith('cuda') and not torch.cuda.is_available():
             raise UserError(f'--device {device}: PyTorch sees no CUDA device here; use --device cpu.')
         try:
             path = weights or Path(utils.load_file_from_url(WEIGHTS_URL, model_dir='facexlib/weights', progress=True))
         except OSError as error:  # urllib's errors are OSErrors
-            raise UserError(f"the detector's file cannot be downloaded ({error}): get it from {WEIGHTS_URL} elsewhere and "
-                            f'give it as --weights {NETWORK}=FILE.') from error
+            raise UserError(
+                f"the detector's file cannot be downloaded ({error}): get it from {WEIGHTS_URL} elsewhere and "
+                f'give it as --weights {NETWORK}=FILE.'
+            ) from error
         try:
             state = torch.load(path, map_location='cpu', weights_only=True)
             self.net = RetinaFace(network_name='mobile0.25', device=device)
@@ -53,8 +61,10 @@ class FaceDetector:
             self.net.to(device).eval()
         except Exception as error:  # the unpickler of a file of rubbish raises anything
             reason = next(iter(str(error).splitlines()), '') or type(error).__name__
-            raise UserError(f'the detector cannot be loaded from {printable(path)} ({reason}): get the file again from '
-                            f'{WEIGHTS_URL}.') from error
+            raise UserError(
+                f'the detector cannot be loaded from {printable(path)} ({reason}): get the file again from '
+                f'{WEIGHTS_URL}.'
+            ) from error
         self.max_side = max_side
 
     def __call__(self, photo: np.ndarray, threshold: float) -> list[Face]:
@@ -78,8 +88,14 @@ class FaceDetector:
         shrink = min(1.0, max_side / max(photo.shape[:2]))
         small = photo if shrink == 1 else cv2.resize(photo, None, fx=shrink, fy=shrink, interpolation=cv2.INTER_AREA)
         found = self.net.detect_faces(small, conf_threshold=threshold)  # (faces, 15): box, score, landmarks
-        return [Face(box=tuple(float(edge) / shrink for edge in row[:4]), score=float(row[4]),
-                     landmarks=row[5:].reshape(5, 2).astype(np.float64) / shrink) for row in found]
+        return [
+            Face(
+                box=tuple(float(edge) / shrink for edge in row[:4]),
+                score=float(row[4]),
+                landmarks=row[5:].reshape(5, 2).astype(np.float64) / shrink,
+            )
+            for row in found
+        ]
 
 
 def _height(face: Face) -> float:

@@ -1,4 +1,5 @@
 """What detection and annotation files give, and what cutting refuses."""
+
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,6 +22,7 @@ class Face:
         score: certainty of the detector in [0, 1]; None for annotated faces.
         flaw: why an annotation file says that this is no usable face; empty if it does not.
     """
+
     box: tuple[float, float, float, float] | None
     landmarks: np.ndarray | None
     score: float | None = None

@@ -4,6 +4,7 @@ Both framings show the same part of a face: ``square`` stays parallel to the pho
 turns the face upright. docs/framing.png shows the two. A square that leaves the photo is filled up by mirroring, so that
 all crops of a set are framed alike.
 """
+
 import math
 from dataclasses import dataclass
 
@@ -30,19 +31,24 @@ BOX_HEIGHT, BOX_X, BOX_Y = 0.82, 0.5, 0.567
 @dataclass(frozen=True)
 class Box:
     """A square in a photo, in whole pixels, so that cutting it out resamples nothing."""
+
     left: int
     top: int
     side: int
 
     def beyond(self, height: int, width: int) -> tuple[int, int, int, int]:
         """How many pixels of it lie left of, above, right of and below a photo of this size."""
-        return (max(-self.left, 0), max(-self.top, 0), max(self.left + self.side - width, 0),
-                max(self.top + self.side - height, 0))
+        return (
+            max(-self.left, 0),
+            max(-self.top, 0),
+            max(self.left + self.side - width, 0),
+            max(self.top + self.side - height, 0),
+        )
 
     def cut(self, photo: np.ndarray) -> np.ndarray:
         """(H, W, 3) -> (side, side, 3), a view where it lies inside; mirrored beyond the photo's edges."""
         left, top, right, bottom = self.beyond(*photo.shape[:2])
-        inner = photo[self.top + top:self.top + self.side - bottom, self.left + left:self.left + self.side - right]
+        inner = photo[self.top + top : self.top + self.side - bottom, self.left + left : self.left + self.side - right]
         if inner.shape[:2] == (self.side, self.side):
             return inner
         return cv2.copyMakeBorder(inner, top, bottom, left, right, cv2.BORDER_REFLECT_101)
@@ -51,6 +57,7 @@ class Box:
 @dataclass(frozen=True)
 class TurnedBox:
     """A square turned by ``angle`` degrees (clockwise as seen) about its centre, in pixels of the photo."""
+
     centre_x: float
     centre_y: float
     side: int
@@ -59,7 +66,9 @@ class TurnedBox:
     def beyond(self, height: int, width: int) -> tuple[int, int, int, int]:
         """As :meth:`Box.beyond`, of its outermost corner, rounded up."""
         turn = complex(math.cos(math.radians(self.angle)), math.sin(math.radians(self.angle)))
-        corners = complex(self.centre_x, self.centre_y) + turn * self.side / 2 * np.array([-1 - 1j, 1 - 1j, -1 + 1j, 1 + 1j])
+        corners = complex(self.centre_x, self.centre_y) + turn * self.side / 2 * np.array(
+            [-1 - 1j, 1 - 1j, -1 + 1j, 1 + 1j]
+        )
         edges = (-corners.real.min(), -corners.imag.min(), corners.real.max() - width, corners.imag.max() - height)
         return tuple(max(math.ceil(edge - 1e-6), 0) for edge in edges)
 
@@ -69,12 +78,23 @@ class TurnedBox:
         middle = (self.side - 1) / 2
         x, y = self.centre_x - 0.5, self.centre_y - 0.5  # OpenCV counts from the middle of the first pixel
         to_photo = np.array([[cos, -sin, x - cos * middle + sin * middle], [sin, cos, y - sin * middle - cos * middle]])
-        return cv2.warpAffine(photo, to_photo, (self.side, self.side), flags=cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP,
-                              borderMode=cv2.BORDER_REFLECT_101)
+        return cv2.warpAffine(
+            photo,
+            to_photo,
+            (self.side, self.side),
+            flags=cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP,
+            borderMode=cv2.BORDER_REFLECT_101,
+        )
 
 
-def frame(landmarks: np.ndarray, height: int, width: int, min_side: int, margin: float = 0.0,
-          shift: tuple[float, float] = (0.0, 0.0)) -> Box:
+def frame(
+    landmarks: np.ndarray,
+    height: int,
+    width: int,
+    min_side: int,
+    margin: float = 0.0,
+    shift: tuple[float, float] = (0.0, 0.0),
+) -> Box:
     """The square around a face.
 
     Args:
@@ -96,8 +116,14 @@ def frame(landmarks: np.ndarray, height: int, width: int, min_side: int, margin:
     return _large_enough(_place(*place, margin, shift), min_side)
 
 
-def frame_box(face_box: tuple[float, float, float, float], height: int, width: int, min_side: int,
-              margin: float = 0.0, shift: tuple[float, float] = (0.0, 0.0)) -> Box:
+def frame_box(
+    face_box: tuple[float, float, float, float],
+    height: int,
+    width: int,
+    min_side: int,
+    margin: float = 0.0,
+    shift: tuple[float, float] = (0.0, 0.0),
+) -> Box:
     """:func:`frame` for a face that has a box (left, top, right, bottom) and no landmarks. Raises: Refused."""
     left, top, right, bottom = face_box
     middle, side = np.array([(left + right) / 2, (top + bottom) / 2]), (bottom - top) / BOX_HEIGHT
@@ -106,8 +132,14 @@ def frame_box(face_box: tuple[float, float, float, float], height: int, width: i
     return _large_enough(_place(*place, margin, shift), min_side)
 
 
-def align(landmarks: np.ndarray, height: int, width: int, min_side: int, margin: float = 0.0,
-          shift: tuple[float, float] = (0.0, 0.0)) -> TurnedBox:
+def align(
+    landmarks: np.ndarray,
+    height: int,
+    width: int,
+    min_side: int,
+    margin: float = 0.0,
+    shift: tuple[float, float] = (0.0, 0.0),
+) -> TurnedBox:
     """The turned square whose landmarks come closest to ``TEMPLATE``: the least-squares similarity. As :func:`frame`."""
     points, template = (pair[:, 0] + 1j * pair[:, 1] for pair in (landmarks, TEMPLATE))
     centred = template - template.mean()
@@ -122,8 +154,13 @@ def align(landmarks: np.ndarray, height: int, width: int, min_side: int, margin:
     return _large_enough(place(margin, shift), min_side)
 
 
-def _place(point: np.ndarray, side: float, shares: tuple[float, float], margin: float = 0.0,
-           shift: tuple[float, float] = (0.0, 0.0)) -> Box:
+def _place(
+    point: np.ndarray,
+    side: float,
+    shares: tuple[float, float],
+    margin: float = 0.0,
+    shift: tuple[float, float] = (0.0, 0.0),
+) -> Box:
     """The square of which ``point`` lies at the shares, counted without margin and shift."""
     grown = 1 + 2 * margin
     whole = round(side * grown)
@@ -141,12 +178,23 @@ def _check_border(box: 'Box | TurnedBox', landmarks: np.ndarray, height: int, wi
     room = np.array([*landmarks.min(0), *((width, height) - landmarks.max(0))])
     if room.min() < 0:
         raise Refused('the edge of the photo cuts the face')
-    if (np.array(box.beyond(height, width)) > room).any():  # what is nearer to an edge than this is mirrored into the crop
-        raise Refused('the face is so close to the edge of the photo that the mirrored part would show some of it again')
+    if (
+        np.array(box.beyond(height, width)) > room
+    ).any():  # what is nearer to an edge than this is mirrored into the crop
+        raise Refused(
+            'the face is so close to the edge of the photo that the mirrored part would show some of it again'
+        )
 
 
-def frame_face(face: Face, framing: str, height: int, width: int, min_side: int, margin: float = 0.0,
-               shift: tuple[float, float] = (0.0, 0.0)) -> 'Box | TurnedBox':
+def frame_face(
+    face: Face,
+    framing: str,
+    height: int,
+    width: int,
+    min_side: int,
+    margin: float = 0.0,
+    shift: tuple[float, float] = (0.0, 0.0),
+) -> 'Box | TurnedBox':
     """The frame of a face by the name of the framing, 'square' or 'similarity'. Raises: Refused."""
     if face.flaw:
         raise Refused(face.flaw)

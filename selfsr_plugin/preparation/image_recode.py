@@ -1,4 +1,5 @@
 """One encoded image in, the bytes that an LMDB holds out: checked, resized and encoded again where needed."""
+
 from dataclasses import dataclass
 
 import cv2
@@ -33,6 +34,7 @@ class Recipe:
     Raises:
         ValueError: a value outside these ranges.
     """
+
     size: int | None = None
     enlarge: bool = False
     encode: str = 'keep'
@@ -54,6 +56,7 @@ class Recipe:
 class StoredImage:
     """``data``: the encoded image of ``height`` x ``width`` and three channels; ``level``: the last number of its line
     in meta_info.txt, the PNG level where this package encoded it and otherwise BasicSR's usual 1."""
+
     data: bytes
     height: int
     width: int
@@ -75,8 +78,9 @@ def recode(data: bytes, path: str, recipe: Recipe) -> StoredImage:
         if not is_square(height, width):
             raise CorruptImageError(path, f'it is {width}x{height}, not square: crop it to the face')
         if min(height, width) < recipe.size and not recipe.enlarge:
-            raise CorruptImageError(path, f'it is {width}x{height}, smaller than {recipe.size}, and is not enlarged '
-                                    'unless asked for')
+            raise CorruptImageError(
+                path, f'it is {width}x{height}, smaller than {recipe.size}, and is not enlarged unless asked for'
+            )
         if (height, width) != (recipe.size, recipe.size):
             face = to_face(image, recipe.size).mul_(255).round_().byte()
             image, plain = face.flip(0).permute(1, 2, 0).contiguous().numpy(), False

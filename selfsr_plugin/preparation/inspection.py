@@ -2,6 +2,7 @@
 
 All thresholds for warnings are ours.
 """
+
 import hashlib
 import random
 from collections import defaultdict
@@ -40,6 +41,7 @@ class DomainFigures:
         similar: groups of names that look alike (difference hashes at most ``MAX_BITS`` apart) without being identical.
         bad: '<path>: <reason>' of images that cannot be used.
     """
+
     root: str
     sides: np.ndarray
     mean: np.ndarray
@@ -86,7 +88,7 @@ def near_groups(hashes: np.ndarray) -> list[list[int]]:
         order = np.argsort(row, kind='stable')
         for bucket in np.split(order, np.flatnonzero(np.diff(row[order])) + 1):
             for place, index in enumerate(bucket[:-1]):
-                others = bucket[place + 1:]
+                others = bucket[place + 1 :]
                 apart = np.unpackbits((hashes[others] ^ hashes[index]).view(np.uint8), axis=1).sum(1)
                 for other in others[apart <= MAX_BITS]:
                     leader[find(int(other))] = find(int(index))
@@ -133,9 +135,17 @@ def measure(source: ImageSource, size: int) -> DomainFigures:
     mean_face = total / len(sides)
     mean = mean_face.mean((0, 1))
     std = np.sqrt(np.maximum(squares / len(sides) - mean**2, 0))
-    return DomainFigures(source.root, np.array(sides), mean, std, float(np.median(sharpness)), mean_face,
-                         [group for group in by_content.values() if len(group) > 1],
-                         [[names[index] for index in group] for group in near_groups(np.array(hashes))], bad)
+    return DomainFigures(
+        source.root,
+        np.array(sides),
+        mean,
+        std,
+        float(np.median(sharpness)),
+        mean_face,
+        [group for group in by_content.values() if len(group) > 1],
+        [[names[index] for index in group] for group in near_groups(np.array(hashes))],
+        bad,
+    )
 
 
 def laplacian_energy(image: np.ndarray) -> float:
@@ -159,6 +169,7 @@ class Framing:
         x, y: the point between eyes and mouth.
         spread_x: standard deviation of x: large where many heads are turned away or frames are loose.
     """
+
     tried: int
     found: int
     width: float = 0.0
@@ -172,8 +183,7 @@ class Framing:
 _DETECT_SIDE = 128  # the crops are enlarged to this for the detector
 
 
-def measure_framing(source: ImageSource, detect: Callable, count: int, sides: Sequence[int] | None = None
-                    ) -> Framing:
+def measure_framing(source: ImageSource, detect: Callable, count: int, sides: Sequence[int] | None = None) -> Framing:
     """Detect the faces in a sample of the crops.
 
     Args:
@@ -211,7 +221,7 @@ def _detect_in_crop(image: np.ndarray, detect: Callable) -> tuple[float, ...] | 
     if not faces:
         return None
     boxes = (np.array([face.box for face in faces]) - edge) / side
-    nearest = np.argmin((((boxes[:, :2] + boxes[:, 2:]) / 2 - 0.5)**2).sum(1))
+    nearest = np.argmin((((boxes[:, :2] + boxes[:, 2:]) / 2 - 0.5) ** 2).sum(1))
     left, top, right, bottom = boxes[nearest]
     points = (faces[nearest].landmarks - edge) / side
     eyes, mouth = points[:2].mean(0), points[3:].mean(0)
@@ -246,14 +256,20 @@ def compare(hr: DomainFigures, lr: DomainFigures) -> list[str]:
     difference = lr.mean - hr.mean
     brightness, cast = difference.mean(), difference - difference.mean()
     if abs(brightness) > MAX_BRIGHTNESS:
-        found.append(f'LR is {"brighter" if brightness > 0 else "darker"} than HR by {abs(brightness):.0f} grey levels '
-                     'of 255: stage 1 learns that as a degradation.')
+        found.append(
+            f'LR is {"brighter" if brightness > 0 else "darker"} than HR by {abs(brightness):.0f} grey levels '
+            'of 255: stage 1 learns that as a degradation.'
+        )
     if np.abs(cast).max() > MAX_CAST:
-        found.append('LR has another colour cast than HR (red {:+.0f}, green {:+.0f}, blue {:+.0f} grey levels after '
-                     'equal brightness): stage 1 learns that too.'.format(*cast[::-1]))
+        found.append(
+            'LR has another colour cast than HR (red {:+.0f}, green {:+.0f}, blue {:+.0f} grey levels after '
+            'equal brightness): stage 1 learns that too.'.format(*cast[::-1])
+        )
     if lr.sharpness > 1.5 * hr.sharpness:
-        found.append(f'LR has {lr.sharpness / hr.sharpness:.1f} times the Laplacian energy of HR: noise, or HR faces '
-                     'that were enlarged.')
+        found.append(
+            f'LR has {lr.sharpness / hr.sharpness:.1f} times the Laplacian energy of HR: noise, or HR faces '
+            'that were enlarged.'
+        )
     return found
 
 
@@ -263,21 +279,29 @@ def compare_framing(hr: Framing, lr: Framing, size: int) -> list[str]:
     The first of what it finds, if :func:`differ` says so, is the difference that :func:`options_for` mends.
     """
     if not hr.found or not lr.found:
-        return ['the framing cannot be compared: the detector finds no face in the '
-                f'{"HR" if not hr.found else "LR"} images.']
+        return [
+            'the framing cannot be compared: the detector finds no face in the '
+            f'{"HR" if not hr.found else "LR"} images.'
+        ]
     found = []
     if differ(hr, lr):
         ratio, right, down = lr.distance / hr.distance, lr.x - hr.x, lr.y - hr.y
-        found.append(f'the framing differs: an LR face has {ratio:.2f} times the size of an HR face in its square '
-                     f'(box width {lr.width / hr.width:.2f}, height {lr.height / hr.height:.2f}) and lies '
-                     f'{abs(right) * size:.1f} of {size} pixels further {"right" if right > 0 else "left"} and '
-                     f'{abs(down) * size:.1f} further {"down" if down > 0 else "up"}. Stage 1 will learn this as a flow.')
+        found.append(
+            f'the framing differs: an LR face has {ratio:.2f} times the size of an HR face in its square '
+            f'(box width {lr.width / hr.width:.2f}, height {lr.height / hr.height:.2f}) and lies '
+            f'{abs(right) * size:.1f} of {size} pixels further {"right" if right > 0 else "left"} and '
+            f'{abs(down) * size:.1f} further {"down" if down > 0 else "up"}. Stage 1 will learn this as a flow.'
+        )
     if lr.found / lr.tried < 0.9 * hr.found / hr.tried:
-        found.append(f'a face is found in {lr.found / lr.tried:.0%} of the LR images and in {hr.found / hr.tried:.0%} '
-                     'of the HR images reduced to the same sides: look for heads turned away and for what is no face.')
+        found.append(
+            f'a face is found in {lr.found / lr.tried:.0%} of the LR images and in {hr.found / hr.tried:.0%} '
+            'of the HR images reduced to the same sides: look for heads turned away and for what is no face.'
+        )
     if lr.spread_x > 2 * hr.spread_x:
-        found.append(f'the middle of LR faces spreads {lr.spread_x / hr.spread_x:.1f} times as much from left to right '
-                     'as that of HR faces: more heads are turned, or the frames are loose.')
+        found.append(
+            f'the middle of LR faces spreads {lr.spread_x / hr.spread_x:.1f} times as much from left to right '
+            'as that of HR faces: more heads are turned, or the frames are loose.'
+        )
     return found
 
 
@@ -300,6 +324,8 @@ def options_for(wrong: Framing, right: Framing, margin: float, shift_x: float, s
     # In shares of the square without margin: distances grow by 1 + 2 margin, places are counted from the middle.
     old = 1 + 2 * margin
     new = old * wrong.distance / right.distance
-    return {'margin': round((new - 1) / 2, 3),
-            'shift_x': round((wrong.x - 0.5) * old + shift_x - (right.x - 0.5) * new, 3),
-            'shift_y': round((wrong.y - 0.5) * old + shift_y - (right.y - 0.5) * new, 3)}
+    return {
+        'margin': round((new - 1) / 2, 3),
+        'shift_x': round((wrong.x - 0.5) * old + shift_x - (right.x - 0.5) * new, 3),
+        'shift_y': round((wrong.y - 0.5) * old + shift_y - (right.y - 0.5) * new, 3),
+    }

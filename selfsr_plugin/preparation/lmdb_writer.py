@@ -9,6 +9,7 @@ While it is written, ``NAME.lmdb`` lies in ``NAME.lmdb.partial``, which no reade
 Images come in the order of their keys, and a batch's journal lines reach the disk before the batch itself. So what is
 in the LMDB is always a beginning of what is in the journal, and the last key in it tells where to go on.
 """
+
 import contextlib
 import errno
 import itertools
@@ -46,6 +47,7 @@ class LmdbReport:
     """What became of the images. ``refused_list``: file with a line '<path>: <reason>' per refused image, or None.
     ``beyond_basicsr``: how many names hold a dot or a letter beyond ASCII, which BasicSR's readers cannot look up, and
     ``beyond_basicsr_example`` one of them, printable."""
+
     written: int
     refused: int
     refused_list: str | None
@@ -56,14 +58,16 @@ class LmdbReport:
 @dataclass(frozen=True)
 class _Entry:
     """One image that has been dealt with; without ``stored`` it was refused for the reason ``refused``."""
+
     name: str
     stamp: list[int] | None
     stored: StoredImage | None
     refused: str = ''
 
 
-def create_lmdb(source: ImageSource, output: str, recipe: Recipe = Recipe(), workers: int = 1,
-                progress: bool = True) -> LmdbReport:
+def create_lmdb(
+    source: ImageSource, output: str, recipe: Recipe = Recipe(), workers: int = 1, progress: bool = True
+) -> LmdbReport:
     """Write the images of ``source`` into the LMDB ``output``, or go on with what an earlier call left unfinished.
 
     Every image is decoded; those that cannot be used are left out and listed in ``<output>.refused.txt``. The memory
@@ -84,8 +88,10 @@ def create_lmdb(source: ImageSource, output: str, recipe: Recipe = Recipe(), wor
     order = sorted(range(len(source)), key=lambda index: lmdb_key(source.names[index]))
     with one_thread(), _Unfinished(output, recipe) as unfinished:
         done = unfinished.find_done(source, order)
-        with tqdm(total=len(order), initial=done, unit='image', disable=not progress) as bar, \
-                contextlib.closing(_dealt_with(source, order[done:], recipe, workers)) as entries:
+        with (
+            tqdm(total=len(order), initial=done, unit='image', disable=not progress) as bar,
+            contextlib.closing(_dealt_with(source, order[done:], recipe, workers)) as entries,
+        ):
             try:
                 for entry in entries:
                     unfinished.add(entry)
@@ -98,7 +104,7 @@ def create_lmdb(source: ImageSource, output: str, recipe: Recipe = Recipe(), wor
 
 def _dealt_with(source: ImageSource, indices: Sequence[int], recipe: Recipe, workers: int) -> Iterator[_Entry]:
     """The entries of the images, in order; a few are made in advance."""
-    chunks = (indices[first:first + CHUNK] for first in range(0, len(indices), CHUNK))
+    chunks = (indices[first : first + CHUNK] for first in range(0, len(indices), CHUNK))
     # Threads are enough: OpenCV and torch do their work outside Python's lock.
     with ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(1,)) as pool:
         tasks = (pool.submit(_deal_with, source, chunk, recipe) for chunk in chunks)
@@ -187,11 +193,15 @@ class _Unfinished:
     def _lock(self) -> None:
         try:
             if not try_lock(self._journal, inherited=True):
-                print(f'warning: nothing can be locked where {printable(self._output)} is: make sure that no other process '
-                      'writes it.', file=sys.stderr)
+                print(
+                    f'warning: nothing can be locked where {printable(self._output)} is: make sure that no other process '
+                    'writes it.',
+                    file=sys.stderr,
+                )
         except BlockingIOError:
-            raise UserError(f'another process is writing {printable(self._output)}: let it finish or '
-                            'stop it.') from None
+            raise UserError(
+                f'another process is writing {printable(self._output)}: let it finish or stop it.'
+            ) from None
 
     def _check_settings(self) -> None:
         path = os.path.join(self._folder, 'settings.json')
@@ -206,8 +216,10 @@ class _Unfinished:
         except (ValueError, LookupError, TypeError) as error:
             raise self._damaged('settings.json cannot be read') from error
         if changed:
-            raise UserError(f'{printable(self._folder)} was begun with {" and ".join(changed)}: give the same options '
-                            'to go on, or remove it to start anew.')
+            raise UserError(
+                f'{printable(self._folder)} was begun with {" and ".join(changed)}: give the same options '
+                'to go on, or remove it to start anew.'
+            )
 
     def _damaged(self, what: str) -> UserError:
         return UserError(f'{printable(self._folder)} is damaged ({what}): remove it to start anew.')
@@ -247,9 +259,11 @@ class _Unfinished:
             difference = f"'{printable(now)}' has changed"
         else:
             return
-        raise UserError(f'{printable(self._folder)} was begun with other images than {source.root} holds now, '
-                        f'{difference}: put it back as it was to go on, or remove {printable(self._folder)} to start '
-                        'anew.')
+        raise UserError(
+            f'{printable(self._folder)} was begun with other images than {source.root} holds now, '
+            f'{difference}: put it back as it was to go on, or remove {printable(self._folder)} to start '
+            'anew.'
+        )
 
     def add(self, entry: _Entry) -> None:
         """Take the next image, in the order of the keys."""
@@ -287,8 +301,10 @@ class _Unfinished:
 
     def _unwritable(self, error: Exception) -> UserError:
         reason = error.strerror if isinstance(error, OSError) else str(error)
-        return UserError(f'{printable(self._folder)} cannot be written any further ({reason}); its first {self._done} '
-                         'images are safe: make room on its disk and run the same again to go on.')
+        return UserError(
+            f'{printable(self._folder)} cannot be written any further ({reason}); its first {self._done} '
+            'images are safe: make room on its disk and run the same again to go on.'
+        )
 
     def finish(self, source_name: str) -> LmdbReport:
         """Write meta_info.txt and give the LMDB its name. ``source_name`` is for the error when it holds nothing."""
@@ -299,11 +315,18 @@ class _Unfinished:
             if report.written == 0:
                 first = next(self._refusals())
                 shutil.rmtree(self._folder, ignore_errors=True)
-                raise UserError(f'none of the {report.refused} images in {source_name} can be used, for example '
-                                f'{first}; all reasons are in {printable(report.refused_list)}.')
-            _write_lines(os.path.join(self._lmdb, 'meta_info.txt'),
-                         ('{name}.png ({shape[0]},{shape[1]},3) {level}'.format(**entry)
-                          for entry in self._journal_entries() if 'refused' not in entry))
+                raise UserError(
+                    f'none of the {report.refused} images in {source_name} can be used, for example '
+                    f'{first}; all reasons are in {printable(report.refused_list)}.'
+                )
+            _write_lines(
+                os.path.join(self._lmdb, 'meta_info.txt'),
+                (
+                    '{name}.png ({shape[0]},{shape[1]},3) {level}'.format(**entry)
+                    for entry in self._journal_entries()
+                    if 'refused' not in entry
+                ),
+            )
             os.rename(self._lmdb, self._output)
             sync_folder(os.path.dirname(os.path.abspath(self._output)))
         except OSError as error:

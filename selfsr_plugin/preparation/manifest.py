@@ -3,6 +3,7 @@
 A line is the sign that a photo is done. A run may be killed at any time: a line that was cut off is removed at the next
 start, and its photo is done again.
 """
+
 import errno
 import json
 import os
@@ -61,17 +62,22 @@ class Manifest:
             raise UserError(f'--output: {folder} is not a folder.')
         folder.mkdir(parents=True, exist_ok=True)
         if not self.path.exists() and any(not entry.name.startswith('.') for entry in folder.iterdir()):
-            raise UserError(f'--output: {folder} is not empty and has no {MANIFEST_FILE}, so it is not of this tool: '
-                            'name a new folder.')
+            raise UserError(
+                f'--output: {folder} is not empty and has no {MANIFEST_FILE}, so it is not of this tool: '
+                'name a new folder.'
+            )
         self._file = open(self.path, 'ab+', buffering=0)
         try:
             if not try_lock(self._file, inherited=True):
-                print(f'warning: nothing can be locked in {printable(folder)}: make sure that no other run writes there.',
-                      file=sys.stderr)
+                print(
+                    f'warning: nothing can be locked in {printable(folder)}: make sure that no other run writes there.',
+                    file=sys.stderr,
+                )
         except BlockingIOError as error:
             self._file.close()
-            raise UserError(f'--output: another run is writing to {folder}; wait for it or name another folder.'
-                            ) from error
+            raise UserError(
+                f'--output: another run is writing to {folder}; wait for it or name another folder.'
+            ) from error
         try:
             self.photos = self._read(dict(settings))
         except BaseException:
@@ -96,11 +102,14 @@ class Manifest:
         return photos
 
     def _compare_settings(self, old: Mapping[str, Any], new: Mapping[str, Any]) -> None:
-        different = [f'{key} {old.get(key)!r}, now {new.get(key)!r}' for key in {**old, **new}
-                     if old.get(key) != new.get(key)]
+        different = [
+            f'{key} {old.get(key)!r}, now {new.get(key)!r}' for key in {**old, **new} if old.get(key) != new.get(key)
+        ]
         if different:
-            raise UserError(f'--output: {self.folder} holds crops made with other settings ({"; ".join(different)}): '
-                            'give the same ones to go on, or name another folder.')
+            raise UserError(
+                f'--output: {self.folder} holds crops made with other settings ({"; ".join(different)}): '
+                'give the same ones to go on, or name another folder.'
+            )
 
     def add(self, line: dict[str, Any]) -> None:
         """Append what became of one photo. OSError if the disk is full; then nothing is left of the line."""
@@ -129,8 +138,13 @@ class Manifest:
         count: Counter = Counter()
         for line in self.photos.values():
             padded = sum(any(face['padded']) for face in line['faces'])
-            count.update(photos=1, refused=int('refused' in line), faces=len(line['faces']), padded=padded,
-                         left_out=len(line['left_out']))
+            count.update(
+                photos=1,
+                refused=int('refused' in line),
+                faces=len(line['faces']),
+                padded=padded,
+                left_out=len(line['left_out']),
+            )
         return count
 
     def reasons(self) -> Counter:

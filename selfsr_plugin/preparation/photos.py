@@ -1,4 +1,5 @@
 """Photos in a folder: which there are, what their crops are called, and their pixels."""
+
 import hashlib
 import os
 import re
@@ -14,6 +15,7 @@ from ..files import printable
 
 from .faces import Refused
 
+
 def find_photos(root: Path) -> tuple[list[str], list[str]]:
     """The photos in a folder and below it, and the other files, as paths from ``root`` with '/', sorted.
 
@@ -23,7 +25,9 @@ def find_photos(root: Path) -> tuple[list[str], list[str]]:
         UserError: no such folder, or there is no photo in it.
     """
     if not root.is_dir():
-        raise UserError(f'--input: there is no file or folder {printable(root)}; give the folder that holds the photos.')
+        raise UserError(
+            f'--input: there is no file or folder {printable(root)}; give the folder that holds the photos.'
+        )
     photos, others = [], []
     try:
         for file in list_files(str(root), recursive=True):

@@ -1,4 +1,5 @@
 """From a folder of photos to face crops and a manifest, in one process or several, from where the last run stopped."""
+
 import errno
 import hashlib
 import multiprocessing
@@ -60,8 +61,11 @@ class PhotoCutter:
             framed = self._frame(faces, photo, line['left_out'])
             if not framed:
                 first = line['left_out'][0]['reason']
-                raise Refused(first if len(faces) == 1 else f'none of its {len(faces)} faces can be used; of the first '
-                              f'one, {first}')
+                raise Refused(
+                    first
+                    if len(faces) == 1
+                    else f'none of its {len(faces)} faces can be used; of the first one, {first}'
+                )
         except Refused as why:
             line['refused'] = str(why)
             return line
@@ -73,28 +77,45 @@ class PhotoCutter:
                 image = to_uint8(resize_array(image, size))
             data = encode_image(image, '.png', [cv2.IMWRITE_PNG_COMPRESSION, 3])
             write_file(self.output / file, data)
-            line['faces'].append({'file': file, **_describe(face), 'crop': asdict(box), 'size': size,
-                                  'padded': list(box.beyond(*photo.shape[:2])),
-                                  'sha256': hashlib.sha256(data).hexdigest()})
+            line['faces'].append(
+                {
+                    'file': file,
+                    **_describe(face),
+                    'crop': asdict(box),
+                    'size': size,
+                    'padded': list(box.beyond(*photo.shape[:2])),
+                    'sha256': hashlib.sha256(data).hexdigest(),
+                }
+            )
         return line
 
-    def _frame(self, faces: list[Face], photo: np.ndarray, left_out: list[dict[str, Any]]
-               ) -> 'list[tuple[Face, Box | TurnedBox]]':
+    def _frame(
+        self, faces: list[Face], photo: np.ndarray, left_out: list[dict[str, Any]]
+    ) -> 'list[tuple[Face, Box | TurnedBox]]':
         """The usable faces, the largest ``max_faces`` of them, in the order they came; the others go to left_out."""
         settings, framed = self.settings, []
         for face in faces:
             try:
-                box = frame_face(face, settings.framing, *photo.shape[:2], settings.smallest, settings.margin,
-                                 (settings.shift_x, settings.shift_y))
+                box = frame_face(
+                    face,
+                    settings.framing,
+                    *photo.shape[:2],
+                    settings.smallest,
+                    settings.margin,
+                    (settings.shift_x, settings.shift_y),
+                )
                 if settings.max_face is not None and box.side > settings.max_face:
                     raise Refused(f'the face fills {box.side} pixels, at most {settings.max_face} wanted')
                 framed.append((face, box))
             except Refused as why:
                 left_out.append({**_describe(face), 'reason': str(why)})
         if settings.max_faces is not None and len(framed) > settings.max_faces:
-            kept = sorted(range(len(framed)), key=lambda index: -framed[index][1].side)[:settings.max_faces]
-            left_out += [{**_describe(face), 'reason': f'the photo has {settings.max_faces} larger faces'}
-                         for index, (face, _) in enumerate(framed) if index not in kept]
+            kept = sorted(range(len(framed)), key=lambda index: -framed[index][1].side)[: settings.max_faces]
+            left_out += [
+                {**_describe(face), 'reason': f'the photo has {settings.max_faces} larger faces'}
+                for index, (face, _) in enumerate(framed)
+                if index not in kept
+            ]
             framed = [framed[index] for index in sorted(kept)]
         return framed
 
@@ -103,13 +124,21 @@ def _describe(face: Face) -> dict[str, Any]:
     return {
         'box': None if face.box is None else [round(edge, 2) for edge in face.box],
         'landmarks': None if face.landmarks is None else face.landmarks.round(2).tolist(),
-        'score': None if face.score is None else round(face.score, 4)
+        'score': None if face.score is None else round(face.score, 4),
     }
 
 
-def prepare(root: Path, output: Path, settings: Settings, weights: str | Path | None = None,
-            annotations: Path | None = None, workers: int = 1, device: str = 'cpu', retry: bool = False,
-            detect: Detector | None = None) -> Manifest:
+def prepare(
+    root: Path,
+    output: Path,
+    settings: Settings,
+    weights: str | Path | None = None,
+    annotations: Path | None = None,
+    workers: int = 1,
+    device: str = 'cpu',
+    retry: bool = False,
+    detect: Detector | None = None,
+) -> Manifest:
     """Cut the faces out of all photos below ``root``, except those that the manifest in ``output`` has already.
 
     Args:
@@ -138,13 +167,19 @@ def prepare(root: Path, output: Path, settings: Settings, weights: str | Path | 
     else:
         photos, others = find_photos(root)
     if not alone and (output.resolve() == root.resolve() or root.resolve() in output.resolve().parents):
-        raise UserError(f'--output: {output} lies in --input, where its crops would be taken for photos: name a folder '
-                        'elsewhere.')
+        raise UserError(
+            f'--output: {output} lies in --input, where its crops would be taken for photos: name a folder elsewhere.'
+        )
     annotated = None if annotations is None else read_annotations(annotations)
-    if annotated is not None and settings.framing == 'similarity' and not any(
-            face.landmarks is not None for faces in annotated.values() for face in faces):
-        raise UserError(f'--framing similarity needs landmarks, and {annotations} gives boxes only: use square, or '
-                        'leave --annotations out to detect the faces.')
+    if (
+        annotated is not None
+        and settings.framing == 'similarity'
+        and not any(face.landmarks is not None for faces in annotated.values() for face in faces)
+    ):
+        raise UserError(
+            f'--framing similarity needs landmarks, and {annotations} gives boxes only: use square, or '
+            'leave --annotations out to detect the faces.'
+        )
     cutter = PhotoCutter(root, output, settings, detect)
     if annotated is None and detect is None:
         cutter.detect = FaceDetector(weights, device)  # with workers too: it downloads and checks the file once
@@ -156,14 +191,19 @@ def prepare(root: Path, output: Path, settings: Settings, weights: str | Path | 
         tasks = ((name, stems[name], None if annotated is None else annotated.get(name, [])) for name in waiting)
         try:
             with tqdm(total=len(photos), initial=len(photos) - len(waiting), desc='photos', unit='photo') as bar:
-                lines = (cutter(*task) for task in tasks) if workers == 1 else _in_processes(
-                    cutter, tasks, min(workers, max(len(waiting), 1)), weights, device)
+                lines = (
+                    (cutter(*task) for task in tasks)
+                    if workers == 1
+                    else _in_processes(cutter, tasks, min(workers, max(len(waiting), 1)), weights, device)
+                )
                 for line in lines:
                     manifest.add(line)
                     bar.update()
         except KeyboardInterrupt:
-            raise UserError(f'stopped; {len(manifest.photos)} of {len(photos)} photos are done, and the same command '
-                            'goes on from there.') from None
+            raise UserError(
+                f'stopped; {len(manifest.photos)} of {len(photos)} photos are done, and the same command '
+                'goes on from there.'
+            ) from None
         finally:
             if manifest.photos:
                 manifest.write_refused(others)
@@ -176,8 +216,10 @@ def _full_disk_is_one_sentence(output: Path) -> Iterator[None]:
         yield
     except OSError as error:
         remedy = 'make room' if error.errno in (errno.ENOSPC, errno.EDQUOT) else 'mend this'
-        raise UserError(f'{error.filename or output} cannot be written ({error.strerror}): {remedy} and give the same '
-                        'command again, it goes on from there.') from error
+        raise UserError(
+            f'{error.filename or output} cannot be written ({error.strerror}): {remedy} and give the same '
+            'command again, it goes on from there.'
+        ) from error
 
 
 # ---- Several processes
@@ -199,13 +241,15 @@ def _work(*task: Any) -> dict[str, Any]:
     return _worker_cutter(*task)
 
 
-def _in_processes(cutter: PhotoCutter, tasks: Iterator[tuple], workers: int, weights: str | Path | None, device: str
-                  ) -> Iterator[dict[str, Any]]:
+def _in_processes(
+    cutter: PhotoCutter, tasks: Iterator[tuple], workers: int, weights: str | Path | None, device: str
+) -> Iterator[dict[str, Any]]:
     """The lines as they are finished; at most a few tasks are under way, so memory does not grow with their number."""
     detects, cutter.detect = cutter.detect is not None, None
     running: dict[Future, str] = {}
-    pool = ProcessPoolExecutor(workers, multiprocessing.get_context('spawn'), _start_worker,
-                               (cutter, weights, device, detects))
+    pool = ProcessPoolExecutor(
+        workers, multiprocessing.get_context('spawn'), _start_worker, (cutter, weights, device, detects)
+    )
     try:
         exhausted = False
         while running or not exhausted:
@@ -220,8 +264,10 @@ def _in_processes(cutter: PhotoCutter, tasks: Iterator[tuple], workers: int, wei
                 del running[future]
                 yield line
     except BrokenProcessPool as error:
-        raise UserError('a worker process died, perhaps for want of memory, while these photos were under way: '
-                        f'{", ".join(running.values())}. The same command goes on from there; fewer --workers need '
-                        'less memory.') from error
+        raise UserError(
+            'a worker process died, perhaps for want of memory, while these photos were under way: '
+            f'{", ".join(running.values())}. The same command goes on from there; fewer --workers need '
+            'less memory.'
+        ) from error
     finally:
         pool.shutdown(wait=True, cancel_futures=True)

@@ -1,4 +1,5 @@
 """What decides what the crops look like. Imports nothing that takes time: a command line names these options."""
+
 from dataclasses import dataclass
 
 from ..errors import UserError
@@ -21,6 +22,7 @@ class Settings:
         threshold: faces that the detector is less certain of do not count.
         max_faces: the largest faces of a photo, at most so many; None takes all.
     """
+
     framing: str = 'square'
     margin: float = 0.0
     shift_x: float = 0.0
@@ -37,7 +39,9 @@ class Settings:
             raise UserError(f"--framing: '{self.framing}' is not one of {', '.join(FRAMINGS)}.")
         for name, (least, most) in LIMITS.items():
             if not least <= getattr(self, name) <= most:
-                raise UserError(f'--{name.replace("_", "-")}: {getattr(self, name)} is not a share from {least} to {most}.')
+                raise UserError(
+                    f'--{name.replace("_", "-")}: {getattr(self, name)} is not a share from {least} to {most}.'
+                )
         if not 0 < self.threshold < 1:
             raise UserError(f'--threshold: {self.threshold} is not between 0 and 1.')
         for name in ('size', 'min_face', 'max_face', 'max_faces'):
@@ -45,8 +49,10 @@ class Settings:
             if value is not None and value < 1:
                 raise UserError(f'--{name.replace("_", "-")}: {value} is less than 1.')
         if self.max_face is not None and self.max_face < self.smallest:
-            raise UserError(f'--max-face: {self.max_face} is less than the smallest face wanted, {self.smallest} '
-                            '(--min-face and --size).')
+            raise UserError(
+                f'--max-face: {self.max_face} is less than the smallest face wanted, {self.smallest} '
+                '(--min-face and --size).'
+            )
 
     @property
     def smallest(self) -> int:

@@ -1,4 +1,5 @@
 """A folder of faces into train, val and test, never the same person in two."""
+
 import hashlib
 import json
 import os
@@ -26,12 +27,19 @@ def group_faces(folder: Path, person: str | None) -> dict[str, list[str]]:
         UserError: no images, a bad expression, or an image of which it cannot be told who it is.
     """
     try:
-        files = [name for name in list_files(str(folder), recursive=False)
-                 if os.path.splitext(name)[1].lower() in readable_extensions()]
+        files = [
+            name
+            for name in list_files(str(folder), recursive=False)
+            if os.path.splitext(name)[1].lower() in readable_extensions()
+        ]
     except OSError as error:
-        raise UserError(f'--input: {printable(folder)} cannot be read ({error.strerror}): give a folder of images.') from error
+        raise UserError(
+            f'--input: {printable(folder)} cannot be read ({error.strerror}): give a folder of images.'
+        ) from error
     if not files:
-        raise UserError(f'--input: there are no images in {printable(folder)} (of an LMDB, split the folder it was made from).')
+        raise UserError(
+            f'--input: there are no images in {printable(folder)} (of an LMDB, split the folder it was made from).'
+        )
     try:
         pattern = None if person is None else re.compile(person)
     except re.error as error:
@@ -46,9 +54,11 @@ def group_faces(folder: Path, person: str | None) -> dict[str, list[str]]:
 def _who(name: str, photo: str | None, pattern: 're.Pattern | None', folder: Path) -> str:
     if pattern is None:
         if photo is None:
-            raise UserError(f'{printable(folder)} has no {MANIFEST_FILE} of prepare_faces that says which photo '
-                            f"{printable(name)} is from: give --person, for example --person '^([^_]+)' where names begin "
-                            'with the person and an underscore.')
+            raise UserError(
+                f'{printable(folder)} has no {MANIFEST_FILE} of prepare_faces that says which photo '
+                f"{printable(name)} is from: give --person, for example --person '^([^_]+)' where names begin "
+                'with the person and an underscore.'
+            )
         return photo
     match = pattern.search(photo or name)
     if match is None or match.group(match.re.groups and 1) is None:
@@ -70,6 +80,7 @@ def assign(groups: dict[str, list[str]], shares: dict[str, float], seed: int) ->
     Raises:
         UserError: a part would stay empty.
     """
+
     def draw(who: str) -> bytes:
         return hashlib.sha256(f'{seed} '.encode() + os.fsencode(who)).digest()
 
@@ -82,12 +93,16 @@ def assign(groups: dict[str, list[str]], shares: dict[str, float], seed: int) ->
         lacking[part] -= len(groups[who])
     for part, members in parts.items():
         if not members:
-            raise UserError(f'--shares: nobody is left for {part}, as there are {len(groups)} people or photos with up to '
-                            f'{max(map(len, groups.values()))} images each: give it a larger share.')
+            raise UserError(
+                f'--shares: nobody is left for {part}, as there are {len(groups)} people or photos with up to '
+                f'{max(map(len, groups.values()))} images each: give it a larger share.'
+            )
     return parts
 
 
-def split(folder: Path, output: str, shares: dict[str, float], person: str | None, seed: int) -> dict[str, tuple[Path, int, int]]:
+def split(
+    folder: Path, output: str, shares: dict[str, float], person: str | None, seed: int
+) -> dict[str, tuple[Path, int, int]]:
     """Make a folder for each part, with hard links where the file system allows them and copies elsewhere.
 
     A manifest is divided, too.
@@ -108,8 +123,10 @@ def split(folder: Path, output: str, shares: dict[str, float], person: str | Non
     folders = {part: Path(output.replace('PART', part)) for part in parts}
     for target in folders.values():
         if target.exists() and (not target.is_dir() or any(target.iterdir())):
-            raise UserError(f'--output: {printable(target)} exists already, and people of another split must not mix with '
-                            'these: remove it or name another.')
+            raise UserError(
+                f'--output: {printable(target)} exists already, and people of another split must not mix with '
+                'these: remove it or name another.'
+            )
     settings, lines = read_manifest(folder)
     made = {}
     for part, members in parts.items():

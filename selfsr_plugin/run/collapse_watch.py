@@ -1,4 +1,5 @@
 """A discriminator that has nothing left to learn, or has stopped learning, is reported."""
+
 import math
 from collections.abc import Mapping
 from typing import Any
@@ -30,8 +31,10 @@ class CollapseWatch:
         """Take the values logged at an iteration, and the kind of BasicSR's GANLoss that they are of."""
         if not self._span:
             return
-        bounds = {'0: it tells real and fake apart without fail': 0.0,
-                  'that of a constant answer: it has stopped to tell them apart': _UNDECIDED.get(gan_type, math.nan)}
+        bounds = {
+            '0: it tells real and fake apart without fail': 0.0,
+            'that of a constant answer: it has stopped to tell them apart': _UNDECIDED.get(gan_type, math.nan),
+        }
         for prefix in (name.removesuffix('_real') for name in log if name.endswith('_real')):
             loss = log[f'{prefix}_real'] + log[f'{prefix}_fake']
             bound = next((name for name, value in bounds.items() if abs(loss - value) < _CLOSE), None)
@@ -45,5 +48,6 @@ class CollapseWatch:
                 get_root_logger().warning(
                     f'The discriminator may have collapsed: {prefix}_real + {prefix}_fake has been {loss:.4f} since '
                     f'iteration {since}, close to {bound}. Look at the pictures; a lower rate of its optimizer or a '
-                    'higher r1_reg_weight may help.')
+                    'higher r1_reg_weight may help.'
+                )
                 self._since[prefix] = iteration  # and once more after another span

@@ -1,4 +1,5 @@
 """The options that decide what a training run computes; a run is resumed with the same ones."""
+
 import dataclasses
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -30,8 +31,11 @@ def differences(saved: Mapping[str, Any], opt: Mapping[str, Any]) -> str:
     now = {key: value for key, value, _ in entries}
     saved = {renamed(key): renamed(value) if isinstance(value, str) else value for key, value in saved.items()}
     saved = {**{key: default for key, _, default in entries if default is not dataclasses.MISSING}, **saved}
-    return ', '.join(f'{key} ({saved.get(key, absent)!r} -> {now.get(key, absent)!r})'
-                     for key in sorted({*saved, *now}) if saved.get(key, absent) != now.get(key, absent))
+    return ', '.join(
+        f'{key} ({saved.get(key, absent)!r} -> {now.get(key, absent)!r})'
+        for key in sorted({*saved, *now})
+        if saved.get(key, absent) != now.get(key, absent)
+    )
 
 
 def _entries(opt: Mapping[str, Any], complete: bool) -> Iterator[Entry]:
@@ -40,7 +44,9 @@ def _entries(opt: Mapping[str, Any], complete: bool) -> Iterator[Entry]:
         yield key, opt[key], dataclasses.MISSING
     train = parse(registered('MODEL_REGISTRY', opt['model_type']).options_class, opt['train'], 'train')
     last = getattr(train, 'sr', train)
-    open_ended = () if (last.scheduler or {}).get('type') == 'LinearDecayLR' else ('train.total_iter', 'train.sr.total_iter')
+    open_ended = (
+        () if (last.scheduler or {}).get('type') == 'LinearDecayLR' else ('train.total_iter', 'train.sr.total_iter')
+    )
     for key, value, default in _of_section(train, 'train', complete):
         if key not in open_ended:
             # Version 0.1.0 had no such key and made LR images wherever a data set gave none, as the check now wants said.
@@ -51,8 +57,11 @@ def _entries(opt: Mapping[str, Any], complete: bool) -> Iterator[Entry]:
     for key, (_, about, default) in {'type': (None, None, None), **options_of(FaceDatasetOptions)}.items():
         if about is None or about.decides:
             yield f'datasets.train.{key}', data.get(key, default), default
-    yield ('datasets.train.batch_size_per_gpu x processes', data['batch_size_per_gpu'] * opt['world_size'],
-           dataclasses.MISSING)
+    yield (
+        'datasets.train.batch_size_per_gpu x processes',
+        data['batch_size_per_gpu'] * opt['world_size'],
+        dataclasses.MISSING,
+    )
     if 'shortened' in opt:
         yield 'shortened by', opt['shortened']['by'], dataclasses.MISSING
 

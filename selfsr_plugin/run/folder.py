@@ -1,4 +1,5 @@
 """The folder of a run: one process group writes to it at a time, and earlier runs are kept."""
+
 import contextlib
 import os
 import socket
@@ -34,18 +35,26 @@ def locked(folder: str, opt: dict[str, Any]) -> Iterator[None]:
             os.makedirs(osp.dirname(folder), exist_ok=True)
             file = open(osp.join(osp.dirname(folder), f'.{osp.basename(folder)}.lock'), 'a+', encoding='utf-8')
             if not try_lock(file):
-                print(f'warning: nothing can be locked in {osp.dirname(folder)}: make sure that no second run writes to '
-                      f'{folder}.', file=sys.stderr, flush=True)
+                print(
+                    f'warning: nothing can be locked in {osp.dirname(folder)}: make sure that no second run writes to '
+                    f'{folder}.',
+                    file=sys.stderr,
+                    flush=True,
+                )
             file.truncate(0)
             file.write(f'process {os.getpid()} on {socket.gethostname()} since {get_time_str()}')
             file.flush()
         except BlockingIOError:
             file.seek(0)
-            problem = [f'{folder} is in use by another run ({file.read() or "unknown"}): wait until it ends, stop it, or '
-                       'give this run another name.']
+            problem = [
+                f'{folder} is in use by another run ({file.read() or "unknown"}): wait until it ends, stop it, or '
+                'give this run another name.'
+            ]
         except OSError as error:
-            problem = [f'{folder} cannot be used ({error.strerror or error}): free space, correct the permissions, or run '
-                       'from another folder.']
+            problem = [
+                f'{folder} cannot be used ({error.strerror or error}): free space, correct the permissions, or run '
+                'from another folder.'
+            ]
     if opt['dist']:
         torch.distributed.broadcast_object_list(problem, src=0)
     try:
@@ -73,14 +82,18 @@ def refuse_input_inside(opt: dict[str, Any], option_file: str) -> None:
     read = [('the option file', option_file)]
     for section, node in opt.items():
         if section == 'path':
-            node = {key: value for key, value in node.items() if key.startswith('pretrain_network') or key == 'resume_state'}
+            node = {
+                key: value for key, value in node.items() if key.startswith('pretrain_network') or key == 'resume_state'
+            }
         if isinstance(node, dict):
             read += _existing_paths(node, section)
     for key, path in read:
         if osp.isdir(folder) and osp.join(osp.realpath(path), '').startswith(inside):
             instead = ', or go on with the earlier run by --auto_resume' if opt['is_train'] else ''
-            raise UserError(f'{key}: {path} lies in {folder}, the folder of an earlier run of this name, which would be '
-                            f'renamed: give this run another name (--force_yml name=...){instead}.')
+            raise UserError(
+                f'{key}: {path} lies in {folder}, the folder of an earlier run of this name, which would be '
+                f'renamed: give this run another name (--force_yml name=...){instead}.'
+            )
 
 
 def _existing_paths(node: Any, key: str) -> Iterator[tuple[str, str]]:
@@ -106,8 +119,11 @@ def make_folders(opt: dict[str, Any], keep: bool) -> None:
         UserError: naming the folder that cannot be made or written to.
     """
     path = opt['path']
-    folders = [path[key] for key in ('experiments_root', 'results_root', 'models', 'training_states', 'log',
-                                     'visualization') if key in path]
+    folders = [
+        path[key]
+        for key in ('experiments_root', 'results_root', 'models', 'training_states', 'log', 'visualization')
+        if key in path
+    ]
     try:
         if not keep:
             archive(folders[0])
@@ -115,8 +131,10 @@ def make_folders(opt: dict[str, Any], keep: bool) -> None:
             os.makedirs(folder, exist_ok=True)
             check_writable(folder)
     except OSError as error:
-        raise UserError(f'{error.filename or folders[0]} cannot be made or written to ({error.strerror}): free space, '
-                        'correct the permissions, or run from another folder.') from error
+        raise UserError(
+            f'{error.filename or folders[0]} cannot be made or written to ({error.strerror}): free space, '
+            'correct the permissions, or run from another folder.'
+        ) from error
 
 
 def check_writable(folder: str) -> None:

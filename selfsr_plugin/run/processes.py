@@ -1,4 +1,5 @@
 """What the processes of a run have to wait for and to agree on."""
+
 from typing import Any
 
 import torch

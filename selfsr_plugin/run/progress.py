@@ -1,4 +1,5 @@
 """What a run logs as it goes on, and how long it will still take."""
+
 import datetime
 import math
 from collections.abc import Mapping
@@ -15,6 +16,7 @@ class Part(NamedTuple):
         full: the first iteration from there on that computes everything, R1 too, which is computed every so often.
         every: how often that is.
     """
+
     first: int
     full: int
     every: int
@@ -90,16 +92,26 @@ class ProgressLog:
     def __init__(self, opt: Mapping[str, Any], tb_logger: Any) -> None:
         self._opt, self._tb_logger = opt, tb_logger
 
-    def __call__(self, iteration: int, epoch: int, rates: list[float], seconds: float, data_seconds: float,
-                 left: float | None, values: Mapping[str, float]) -> None:
+    def __call__(
+        self,
+        iteration: int,
+        epoch: int,
+        rates: list[float],
+        seconds: float,
+        data_seconds: float,
+        left: float | None,
+        values: Mapping[str, float],
+    ) -> None:
         """Log an iteration; ``left`` are the seconds to the end, ``values`` the losses and what else the model logs."""
         if self._opt['rank'] != 0:
             return
         lr = ''.join(f'{rate:.3e},' for rate in rates)
         eta = datetime.timedelta(seconds=int(left)) if left is not None else '?'
         losses = ' '.join(f'{name}: {value:.4e}' for name, value in values.items())
-        get_root_logger().info(f'[{self._opt["name"][:5]}..][epoch:{epoch:3d}, iter:{iteration:8,d}, lr:({lr})] '
-                               f'[eta: {eta}, time (data): {seconds:.3f} ({data_seconds:.3f})] {losses} ')
+        get_root_logger().info(
+            f'[{self._opt["name"][:5]}..][epoch:{epoch:3d}, iter:{iteration:8,d}, lr:({lr})] '
+            f'[eta: {eta}, time (data): {seconds:.3f} ({data_seconds:.3f})] {losses} '
+        )
         if self._tb_logger:
             for name, value in values.items():
                 self._tb_logger.add_scalar(f'losses/{name}' if name.startswith('l_') else name, value, iteration)

@@ -1,4 +1,5 @@
 """What would only show hours later is tried before the first iteration."""
+
 import time
 from collections.abc import Sequence
 from typing import Any, NoReturn
@@ -40,8 +41,10 @@ def look_at_images(model: Any, datasets: list[tuple[str, Any]], opt: dict[str, A
                 bad.append(sentence(error, what).rstrip('.'))
         if bad and problem is None:
             more = f'; and {len(bad) - 3} more' if len(bad) > 3 else ''
-            problem = (f'datasets.{key}: {len(bad)} of {len(dataset)} images cannot be used: {"; ".join(bad[:3])}{more}. '
-                       'Repair or remove them.')
+            problem = (
+                f'datasets.{key}: {len(bad)} of {len(dataset)} images cannot be used: {"; ".join(bad[:3])}{more}. '
+                'Repair or remove them.'
+            )
     raise_in_all(problem, opt)
 
 
@@ -82,8 +85,10 @@ def _try_metrics(key: str, dataset: Any, opt: dict[str, Any]) -> None:
             except (ValueError, OSError) as error:
                 height, width = images['img'].shape[:2]
                 text = str(error).removeprefix(f'val.metrics.{metric}: ')
-                raise UserError(f'val.metrics.{metric}: it cannot be computed for the images of datasets.{key} '
-                                f'({width}x{height}): {text.rstrip(".")}; mend its keys or leave it out.') from error
+                raise UserError(
+                    f'val.metrics.{metric}: it cannot be computed for the images of datasets.{key} '
+                    f'({width}x{height}): {text.rstrip(".")}; mend its keys or leave it out.'
+                ) from error
 
 
 def _read(dataset: Any, index: int) -> dict[str, Any] | None:
@@ -93,8 +98,9 @@ def _read(dataset: Any, index: int) -> dict[str, Any] | None:
         return None
 
 
-def rehearse_training(model: Any, batch: dict[str, Any], parts: Sequence[Part], start_iter: int,
-                      opt: dict[str, Any]) -> dict[int, float]:
+def rehearse_training(
+    model: Any, batch: dict[str, Any], parts: Sequence[Part], start_iter: int, opt: dict[str, Any]
+) -> dict[int, float]:
     """Compute the losses and gradients of each part of the run that is still to come, without a step.
 
     Args:
@@ -146,10 +152,18 @@ def raise_explained(error: Exception, iteration: int, opt: dict[str, Any]) -> No
     """
     if is_out_of_memory(error):
         size = opt['datasets']['train']['batch_size_per_gpu']
-        raise UserError(f'there is not enough memory for iteration {iteration} with datasets.train.batch_size_per_gpu: '
-                        f'{size}: lower it, or cut the batches into parts with accum_iter.') from error
-    if (isinstance(error, UserError) or isinstance(error, RuntimeError) and lost_a_process(error)
-            or not isinstance(error, (TypeError, ValueError, AttributeError, RuntimeError))):
+        raise UserError(
+            f'there is not enough memory for iteration {iteration} with datasets.train.batch_size_per_gpu: '
+            f'{size}: lower it, or cut the batches into parts with accum_iter.'
+        ) from error
+    if (
+        isinstance(error, UserError)
+        or isinstance(error, RuntimeError)
+        and lost_a_process(error)
+        or not isinstance(error, (TypeError, ValueError, AttributeError, RuntimeError))
+    ):
         raise error
-    raise UserError(f'iteration {iteration} cannot be computed with these options: {" ".join(str(error).split())} '
-                    f'({type(error).__name__}; --traceback shows where)') from error
+    raise UserError(
+        f'iteration {iteration} cannot be computed with these options: {" ".join(str(error).split())} '
+        f'({type(error).__name__}; --traceback shows where)'
+    ) from error

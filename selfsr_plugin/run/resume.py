@@ -1,4 +1,5 @@
 """Finding the checkpoint to go on from."""
+
 import os
 from os import path as osp
 from typing import Any
@@ -44,8 +45,10 @@ def find_resume_state(opt: dict[str, Any]) -> dict[str, Any] | None:
         _say(f'Resuming from {named}', opt)
         return state
     if iterations:
-        raise UserError(f'--auto_resume: none of the {len(iterations)} states in {folder} can be used (reasons above); to '
-                        'start anew, leave --auto_resume out, and the folder of this run is renamed and kept.')
+        raise UserError(
+            f'--auto_resume: none of the {len(iterations)} states in {folder} can be used (reasons above); to '
+            'start anew, leave --auto_resume out, and the folder of this run is renamed and kept.'
+        )
     return None
 
 
@@ -62,6 +65,8 @@ def _read_whole(path: str, opt: dict[str, Any]) -> dict[str, Any]:
     models = opt['path']['models']
     absent = [name for name in names if not osp.isfile(osp.join(models, name))]
     if absent:
-        raise ValueError(f'{path} belongs with {", ".join(absent)}, not found in {models}: to go on with the run that wrote '
-                         'it, give its name; to start a run of another name from its weights, path.pretrain_network_*.')
+        raise ValueError(
+            f'{path} belongs with {", ".join(absent)}, not found in {models}: to go on with the run that wrote '
+            'it, give its name; to start a run of another name from its weights, path.pretrain_network_*.'
+        )
     return {**state, 'networks': {name: load_checkpoint(osp.join(models, name)) for name in names}}

@@ -1,4 +1,5 @@
 """What training and testing have in common before and around the work."""
+
 import argparse
 import logging
 import os
@@ -44,11 +45,16 @@ def check(opt: dict[str, Any], args: argparse.Namespace, is_train: bool) -> None
             # A section of the options, so that the log shows it and a resumed run compares it.
             opt['shortened'] = {'by': args.shorten, **shorten_options(opt, args.shorten)}
     elif not isinstance(opt.get('model_type'), str):
-        raise UserError(f'{args.opt}: model_type: this key is missing, or no text; it names the model that is trained, such '
-                        'as SelFSRModel.')
+        raise UserError(
+            f'{args.opt}: model_type: this key is missing, or no text; it names the model that is trained, such '
+            'as SelFSRModel.'
+        )
     elif opt['model_type'] not in MODEL_REGISTRY:
-        one_of(opt['model_type'], sorted(name for name in MODEL_REGISTRY.keys() if is_ours('MODEL_REGISTRY', name)),
-               f'{args.opt}: model_type')
+        one_of(
+            opt['model_type'],
+            sorted(name for name in MODEL_REGISTRY.keys() if is_ours('MODEL_REGISTRY', name)),
+            f'{args.opt}: model_type',
+        )
     else:
         _check_parts(opt, is_train)
     if args.shorten and not (is_train and is_plugin_model(opt)):
@@ -78,6 +84,7 @@ def is_plugin_model(opt: dict[str, Any]) -> bool:
 def basicsr_root(opt: dict[str, Any]) -> str:
     """The root that BasicSR's own pipelines get: BasicSR's own choice for option files that use nothing of ours."""
     import basicsr
+
     return results_root() if uses_plugin(opt) else osp.dirname(osp.dirname(osp.abspath(basicsr.__file__)))
 
 
@@ -103,12 +110,16 @@ def _check_processes(num_gpu: 'int | str', world_size: int, launcher: str) -> No
     if num_gpu == 'auto' or num_gpu < 2:
         return
     if launcher == 'none':
-        raise UserError(f'num_gpu: {num_gpu}: one process uses one GPU, and this is one process: start {num_gpu}, with '
-                        f'torchrun --nproc_per_node={num_gpu} -m in place of python -m and with --launcher pytorch, or '
-                        'write num_gpu: auto.')
+        raise UserError(
+            f'num_gpu: {num_gpu}: one process uses one GPU, and this is one process: start {num_gpu}, with '
+            f'torchrun --nproc_per_node={num_gpu} -m in place of python -m and with --launcher pytorch, or '
+            'write num_gpu: auto.'
+        )
     if num_gpu not in (world_size, int(os.environ.get('LOCAL_WORLD_SIZE', world_size))):
-        raise UserError(f'num_gpu: {num_gpu}, but {world_size} processes were started, one for each GPU: write num_gpu: auto, '
-                        'or start as many.')
+        raise UserError(
+            f'num_gpu: {num_gpu}, but {world_size} processes were started, one for each GPU: write num_gpu: auto, '
+            'or start as many.'
+        )
 
 
 def seed_generators(opt: dict[str, Any], resumed: Mapping[str, Any] | None = None) -> None:
@@ -152,7 +163,9 @@ def log_to_folder(opt: dict[str, Any], prefix: str) -> None:
     memory = next((handler for handler in logger.handlers if isinstance(handler, MemoryHandler)), None)
     if memory is None:  # not process 0
         return
-    file = logging.FileHandler(osp.join(opt['path']['log'], f'{prefix}_{opt["name"]}_{get_time_str()}.log'), 'w', 'utf-8')
+    file = logging.FileHandler(
+        osp.join(opt['path']['log'], f'{prefix}_{opt["name"]}_{get_time_str()}.log'), 'w', 'utf-8'
+    )
     file.setFormatter(logger.handlers[0].formatter)
     memory.setTarget(file)
     memory.flush()
@@ -171,8 +184,10 @@ def build(opt: dict[str, Any]) -> Any:
     except (ValueError, OSError) as error:
         raise UserError(str(error)) from error
     except Exception as error:
-        raise UserError(f'the model cannot be built from these options: {" ".join(str(error).split())} '
-                        f'({type(error).__name__}; --traceback shows where)') from error
+        raise UserError(
+            f'the model cannot be built from these options: {" ".join(str(error).split())} '
+            f'({type(error).__name__}; --traceback shows where)'
+        ) from error
 
 
 def build_datasets(opt: dict[str, Any], phase: str) -> list[tuple[str, Any]]:

@@ -1,8 +1,9 @@
 """Ctrl-C and SIGTERM end a run after its iteration, not in the middle of one."""
+
 import signal
 import time
 from types import FrameType
-from typing import Any, Optional
+from typing import Any
 
 import torch
 
@@ -23,7 +24,7 @@ class StopSignals:
         self._received = 0
         self._at = 0.0
         self._group = torch.distributed.new_group(backend='gloo') if dist else None
-        self._before: 'dict[int, Any]' = {}
+        self._before: dict[int, Any] = {}
 
     def __enter__(self) -> 'StopSignals':
         for number in (signal.SIGINT, signal.SIGTERM):
@@ -34,14 +35,14 @@ class StopSignals:
         for number, handler in self._before.items():
             signal.signal(number, handler)
 
-    def _note(self, number: int, _: Optional[FrameType]) -> None:
+    def _note(self, number: int, _: FrameType | None) -> None:
         now = time.monotonic()
         if self._received and number == signal.SIGINT and now - self._at >= _IMPATIENT_AFTER:
             raise KeyboardInterrupt
         if not self._received:
             self._received, self._at = number, now
 
-    def requested(self) -> Optional[signal.Signals]:
+    def requested(self) -> signal.Signals | None:
         """The signal that asks the run to stop, the same in every process; None to go on."""
         number = self._received
         if self._group is not None:

@@ -1,4 +1,5 @@
 """Testing of this package's models."""
+
 from typing import Any
 
 from basicsr.utils import get_root_logger
@@ -37,8 +38,10 @@ def test(opt: dict[str, Any], option_file: str) -> None:
     problems = []
     for key, dataset in test_sets:
         logger.info(f'Testing {dataset.opt["name"]} (datasets.{key}), {len(dataset)} images.')
-        problems += [f'datasets.{key}: {each}'
-                     for each in model.validation(DataLoader(dataset), opt['name'], None, opt['val']['save_img'])]
+        problems += [
+            f'datasets.{key}: {each}'
+            for each in model.validation(DataLoader(dataset), opt['name'], None, opt['val']['save_img'])
+        ]
     logger.info(f'The results are in {printable(opt["path"]["results_root"])}.')
     if problems:
         more = f'; and {len(problems) - 10} more, which the log names' if len(problems) > 10 else ''

@@ -1,4 +1,5 @@
 """The training loop of this package's models."""
+
 import datetime
 import signal
 import time
@@ -40,16 +41,20 @@ def train(opt: dict[str, Any], option_file: str) -> signal.Signals | None:
     settings = run_options(opt)
     _check_same_run(resume_state, opt)
     if start_iter > opt['train']['total_iter']:
-        raise UserError(f'train.total_iter: {opt["train"]["total_iter"]}, and the checkpoint is of iteration {start_iter}: give '
-                        'a larger number, or another name to start a run of its own.')
+        raise UserError(
+            f'train.total_iter: {opt["train"]["total_iter"]}, and the checkpoint is of iteration {start_iter}: give '
+            'a larger number, or another name to start a run of its own.'
+        )
     if resume_state is None:
         refuse_input_inside(opt, option_file)
     log_options(opt)
     logger = get_root_logger()
     total_iter = opt['train']['total_iter']
     data = TrainingData(train_set, opt, start_iter)
-    logger.info(f'{len(train_set)} training images, {data.batch_size} in a batch over {opt["world_size"]} processes, '
-                f'{total_iter} iterations, {total_iter * data.batch_size / len(train_set):.1f} epochs.')
+    logger.info(
+        f'{len(train_set)} training images, {data.batch_size} in a batch over {opt["world_size"]} processes, '
+        f'{total_iter} iterations, {total_iter * data.batch_size / len(train_set):.1f} epochs.'
+    )
     opt['run_options'] = settings
     model = build(opt)
     if resume_state:
@@ -63,8 +68,10 @@ def train(opt: dict[str, Any], option_file: str) -> signal.Signals | None:
     run_parts = parts(opt)
     first_batch = data.next_batch(start_iter + 1) if start_iter < total_iter else None
     rehearsed = rehearse_training(model, first_batch, run_parts, start_iter, opt)
-    logger.info('Seconds for an iteration, tried without a step: '
-                f'{", ".join(f"{seconds:.3f} from {first}" for first, seconds in rehearsed.items())}.')
+    logger.info(
+        'Seconds for an iteration, tried without a step: '
+        f'{", ".join(f"{seconds:.3f} from {first}" for first, seconds in rehearsed.items())}.'
+    )
     tb_logger = _open_folder(opt, option_file, resuming=resume_state is not None)
 
     freq = {**opt['logger'], **(opt.get('val') or {})}
@@ -97,8 +104,15 @@ def train(opt: dict[str, Any], option_file: str) -> signal.Signals | None:
             time_left.add(current_iter, time.monotonic() - began)
             if current_iter % freq['print_freq'] == 0:
                 log = model.get_current_log()
-                progress(current_iter, epoch, model.get_current_learning_rate(), iter_timer.get_avg_time(),
-                         data_timer.get_avg_time(), time_left(current_iter), log)
+                progress(
+                    current_iter,
+                    epoch,
+                    model.get_current_learning_rate(),
+                    iter_timer.get_avg_time(),
+                    data_timer.get_avg_time(),
+                    time_left(current_iter),
+                    log,
+                )
                 collapse.update(current_iter, log, model.gan_type)
             stopped_by = signals.requested()
             if current_iter % freq['save_checkpoint_freq'] == 0 or stopped_by:
@@ -116,14 +130,18 @@ def train(opt: dict[str, Any], option_file: str) -> signal.Signals | None:
             iter_timer.start()
 
     if stopped_by:
-        logger.info(f'Stopped by {stopped_by.name} after iteration {current_iter} of {total_iter}, which is saved. The same '
-                    'command with --auto_resume goes on from there.')
+        logger.info(
+            f'Stopped by {stopped_by.name} after iteration {current_iter} of {total_iter}, which is saved. The same '
+            'command with --auto_resume goes on from there.'
+        )
     else:
         model.save(epoch=-1, current_iter=-1)
         if val_loaders and validated != total_iter:
             failures += _validate(model, val_loaders, total_iter, tb_logger, freq['save_img'])
-        logger.info(f'End of training, {datetime.timedelta(seconds=int(time.monotonic() - started))}. '
-                    f'The networks are in {printable(opt["path"]["models"])}.')
+        logger.info(
+            f'End of training, {datetime.timedelta(seconds=int(time.monotonic() - started))}. '
+            f'The networks are in {printable(opt["path"]["models"])}.'
+        )
     if failures:
         logger.warning(f'Validations that were not complete: {len(failures)}. The first: {failures[0]}')
     if tb_logger:
@@ -155,9 +173,11 @@ def _check_same_run(resume_state: dict[str, Any] | None, opt: dict[str, Any]) ->
     saved = (resume_state or {}).get('run_options')
     changed = differences(saved, opt) if saved else ''
     if changed:
-        raise UserError(f'the checkpoint of iteration {resume_state["iter"]} was made with other options: {changed}. Put '
-                        'them back to resume; for a run with the new ones give it another name, and start from trained '
-                        'weights with path.pretrain_network_*.')
+        raise UserError(
+            f'the checkpoint of iteration {resume_state["iter"]} was made with other options: {changed}. Put '
+            'them back to resume; for a run with the new ones give it another name, and start from trained '
+            'weights with path.pretrain_network_*.'
+        )
 
 
 def _next_batch(data: TrainingData, model: Any, current_iter: int) -> dict[str, Any]:
@@ -176,8 +196,10 @@ def _step(model: Any, current_iter: int, opt: dict[str, Any], first: bool) -> No
     except NonFiniteError as error:
         saved = checkpoint_iterations(opt['path']['training_states'])
         last = f'the last checkpoint is that of iteration {saved[0]}' if saved else 'there is no checkpoint yet'
-        raise UserError(f'iteration {current_iter}: {error}. The run ends here; {last}. Lower the learning rate or look at '
-                        'the data; nonfinite: skip, in the section train of this stage, leaves such steps out.') from None
+        raise UserError(
+            f'iteration {current_iter}: {error}. The run ends here; {last}. Lower the learning rate or look at '
+            'the data; nonfinite: skip, in the section train of this stage, leaves such steps out.'
+        ) from None
     except Exception as error:
         if not first:
             raise

@@ -1,6 +1,7 @@
 """The batches of a training run, whatever happens to images and worker processes."""
+
 import signal
-from typing import Any, Dict, Optional
+from typing import Any
 
 from basicsr.utils import get_root_logger
 
@@ -20,20 +21,21 @@ class TrainingData:
         start_iter: iterations already done.
     """
 
-    def __init__(self, dataset: Any, opt: Dict[str, Any], start_iter: int) -> None:
+    def __init__(self, dataset: Any, opt: dict[str, Any], start_iter: int) -> None:
         self.start_iter = start_iter
         self._dataset, self._opt = dataset, opt
         self._settings = opt['datasets']['train']
         self.batch_size = self._settings['batch_size_per_gpu'] * opt['world_size']  # over all processes
-        self._bad_images: Optional[BadImageLog] = getattr(dataset, 'bad_image_log', None)
-        self._died_at: Optional[int] = None
+        self._bad_images: BadImageLog | None = getattr(dataset, 'bad_image_log', None)
+        self._died_at: int | None = None
         self._load(start_iter)
 
     def _load(self, done: int) -> None:
         opt = self._opt
         handler = signal.getsignal(signal.SIGCHLD)
-        self._batches = iter(build_train_loader(self._dataset, self._settings, opt['manual_seed'], opt['rank'],
-                                                opt['world_size'], done))
+        self._batches = iter(
+            build_train_loader(self._dataset, self._settings, opt['manual_seed'], opt['rank'], opt['world_size'], done)
+        )
         # torch's handler raises wherever the program happens to be when a worker dies, in the middle of an optimizer's
         # step perhaps. Without it the death is found when the next batch is asked for.
         signal.signal(signal.SIGCHLD, signal.SIG_DFL if handler is None else handler)
@@ -42,7 +44,7 @@ class TrainingData:
         """Number of whole passes over the data set after an iteration."""
         return iteration * self.batch_size // len(self._dataset)
 
-    def next_batch(self, iteration: int) -> Dict[str, Any]:
+    def next_batch(self, iteration: int) -> dict[str, Any]:
         """The batch of ``iteration``; iterations must be asked for in order.
 
         Raises:
@@ -60,11 +62,15 @@ class TrainingData:
                 if not self._settings.get('num_worker_per_gpu') or not _is_death_of_a_worker(error):
                     raise
                 if self._died_at == iteration:
-                    raise UserError(f'datasets.train: worker processes die before they give the batch of iteration '
-                                    f'{iteration}: the machine may lack memory (/dev/shm included); lower '
-                                    'num_worker_per_gpu or batch_size_per_gpu.') from error
+                    raise UserError(
+                        f'datasets.train: worker processes die before they give the batch of iteration '
+                        f'{iteration}: the machine may lack memory (/dev/shm included); lower '
+                        'num_worker_per_gpu or batch_size_per_gpu.'
+                    ) from error
                 self._died_at = iteration
-                get_root_logger().warning(f'A worker process died before iteration {iteration}; workers are started anew.')
+                get_root_logger().warning(
+                    f'A worker process died before iteration {iteration}; workers are started anew.'
+                )
                 self._load(iteration - 1)
 
 
@@ -72,5 +78,6 @@ def _is_death_of_a_worker(error: Exception) -> bool:
     """Whether torch found a worker gone, or the socket on which it hands out the tensors of a finished batch."""
     if 'in DataLoader worker process' in str(error):  # an error of the data set, passed on
         return False
-    return (str(error).startswith('DataLoader worker (pid')
-            or isinstance(error, (ConnectionError, FileNotFoundError, EOFError)))
+    return str(error).startswith('DataLoader worker (pid') or isinstance(
+        error, (ConnectionError, FileNotFoundError, EOFError)
+    )

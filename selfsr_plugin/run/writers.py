@@ -1,4 +1,5 @@
 """TensorBoard and Weights & Biases."""
+
 import importlib
 import os
 from os import path as osp
@@ -26,15 +27,19 @@ def prepare_writers(opt: dict[str, Any]) -> None:
         try:
             importlib.import_module('torch.utils.tensorboard')
         except ImportError as error:
-            raise UserError(f'logger.use_tb_logger: TensorBoard cannot be imported ({error}): pip install tensorboard, or write '
-                            'use_tb_logger: false.') from error
+            raise UserError(
+                f'logger.use_tb_logger: TensorBoard cannot be imported ({error}): pip install tensorboard, or write '
+                'use_tb_logger: false.'
+            ) from error
         folder = osp.join(opt['root_path'], 'tb_logger')
         try:
             os.makedirs(folder, exist_ok=True)
             check_writable(folder)
         except OSError as error:
-            raise UserError(f'{folder} cannot be written to ({error.strerror}): free space, correct the permissions, or write '
-                            'use_tb_logger: false.') from error
+            raise UserError(
+                f'{folder} cannot be written to ({error.strerror}): free space, correct the permissions, or write '
+                'use_tb_logger: false.'
+            ) from error
     if not settings.get('project'):
         return
     try:
@@ -42,11 +47,19 @@ def prepare_writers(opt: dict[str, Any]) -> None:
     except ImportError:
         raise UserError('logger.wandb: the package is missing: pip install wandb, or write project: ~.') from None
     try:
-        run = wandb.init(id=settings.get('resume_id'), resume='allow' if settings.get('resume_id') else None,
-                         name=opt['name'], project=settings['project'], config=opt, sync_tensorboard=True)
+        run = wandb.init(
+            id=settings.get('resume_id'),
+            resume='allow' if settings.get('resume_id') else None,
+            name=opt['name'],
+            project=settings['project'],
+            config=opt,
+            sync_tensorboard=True,
+        )
     except Exception as error:  # no key, no network, a project that is not the user's
-        raise UserError(f'logger.wandb: {" ".join(str(error).split()).rstrip(".")} ({type(error).__name__}). Log in with '
-                        'wandb login, or set WANDB_MODE=offline, or write project: ~.') from error
+        raise UserError(
+            f'logger.wandb: {" ".join(str(error).split()).rstrip(".")} ({type(error).__name__}). Log in with '
+            'wandb login, or set WANDB_MODE=offline, or write project: ~.'
+        ) from error
     get_root_logger().info(f'Weights & Biases: run {run.id} of the project {settings["project"]}.')
 
 

@@ -1,12 +1,19 @@
 """The adversarial terms that all stages share."""
+
 from collections.abc import Callable
 
 from basicsr.losses import r1_penalty
 from torch import Tensor, nn
 
 
-def discriminator_terms(prefix: str, judge: Callable[[Tensor], Tensor], criterion: nn.Module, real: Tensor, fake: Tensor,
-                        r1_reg_weight: float = 0) -> dict[str, Tensor]:
+def discriminator_terms(
+    prefix: str,
+    judge: Callable[[Tensor], Tensor],
+    criterion: nn.Module,
+    real: Tensor,
+    fake: Tensor,
+    r1_reg_weight: float = 0,
+) -> dict[str, Tensor]:
     """What a discriminator learns from (Eq. 2, Eq. 7, and Eq. 9).
 
     Args:
@@ -19,8 +26,10 @@ def discriminator_terms(prefix: str, judge: Callable[[Tensor], Tensor], criterio
     # A tensor of its own: the batch is used again, and would keep a graph.
     real = real.detach().requires_grad_(r1_reg_weight > 0)
     prediction = judge(real)
-    terms = {f'{prefix}_real': criterion(prediction, True, is_disc=True),
-             f'{prefix}_fake': criterion(judge(fake), False, is_disc=True)}
+    terms = {
+        f'{prefix}_real': criterion(prediction, True, is_disc=True),
+        f'{prefix}_fake': criterion(judge(fake), False, is_disc=True),
+    }
     if r1_reg_weight > 0:
         # Eq. 9 is stated for images in [-1, 1], where the squared norm of the gradient is a quarter of that in [0, 1].
         terms[f'{prefix}_r1'] = r1_reg_weight / 2 * r1_penalty(prediction, real) / 4

@@ -1,4 +1,5 @@
 """Stage 1 by CycleGAN: the baseline that the paper's flow field degradation is compared with (Table III, "Cyc")."""
+
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -22,8 +23,13 @@ from .image_pool import ImagePool
 @dataclass(kw_only=True)
 class CycleGANDegradationOptions(StageOptions):
     """The section ``train`` of CycleGANDegradationModel, or ``train.degradation``."""
-    networks = {'deg': 'degradation network, stage 1', 'd_lq': 'discriminator between degraded and real LR faces, stage 1',
-                'clean': 'network from real to clean LR faces', 'd_clean': 'discriminator between cleaned and clean LR faces'}
+
+    networks = {
+        'deg': 'degradation network, stage 1',
+        'd_lq': 'discriminator between degraded and real LR faces, stage 1',
+        'clean': 'network from real to clean LR faces',
+        'd_clean': 'discriminator between cleaned and clean LR faces',
+    }
     tested = ('deg', 'clean')
 
     optim_deg: Optimizer = option('optimizer of network_deg')
@@ -32,10 +38,14 @@ class CycleGANDegradationOptions(StageOptions):
     optim_d_clean: Optimizer = option('optimizer of network_d_clean')
     gan_opt: Loss = option('adversarial loss of both directions')
     cycle_opt: Loss = option('cycle consistency loss of both directions, images in [-1, 1]')
-    identity_opt: Loss | None = option('identity loss of CycleGAN, images in [-1, 1]; ~ for none',
-                                       missing='write identity_opt: ~ to train without it.')
-    pool_size: int = option('earlier generated images that each discriminator is shown', least=0,
-                            expects='a whole number of images, 50 in CycleGAN, 0 for no pool')
+    identity_opt: Loss | None = option(
+        'identity loss of CycleGAN, images in [-1, 1]; ~ for none', missing='write identity_opt: ~ to train without it.'
+    )
+    pool_size: int = option(
+        'earlier generated images that each discriminator is shown',
+        least=0,
+        expects='a whole number of images, 50 in CycleGAN, 0 for no pool',
+    )
 
     def check_run(self, opt: Mapping[str, Any], key: str) -> None:
         super().check_run(opt, key)
@@ -60,6 +70,7 @@ class CycleGANDegradationModel(DegradationModel):
     ``train.pool_size`` earlier ones (:class:`ImagePool`). Batches are those of FlowDegradationModel: 'gt'
     (N, 3, H, W) and 'lq' (N, 3, H / scale, W / scale) in [0, 1].
     """
+
     options_class = CycleGANDegradationOptions
     trained = ('deg', 'clean', 'd_lq', 'd_clean')
 
@@ -75,15 +86,16 @@ class CycleGANDegradationModel(DegradationModel):
         self.cri_cyc = build_loss(self.options.cycle_opt).to(self.device)
         identity_opt = self.options.identity_opt
         self.cri_idt = build_loss(identity_opt).to(self.device) if identity_opt else None
-        self.pools = {label: ImagePool(self.options.pool_size, self.opt['manual_seed'], label)
-                      for label in ('d_lq', 'd_clean')}
+        self.pools = {
+            label: ImagePool(self.options.pool_size, self.opt['manual_seed'], label) for label in ('d_lq', 'd_clean')
+        }
         self.start_training()
 
     def updates(self, current_iter: int) -> list[Update]:
         return [
             Update(('deg', 'clean'), self.generators_loss),
-            Update(('d_lq', ), self.d_lq_loss, partial(self._exchange, 'd_lq', 'degraded', current_iter)),
-            Update(('d_clean', ), self.d_clean_loss, partial(self._exchange, 'd_clean', 'cleaned', current_iter)),
+            Update(('d_lq',), self.d_lq_loss, partial(self._exchange, 'd_lq', 'degraded', current_iter)),
+            Update(('d_clean',), self.d_clean_loss, partial(self._exchange, 'd_clean', 'cleaned', current_iter)),
         ]
 
     def generators_loss(self, batch: Batch) -> Losses:
@@ -104,13 +116,17 @@ class CycleGANDegradationModel(DegradationModel):
 
     def d_lq_loss(self, batch: Batch) -> Losses:
         """Real 'lq' against 'degraded' from the pool."""
-        return self._halved(discriminator_terms('l_d_lq', self.updater.net('d_lq'), self.cri_gan, batch['lq'],
-                                                batch['degraded']))
+        return self._halved(
+            discriminator_terms('l_d_lq', self.updater.net('d_lq'), self.cri_gan, batch['lq'], batch['degraded'])
+        )
 
     def d_clean_loss(self, batch: Batch) -> Losses:
         """'clean' against 'cleaned' from the pool."""
-        return self._halved(discriminator_terms('l_d_clean', self.updater.net('d_clean'), self.cri_gan, batch['clean'],
-                                                batch['cleaned']))
+        return self._halved(
+            discriminator_terms(
+                'l_d_clean', self.updater.net('d_clean'), self.cri_gan, batch['clean'], batch['cleaned']
+            )
+        )
 
     @staticmethod
     def _halved(terms: dict[str, Tensor]) -> Losses:

@@ -1,4 +1,5 @@
 """What the models of stage 1 share."""
+
 from typing import Any
 
 from ..engine.stage import Stage
@@ -13,6 +14,7 @@ class DegradationModel(Stage):
     faces, in [0, 1]. ``self.clean`` are the HR faces shrunk by ``scale`` with the bicubic kernel, ``self.lq`` the real
     ones.
     """
+
     needs = 'gt'
 
     def feed_data(self, data: dict[str, Any]) -> None:

@@ -1,4 +1,5 @@
 """Stage 1: learn, unpaired, how real LR faces are degraded (section III-A)."""
+
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -20,16 +21,25 @@ from .degradation_model import DegradationModel
 @dataclass(kw_only=True)
 class FlowDegradationOptions(StageOptions):
     """The section ``train`` of FlowDegradationModel, or ``train.degradation``."""
-    networks = {'deg': 'degradation network, stage 1', 'd_lq': 'discriminator between degraded and real LR faces, stage 1'}
-    tested = ('deg', )
+
+    networks = {
+        'deg': 'degradation network, stage 1',
+        'd_lq': 'discriminator between degraded and real LR faces, stage 1',
+    }
+    tested = ('deg',)
 
     optim_deg: Optimizer = option('optimizer of network_deg', source='paper')
     optim_d_lq: Optimizer = option('optimizer of network_d_lq', source='paper')
     gan_opt: Loss = option('adversarial loss, Eq. 2', source='paper')
-    identity_opt: Loss | None = option('identity loss, Eq. 3, between intermediate image and input in [-1, 1]; ~ for none',
-                                       source='paper', missing='write identity_opt: ~ to train without it.')
+    identity_opt: Loss | None = option(
+        'identity loss, Eq. 3, between intermediate image and input in [-1, 1]; ~ for none',
+        source='paper',
+        missing='write identity_opt: ~ to train without it.',
+    )
     tv_opt: Loss = option('total variation of the flow in pixels, Eq. 4', source='paper')
-    r1_reg_weight: float = option('gamma of Eq. 9 for network_d_lq; the paper has none in this stage', default=0, least=0)
+    r1_reg_weight: float = option(
+        'gamma of Eq. 9 for network_d_lq; the paper has none in this stage', default=0, least=0
+    )
 
     def check_run(self, opt: Mapping[str, Any], key: str) -> None:
         super().check_run(opt, key)
@@ -51,6 +61,7 @@ class FlowDegradationModel(DegradationModel):
     ``l_d_lq_r1``, Eq. 9, which damps the oscillation of short trainings. Batches have 'gt' (N, 3, H, W) and 'lq'
     (N, 3, H / scale, W / scale) in [0, 1].
     """
+
     options_class = FlowDegradationOptions
     trained = ('deg', 'd_lq')
 
@@ -69,7 +80,7 @@ class FlowDegradationModel(DegradationModel):
         self.start_training()
 
     def updates(self, current_iter: int) -> list[Update]:
-        return [Update(('deg', ), self.degradation_loss), Update(('d_lq', ), self.discriminator_loss)]
+        return [Update(('deg',), self.degradation_loss), Update(('d_lq',), self.discriminator_loss)]
 
     def degradation_loss(self, batch: Batch) -> Losses:
         """Eq. 5: 'clean' (N, 3, h, w) is degraded; makes 'degraded' of the same shape."""
@@ -83,8 +94,16 @@ class FlowDegradationModel(DegradationModel):
 
     def discriminator_loss(self, batch: Batch) -> Losses:
         """Eq. 2, discriminator side: real 'lq' against 'degraded'."""
-        return Losses(discriminator_terms('l_d_lq', self.updater.net('d_lq'), self.cri_gan, batch['lq'], batch['degraded'],
-                                        self.options.r1_reg_weight))
+        return Losses(
+            discriminator_terms(
+                'l_d_lq',
+                self.updater.net('d_lq'),
+                self.cri_gan,
+                batch['lq'],
+                batch['degraded'],
+                self.options.r1_reg_weight,
+            )
+        )
 
     @torch.no_grad()
     def evaluate(self, data: dict[str, Any]) -> Evaluation:
@@ -116,6 +135,7 @@ def draw_flow(flow: np.ndarray, max_flow: float) -> np.ndarray:
     flow = flow.transpose(1, 2, 0) / max_flow
     flow = 0.999 * flow / np.maximum(np.linalg.norm(flow, axis=2, keepdims=True), 1)
     from mmcv import flow2rgb
+
     # flow2rgb divides by the longest vector that it sees: a row of unit vectors keeps the scale, and is cut off again.
     # 0.999, because it darkens what rounding makes longer than that.
     unit = np.zeros_like(flow[:1])

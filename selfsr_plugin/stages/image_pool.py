@@ -1,6 +1,7 @@
 """The history of generated images that CycleGAN's discriminators learn from."""
+
 import zlib
-from typing import Any, Dict, Optional
+from typing import Any
 
 import numpy as np
 import torch
@@ -26,7 +27,7 @@ class ImagePool:
 
     def __init__(self, size: int, seed: int, name: str) -> None:
         self.size, self.seed, self.name = size, seed, name
-        self.images: Optional[Tensor] = None  # (at most size, C, H, W)
+        self.images: Tensor | None = None  # (at most size, C, H, W)
 
     def exchange(self, images: Tensor, iteration: int, rank: int = 0, world_size: int = 1) -> Tensor:
         """Put a batch in and take one of the same size out; called once in each iteration, by every process.
@@ -58,13 +59,13 @@ class ImagePool:
             else:
                 given.append(new)
         self.images = everything[slots]
-        return everything[given[rank * count:(rank + 1) * count]]
+        return everything[given[rank * count : (rank + 1) * count]]
 
-    def state_dict(self) -> Dict[str, Any]:
+    def state_dict(self) -> dict[str, Any]:
         """The stored images on the CPU, or None before the first batch."""
         return {'images': None if self.images is None else self.images.cpu()}
 
-    def load_state_dict(self, state: Dict[str, Any], device: torch.device) -> None:
+    def load_state_dict(self, state: dict[str, Any], device: torch.device) -> None:
         images = state['images']
         self.images = None if images is None else images.to(device)
 

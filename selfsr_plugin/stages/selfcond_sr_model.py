@@ -1,4 +1,5 @@
 """Stage 2: the progressive, self-conditioned GAN (section III-B)."""
+
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -24,78 +25,126 @@ from .adversarial import discriminator_terms
 @dataclass(kw_only=True)
 class SelfCondSROptions(StageOptions):
     """The section ``train`` of SelfCondSRModel, or ``train.sr``."""
-    networks = {'g': 'super-resolution network, stage 2', 'd': 'HR discriminator, stage 2; without it there is no GAN',
-                'deg': 'degradation network of stage 1, for supervision: pseudo'}
-    tested = ('g', )
+
+    networks = {
+        'g': 'super-resolution network, stage 2',
+        'd': 'HR discriminator, stage 2; without it there is no GAN',
+        'deg': 'degradation network of stage 1, for supervision: pseudo',
+    }
+    tested = ('g',)
 
     supervision: Literal['paired', 'unpaired', 'pseudo'] = option(
-        'where LR images come from and what the output is held against', source='paper')
-    lq_from_gt: bool = option('supervision: paired makes the LR images from the HR images with the bicubic kernel, whatever '
-                              'else the data set gives', default=False, source='paper')
-    lq_noise: float = option('white noise on the LR images of stage 1, its standard deviation in grey levels of 255',
-                             default=0, least=0, below=256)
-    grow_at: list[int] = option('iterations after which the next level comes in, one for each after x2; [] for the full '
-                                'scale from the start', default=[], least=1, source='paper', unit='iterations',
-                                expects='a list of iterations, e.g. [60000], or []')
-    fade_iter: int = option('iterations over which a new level is faded in, 0 for at once', default=0, least=0,
-                           unit='iterations')
+        'where LR images come from and what the output is held against', source='paper'
+    )
+    lq_from_gt: bool = option(
+        'supervision: paired makes the LR images from the HR images with the bicubic kernel, whatever '
+        'else the data set gives',
+        default=False,
+        source='paper',
+    )
+    lq_noise: float = option(
+        'white noise on the LR images of stage 1, its standard deviation in grey levels of 255',
+        default=0,
+        least=0,
+        below=256,
+    )
+    grow_at: list[int] = option(
+        'iterations after which the next level comes in, one for each after x2; [] for the full scale from the start',
+        default=[],
+        least=1,
+        source='paper',
+        unit='iterations',
+        expects='a list of iterations, e.g. [60000], or []',
+    )
+    fade_iter: int = option(
+        'iterations over which a new level is faded in, 0 for at once', default=0, least=0, unit='iterations'
+    )
     optim_g: Optimizer = option('optimizer of network_g', source='paper')
     optim_d: Optimizer | None = option('optimizer of network_d', default=None, source='paper')
     pixel_opt: Loss = option('loss of Eq. 8, or Eq. 11 when unpaired, images in [-1, 1]', source='paper')
     gan_opt: Loss | None = option('adversarial loss, Eq. 7', default=None, source='paper')
-    perceptual_opt: Loss | None = option("BasicSR's PerceptualLoss between output and HR image in [0, 1]", default=None,
-                                         source='basicsr')
+    perceptual_opt: Loss | None = option(
+        "BasicSR's PerceptualLoss between output and HR image in [0, 1]", default=None, source='basicsr'
+    )
     r1_reg_weight: float = option('gamma of Eq. 9 for network_d, images in [-1, 1]', default=0, least=0, source='paper')
-    net_d_reg_every: int = option('iterations from one R1 penalty to the next, which is as many times as strong', default=1,
-                                  least=1)
+    net_d_reg_every: int = option(
+        'iterations from one R1 penalty to the next, which is as many times as strong', default=1, least=1
+    )
     net_d_iters: int = option('steps of network_d for one of network_g', default=1, least=1, source='basicsr')
-    net_d_init_iters: int = option('iterations before the first step of network_g', default=0, least=0, source='basicsr',
-                                  unit='iterations')
-    ema_decay: float = option('decay of a moving average of network_g, which is validated and saved too; 0 for none',
-                              default=0, least=0, below=1, source='basicsr')
+    net_d_init_iters: int = option(
+        'iterations before the first step of network_g', default=0, least=0, source='basicsr', unit='iterations'
+    )
+    ema_decay: float = option(
+        'decay of a moving average of network_g, which is validated and saved too; 0 for none',
+        default=0,
+        least=0,
+        below=1,
+        source='basicsr',
+    )
 
     def check(self, key: str) -> None:
         super().check(key)
         if self.lq_noise and self.supervision != 'pseudo':
-            raise UserError(f'{key}.lq_noise: it is added to the LR images of stage 1, and supervision: {self.supervision} '
-                            'uses none; leave it out.')
+            raise UserError(
+                f'{key}.lq_noise: it is added to the LR images of stage 1, and supervision: {self.supervision} '
+                'uses none; leave it out.'
+            )
         if self.lq_from_gt and self.supervision != 'paired':
-            raise UserError(f'{key}.lq_from_gt: only supervision: paired asks where its LR images come from; leave it out.')
+            raise UserError(
+                f'{key}.lq_from_gt: only supervision: paired asks where its LR images come from; leave it out.'
+            )
         if self.perceptual_opt is not None and self.supervision == 'unpaired':
-            raise UserError(f'{key}.perceptual_opt: it compares with the HR image of the same face, and supervision: '
-                            'unpaired has none; leave it out.')
+            raise UserError(
+                f'{key}.perceptual_opt: it compares with the HR image of the same face, and supervision: '
+                'unpaired has none; leave it out.'
+            )
         if self.grow_at and self.grow_at[-1] >= self.total_iter:
-            raise UserError(f'{key}.grow_at: the step at {self.grow_at[-1]} is never reached, {key}.total_iter is '
-                            f'{self.total_iter}.')
+            raise UserError(
+                f'{key}.grow_at: the step at {self.grow_at[-1]} is never reached, {key}.total_iter is '
+                f'{self.total_iter}.'
+            )
         if self.net_d_init_iters >= self.total_iter:
-            raise UserError(f'{key}.net_d_init_iters: {self.net_d_init_iters} must be below {key}.total_iter '
-                            f'({self.total_iter}), or network_g never learns.')
+            raise UserError(
+                f'{key}.net_d_init_iters: {self.net_d_init_iters} must be below {key}.total_iter '
+                f'({self.total_iter}), or network_g never learns.'
+            )
 
     def check_run(self, opt: Mapping[str, Any], key: str) -> None:
         super().check_run(opt, key)
-        needs_networks(opt, ('g', ), 'SelfCondSRModel trains it')
+        needs_networks(opt, ('g',), 'SelfCondSRModel trains it')
         section = opt['train']['sr'] if key == 'train.sr' else opt['train']
         if 'network_d' in opt:
             require(section, ('optim_d', 'gan_opt'), key, 'network_d needs it')
         else:
-            surplus = sorted({'optim_d', 'gan_opt', 'r1_reg_weight', 'net_d_reg_every', 'net_d_iters', 'net_d_init_iters'}
-                             & set(section))
+            surplus = sorted(
+                {'optim_d', 'gan_opt', 'r1_reg_weight', 'net_d_reg_every', 'net_d_iters', 'net_d_init_iters'}
+                & set(section)
+            )
             if surplus:
                 raise UserError(f'{key}.{surplus[0]}: there is no network_d to use it; add network_d or leave it out.')
         data = opt['datasets']['train']
         size, gt_size = (opt.get('network_d') or {}).get('size'), data.get('gt_size')
         if size is not None and gt_size is not None and size != gt_size:
-            raise UserError(f'network_d.size: {size!r} must be the side of the HR images, datasets.train.gt_size: {gt_size}.')
+            raise UserError(
+                f'network_d.size: {size!r} must be the side of the HR images, datasets.train.gt_size: {gt_size}.'
+            )
         if self.supervision == 'unpaired':
             needs_lq_images(opt, 'supervision: unpaired trains on LR faces')
         if self.supervision == 'pseudo':
-            needs_networks(opt, ('deg', ), 'supervision: pseudo makes the LR images with it')
+            needs_networks(opt, ('deg',), 'supervision: pseudo makes the LR images with it')
             if key == 'train':  # stage 2 alone
-                require(opt.get('path') or {}, ('pretrain_network_deg', ), 'path', 'supervision: pseudo needs the weights of '
-                        'stage 1, experiments/<stage 1 run>/models/net_deg_latest.pth')
+                require(
+                    opt.get('path') or {},
+                    ('pretrain_network_deg',),
+                    'path',
+                    'supervision: pseudo needs the weights of '
+                    'stage 1, experiments/<stage 1 run>/models/net_deg_latest.pth',
+                )
         if self.supervision == 'paired' and not self.lq_from_gt and data['type'] == 'HRFaceDataset':
-            raise UserError(f'{key}.supervision: paired needs LR images, and HRFaceDataset gives none; write {key}.lq_from_gt: '
-                            'true to have them made from the HR images with the bicubic kernel.')
+            raise UserError(
+                f'{key}.supervision: paired needs LR images, and HRFaceDataset gives none; write {key}.lq_from_gt: '
+                'true to have them made from the HR images with the bicubic kernel.'
+            )
         try:
             GrowthSchedule(opt['scale'].bit_length() - 1, tuple(self.grow_at), self.fade_iter)
         except ValueError as error:
@@ -132,13 +181,14 @@ class SelfCondSRModel(Stage):
     Raises:
         ValueError: ``grow_at`` does not fit the networks, or a network that cannot grow is asked to.
     """
+
     options_class = SelfCondSROptions
     needs = 'lq'
 
     def __init__(self, opt: dict[str, Any], net_deg: 'nn.Module | None' = None) -> None:
         super().__init__(opt)
-        self._growth: 'Growth | None' = None  # where training stands; validation looks at the same output
-        self.trained = ('g', 'd') if self.is_train and 'network_d' in opt else ('g', )
+        self._growth: Growth | None = None  # where training stands; validation looks at the same output
+        self.trained = ('g', 'd') if self.is_train and 'network_d' in opt else ('g',)
         self.net_g = self.build_net('g')
         self._check_scale('g')
         if self.is_train:
@@ -155,8 +205,8 @@ class SelfCondSRModel(Stage):
         self._check_growth()
         if self.net_d is not None:
             self._check_scale('d')
-        self._phase: 'tuple[int, bool] | None' = None
-        self._announced: 'tuple | None' = None  # the phase that the log knows of
+        self._phase: tuple[int, bool] | None = None
+        self._announced: tuple | None = None  # the phase that the log knows of
 
         if options.ema_decay > 0:
             self.net_g_ema = build_network(self.opt['network_g']).to(self.device)
@@ -173,14 +223,18 @@ class SelfCondSRModel(Stage):
         for label in self.trained:
             net = getattr(self, f'net_{label}')
             if self.schedule.grow_at and not _can_grow(net):
-                raise ValueError(f'train.grow_at: network_{label} ({type(net).__name__}) has no levels and cannot '
-                                 'grow; set grow_at: [].')
+                raise ValueError(
+                    f'train.grow_at: network_{label} ({type(net).__name__}) has no levels and cannot '
+                    'grow; set grow_at: [].'
+                )
 
     def _check_scale(self, label: str) -> None:
         net, num_level = getattr(self, f'net_{label}'), self.opt['scale'].bit_length() - 1
         if _can_grow(net) and net.num_level != num_level:
-            raise ValueError(f'scale: {self.opt["scale"]} needs {num_level} levels, but network_{label} has '
-                             f'{net.num_level}; adapt its widths or num_level.')
+            raise ValueError(
+                f'scale: {self.opt["scale"]} needs {num_level} levels, but network_{label} has '
+                f'{net.num_level}; adapt its widths or num_level.'
+            )
 
     def feed_data(self, data: dict[str, Any]) -> None:
         for key in ('gt', 'lq'):
@@ -193,7 +247,7 @@ class SelfCondSRModel(Stage):
         if self._phase != self._announced:
             self._announced = self._phase
             level, fading = self._phase
-            get_root_logger().info(f'Training at level {level} (x{2 ** level}){", fading in" if fading else ""}.')
+            get_root_logger().info(f'Training at level {level} (x{2**level}){", fading in" if fading else ""}.')
         super().optimize_parameters(current_iter)
         self.log_dict['level'], self.log_dict['alpha'] = self._growth
 
@@ -211,18 +265,19 @@ class SelfCondSRModel(Stage):
             return
         self._phase = phase
         nets = {label: getattr(self, f'net_{label}') for label in self.trained}
-        self.updater.enter_phase({label: net.active_modules(*phase) if _can_grow(net) else [net]
-                                  for label, net in nets.items()})
+        self.updater.enter_phase(
+            {label: net.active_modules(*phase) if _can_grow(net) else [net] for label, net in nets.items()}
+        )
 
     def prepare(self, current_iter: int) -> Batch:
         """'lq' (N, 3, h, w), what the network is given, and 'real' (N, 3, H, W), HR images at the size of the level."""
         return {'lq': self._training_input(current_iter), 'real': self._real_images(self._growth)}
 
     def updates(self, current_iter: int) -> list[Update]:
-        generator = Update(('g', ), self.generator_loss)
+        generator = Update(('g',), self.generator_loss)
         if self.net_d is None:
             return [generator]
-        discriminator = Update(('d', ), partial(self.discriminator_loss, current_iter), self._fakes_if_none)
+        discriminator = Update(('d',), partial(self.discriminator_loss, current_iter), self._fakes_if_none)
         options = self.options
         if current_iter % options.net_d_iters or current_iter <= options.net_d_init_iters:
             return [discriminator]
@@ -241,7 +296,9 @@ class SelfCondSRModel(Stage):
             terms = {'l_g_rec': self.cri_pix(to_signed(fake), to_signed(batch['real']))}
         if self.cri_perceptual is not None:
             content, style = self.cri_perceptual(fake, batch['real'])
-            terms.update({name: value for name, value in (('l_g_percep', content), ('l_g_style', style)) if value is not None})
+            terms.update(
+                {name: value for name, value in (('l_g_percep', content), ('l_g_style', style)) if value is not None}
+            )
         if self.net_d is not None:
             terms['l_g_adv'] = self.cri_gan(self._run(self.updater.net('d'), fake), True, is_disc=False)
         return Losses(terms, made={'fake': fake})
@@ -249,8 +306,14 @@ class SelfCondSRModel(Stage):
     def discriminator_loss(self, current_iter: int, batch: Batch) -> Losses:
         """Eq. 7, discriminator side: 'real' against 'fake'; with Eq. 9 in every ``net_d_reg_every``-th iteration."""
         options = self.options
-        terms = discriminator_terms('l_d', partial(self._run, self.updater.net('d')), self.cri_gan, batch['real'],
-                                    batch['fake'], options.r1_reg_weight if current_iter % options.net_d_reg_every == 0 else 0)
+        terms = discriminator_terms(
+            'l_d',
+            partial(self._run, self.updater.net('d')),
+            self.cri_gan,
+            batch['real'],
+            batch['fake'],
+            options.r1_reg_weight if current_iter % options.net_d_reg_every == 0 else 0,
+        )
         return Losses(terms, factors={'l_d_r1': options.net_d_reg_every})  # iterations without it are made up for
 
     def _fakes_if_none(self, batch: Batch) -> Batch:
@@ -268,8 +331,10 @@ class SelfCondSRModel(Stage):
         supervision, lq_noise = self.options.supervision, self.options.lq_noise
         if supervision == 'unpaired' or (supervision == 'paired' and not self.options.lq_from_gt):
             if self.lq is None:
-                raise UserError(f"train.supervision: {supervision} needs LR images, and the batches of datasets.train have no "
-                                "'lq'; write lq_from_gt: true to have them made from the HR images.")
+                raise UserError(
+                    f'train.supervision: {supervision} needs LR images, and the batches of datasets.train have no '
+                    "'lq'; write lq_from_gt: true to have them made from the HR images."
+                )
             return self.lq
         clean = bicubic_downsample(self.gt, self.opt['scale']).clamp(0, 1)
         if supervision == 'paired':
@@ -282,10 +347,12 @@ class SelfCondSRModel(Stage):
     def _white_noise(self, images: Tensor, current_iter: int) -> Tensor:
         """N(0, 1) of the shape of ``images``: a function of the seed, the iteration and the place in the batch of all
         processes, so that resumed and distributed runs draw the same."""
-        generator = torch.Generator().manual_seed(zlib.crc32(f'{self.opt["manual_seed"]} lq_noise {current_iter}'.encode()))
+        generator = torch.Generator().manual_seed(
+            zlib.crc32(f'{self.opt["manual_seed"]} lq_noise {current_iter}'.encode())
+        )
         count, first = len(images), self.opt['rank'] * len(images)
         noise = torch.randn(self.opt['world_size'] * count, *images.shape[1:], generator=generator, dtype=torch.float32)
-        return noise[first:first + count].to(images)
+        return noise[first : first + count].to(images)
 
     def _real_images(self, growth: Growth) -> Tensor:
         """HR images at the resolution of the level; while it fades in, blended like the network's output (ProGAN)."""
@@ -315,9 +382,13 @@ class SelfCondSRModel(Stage):
     def load_extra_state(self, state: Mapping[str, Any]) -> None:
         if 'growth' in state:
             self._growth = Growth(*state['growth'])
-        if self.options.supervision == 'pseudo' and state.get('net_deg', digest(self.net_deg.state_dict())) != digest(self.net_deg.state_dict()):
-            raise ValueError('path.pretrain_network_deg: these are not the weights that this run was trained with so far; '
-                             'give those, or start a new run under another name.')
+        if self.options.supervision == 'pseudo' and state.get('net_deg', digest(self.net_deg.state_dict())) != digest(
+            self.net_deg.state_dict()
+        ):
+            raise ValueError(
+                'path.pretrain_network_deg: these are not the weights that this run was trained with so far; '
+                'give those, or start a new run under another name.'
+            )
 
     # ----- validation -----
 

@@ -1,4 +1,5 @@
 """Both stages in one run."""
+
 from collections.abc import Mapping
 from copy import deepcopy
 from dataclasses import dataclass
@@ -28,12 +29,15 @@ DEFAULT_STAGE1 = FlowDegradationModel.__name__  # the method of the paper
 @dataclass(kw_only=True)
 class SelFSROptions(Section):
     """The section ``train`` of SelFSRModel."""
+
     tested = SelfCondSROptions.tested
 
     total_iter: int = option('number of iterations of both stages', least=1, source='paper', unit='iterations')
     degradation: StageOptions = option(
-        'options of stage 1, and model_type', selector='model_type',
-        variants=lambda: {name: model.options_class for name, model in STAGE1_MODELS.items()})
+        'options of stage 1, and model_type',
+        selector='model_type',
+        variants=lambda: {name: model.options_class for name, model in STAGE1_MODELS.items()},
+    )
     sr: SelfCondSROptions = option('options of stage 2')
 
     def check(self, key: str) -> None:
@@ -46,9 +50,13 @@ class SelFSROptions(Section):
         """The networks that an option file may describe: those of the stage 1 that is chosen, and of stage 2."""
         stage1 = section.get('degradation') if isinstance(section, dict) else None
         name = stage1.get('model_type', DEFAULT_STAGE1) if isinstance(stage1, dict) else DEFAULT_STAGE1
-        models = [model for each, model in STAGE1_MODELS.items() if each == name] or STAGE1_MODELS.values()  # or a wrong name
-        return {**SelfCondSROptions.networks,
-                **{label: what for model in models for label, what in model.options_class.networks.items()}}
+        models = [
+            model for each, model in STAGE1_MODELS.items() if each == name
+        ] or STAGE1_MODELS.values()  # or a wrong name
+        return {
+            **SelfCondSROptions.networks,
+            **{label: what for model in models for label, what in model.options_class.networks.items()},
+        }
 
     def check_run(self, opt: Mapping[str, Any], key: str) -> None:
         """Compare with the other sections of the option file; see :class:`StageOptions`."""
@@ -64,18 +72,19 @@ class SelFSRModel(BaseModel):
     FlowDegradationModel by default. Iterations count through: stage 2 begins at ``train.degradation.total_iter + 1``.
     When stage 1 ends, its network is written to ``net_deg_<iter>.pth`` and frozen; its other networks are dropped.
     """
+
     options_class = SelFSROptions
 
     def __init__(self, opt: dict[str, Any]) -> None:
         super().__init__(opt)
-        self.stage: 'Stage | None' = None
+        self.stage: Stage | None = None
         self.stage1_iter = opt['train']['degradation']['total_iter'] if self.is_train else 0
         if not self.is_train:
             self.stage = SelfCondSRModel(opt)
         else:
             warn_of_other_loop(opt)
             # What is wrong with stage 2 must show now, not after days of stage 1; it goes when training begins.
-            self._rehearsed: 'Stage | None' = SelfCondSRModel(self._stage_options('sr'), net_deg=nn.Identity())
+            self._rehearsed: Stage | None = SelfCondSRModel(self._stage_options('sr'), net_deg=nn.Identity())
             self._enter_stage(1)
 
     def _enter_stage(self, current_iter: int) -> None:
@@ -157,5 +166,7 @@ class SelFSRModel(BaseModel):
     def evaluate(self, data: dict[str, Any]) -> Evaluation:
         return self.stage.evaluate(data)
 
-    def validation(self, dataloader: Any, current_iter: 'int | str', tb_logger: Any, save_img: bool = False) -> list[str]:
+    def validation(
+        self, dataloader: Any, current_iter: 'int | str', tb_logger: Any, save_img: bool = False
+    ) -> list[str]:
         return self.stage.validation(dataloader, current_iter, tb_logger, save_img)

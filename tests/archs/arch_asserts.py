@@ -1,6 +1,8 @@
 """What is asked of every network; each test file calls these for its own."""
+
 from copy import deepcopy
-from typing import Any, Callable, Dict, Set
+from typing import Any
+from collections.abc import Callable
 
 import pytest
 import torch
@@ -28,7 +30,7 @@ def count_on_meta(cls: type, **arguments: Any) -> int:
         return sum(parameter.numel() for parameter in cls(**arguments).parameters())
 
 
-def assert_built_by_basicsr(cls: type, arguments: Dict[str, Any]) -> None:
+def assert_built_by_basicsr(cls: type, arguments: dict[str, Any]) -> None:
     options = {'type': cls.__name__, **arguments}
     before = deepcopy(options)
     net = build_network(options)
@@ -55,23 +57,25 @@ def assert_repr_is_honest(net: nn.Module, *facts: str) -> None:
         assert fact in head, f'{fact!r} is not in {head}'
 
 
-def parameters_with_gradient(net: nn.Module, output: Callable[[], Tensor]) -> Set[str]:
+def parameters_with_gradient(net: nn.Module, output: Callable[[], Tensor]) -> set[str]:
     net.zero_grad(set_to_none=True)
     net.requires_grad_(True)
     output().square().sum().backward()
     return {name for name, parameter in net.named_parameters() if parameter.grad is not None}
 
 
-def assert_active_modules_are_those_used(net: nn.Module, level: int, fading: bool,
-                                         output: Callable[[], Tensor]) -> None:
+def assert_active_modules_are_those_used(
+    net: nn.Module, level: int, fading: bool, output: Callable[[], Tensor]
+) -> None:
     """What ``active_modules`` lists is what gets a gradient: DistributedDataParallel hangs or drifts otherwise."""
     active = {id(parameter) for module in net.active_modules(level, fading) for parameter in module.parameters()}
     listed = {name for name, parameter in net.named_parameters() if id(parameter) in active}
     assert listed == parameters_with_gradient(net, output)
 
 
-def assert_only_used_parameters_are_trained(net: nn.Module, level: int, alpha: float,
-                                            output: Callable[[], Tensor]) -> None:
+def assert_only_used_parameters_are_trained(
+    net: nn.Module, level: int, alpha: float, output: Callable[[], Tensor]
+) -> None:
     """After ``grow_to``, the network as it is called without a level trains what that call uses, and nothing else."""
     net.grow_to(level, alpha)
     trained = {name for name, parameter in net.named_parameters() if parameter.requires_grad}

@@ -1,8 +1,18 @@
 """CycleGANGenerator, the baseline of Table III."""
+
 import pytest
 import torch
-from arch_asserts import (assert_built_by_basicsr, assert_close_in_mixed_precision, assert_repr_is_honest,
-                          assert_same_on_gpu, count_on_meta, make, needs_gpu, parameters_with_gradient, rand)
+from arch_asserts import (
+    assert_built_by_basicsr,
+    assert_close_in_mixed_precision,
+    assert_repr_is_honest,
+    assert_same_on_gpu,
+    count_on_meta,
+    make,
+    needs_gpu,
+    parameters_with_gradient,
+    rand,
+)
 from torch import nn
 
 from selfsr_plugin.archs import CycleGANGenerator, FlowDegradationNet
@@ -48,8 +58,14 @@ def test_layout_is_that_of_the_cyclegan_paper():
     x = nn.Sequential(normalised('stem'), normalised('down1', 2), normalised('down2', 2))(image * 2 - 1)
     assert x.shape == (2, 16, 4, 4)
     x = x + nn.Sequential(normalised('blocks.0.conv1'), conv('blocks.0.conv2'), nn.InstanceNorm2d(16))(x)
-    x = nn.Sequential(nn.UpsamplingNearest2d(scale_factor=2), normalised('up1'),
-                      nn.UpsamplingNearest2d(scale_factor=2), normalised('up2'), conv('to_rgb'), nn.Tanh())(x)
+    x = nn.Sequential(
+        nn.UpsamplingNearest2d(scale_factor=2),
+        normalised('up1'),
+        nn.UpsamplingNearest2d(scale_factor=2),
+        normalised('up2'),
+        conv('to_rgb'),
+        nn.Tanh(),
+    )(x)
     torch.testing.assert_close(net(image), (x + 1) / 2, rtol=1e-10, atol=1e-12)
 
 
@@ -69,7 +85,7 @@ def test_initial_weights_are_those_of_cyclegan():
             assert name == 'to_rgb.bias' and not parameter.any()
         else:
             # five standard errors of a sample's standard deviation
-            assert abs(parameter.std().item() / 0.02 - 1) < 5 / (2 * parameter.numel())**0.5, name
+            assert abs(parameter.std().item() / 0.02 - 1) < 5 / (2 * parameter.numel()) ** 0.5, name
 
 
 def test_every_parameter_gets_a_gradient():
@@ -81,7 +97,7 @@ def test_gradient_against_finite_differences():
     net = make(CycleGANGenerator, num_feat=2, num_block=1).double()
     for parameter in net.parameters():
         parameter.data *= 20  # as near to zero as they start, instance normalisation bends within the step
-    assert torch.autograd.gradcheck(net, (rand(1, 3, 5, 6).double().requires_grad_(), ))
+    assert torch.autograd.gradcheck(net, (rand(1, 3, 5, 6).double().requires_grad_(),))
 
 
 @pytest.mark.parametrize('dtype, tolerance', [(torch.bfloat16, 0.05), (torch.float16, 0.01)])

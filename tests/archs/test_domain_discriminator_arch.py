@@ -1,8 +1,17 @@
 """DomainDiscriminator (Eq. 2)."""
+
 import pytest
 import torch
-from arch_asserts import (assert_built_by_basicsr, assert_close_in_mixed_precision, assert_repr_is_honest,
-                          assert_same_on_gpu, count_on_meta, make, needs_gpu, rand)
+from arch_asserts import (
+    assert_built_by_basicsr,
+    assert_close_in_mixed_precision,
+    assert_repr_is_honest,
+    assert_same_on_gpu,
+    count_on_meta,
+    make,
+    needs_gpu,
+    rand,
+)
 
 from selfsr_plugin.archs import DomainDiscriminator
 
@@ -53,7 +62,7 @@ def test_samples_do_not_influence_each_other():
 
 def test_gradient_against_finite_differences():
     net = make(DomainDiscriminator, num_in_ch=1, num_feat=2).double()
-    assert torch.autograd.gradcheck(net, (rand(1, 1, 16, 16).double().requires_grad_(), ))
+    assert torch.autograd.gradcheck(net, (rand(1, 1, 16, 16).double().requires_grad_(),))
 
 
 @pytest.mark.parametrize('dtype', [torch.bfloat16, torch.float16])

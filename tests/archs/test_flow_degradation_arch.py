@@ -1,8 +1,18 @@
 """FlowDegradationNet (section III-A)."""
+
 import pytest
 import torch
-from arch_asserts import (assert_built_by_basicsr, assert_close_in_mixed_precision, assert_repr_is_honest,
-                          assert_same_on_gpu, count_on_meta, make, needs_gpu, parameters_with_gradient, rand)
+from arch_asserts import (
+    assert_built_by_basicsr,
+    assert_close_in_mixed_precision,
+    assert_repr_is_honest,
+    assert_same_on_gpu,
+    count_on_meta,
+    make,
+    needs_gpu,
+    parameters_with_gradient,
+    rand,
+)
 
 from selfsr_plugin.archs import FlowDegradationNet
 from selfsr_plugin.ops import flow_warp
@@ -84,7 +94,7 @@ def test_every_parameter_gets_a_gradient():
 
 def test_gradient_against_finite_differences():
     net = make(FlowDegradationNet, num_feat=2, num_block=1).double()
-    assert torch.autograd.gradcheck(net, (rand(1, 3, 4, 5).double().requires_grad_(), ))
+    assert torch.autograd.gradcheck(net, (rand(1, 3, 4, 5).double().requires_grad_(),))
 
 
 @pytest.mark.parametrize('dtype, tolerance', [(torch.bfloat16, 0.02), (torch.float16, 0.003)])

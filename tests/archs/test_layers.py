@@ -1,4 +1,5 @@
 """Equalized learning rate: weights N(0, 1), scaled at run time by gain / sqrt(fan_in)."""
+
 import math
 
 import pytest
@@ -6,8 +7,14 @@ import torch
 from arch_asserts import rand
 from torch.nn import functional as F
 
-from selfsr_plugin.archs.layers import (EqualizedConv2d, EqualizedLinear, NormalizedConv2d, count_parameters, leaky_relu,
-                                         lerp)
+from selfsr_plugin.archs.layers import (
+    EqualizedConv2d,
+    EqualizedLinear,
+    NormalizedConv2d,
+    count_parameters,
+    leaky_relu,
+    lerp,
+)
 
 
 @pytest.mark.parametrize('layer', [EqualizedConv2d(32, 48), EqualizedLinear(100, 150)])

@@ -1,11 +1,21 @@
 """ProgressiveDiscriminator (Eqs. 7 and 9)."""
+
 import math
 
 import pytest
 import torch
-from arch_asserts import (assert_active_modules_are_those_used, assert_built_by_basicsr,
-                          assert_close_in_mixed_precision, assert_only_used_parameters_are_trained,
-                          assert_repr_is_honest, assert_same_on_gpu, count_on_meta, make, needs_gpu, rand)
+from arch_asserts import (
+    assert_active_modules_are_those_used,
+    assert_built_by_basicsr,
+    assert_close_in_mixed_precision,
+    assert_only_used_parameters_are_trained,
+    assert_repr_is_honest,
+    assert_same_on_gpu,
+    count_on_meta,
+    make,
+    needs_gpu,
+    rand,
+)
 from torch.nn import functional as F
 
 from selfsr_plugin.archs import ProgressiveDiscriminator
@@ -27,7 +37,7 @@ def test_built_by_basicsr():
 def test_one_logit_for_each_image_at_every_level(size, num_level):
     net = make(ProgressiveDiscriminator, size=size, num_level=num_level, feat_base=64, feat_max=8)
     for level in range(1, num_level + 1):
-        side = size // 2**(num_level - level)
+        side = size // 2 ** (num_level - level)
         assert net(rand(3, 3, side, side), level).shape == (3, 1)
     assert torch.equal(net(rand(3, 3, size, size)), net(rand(3, 3, size, size), num_level, 1.0))
 
@@ -35,7 +45,7 @@ def test_one_logit_for_each_image_at_every_level(size, num_level):
 @pytest.mark.parametrize('level', [2, 3])
 def test_fade_in_blends_with_the_input_conv_below(level):
     net = make(ProgressiveDiscriminator, **SMALL)
-    side = 8 * 2**(level - 1)
+    side = 8 * 2 ** (level - 1)
     images = rand(4, 3, side, side)
     # At alpha 0 the new block has no say: the level below judges the image at half the size.
     torch.testing.assert_close(net(images, level, 0.0), net(F.avg_pool2d(images, 2), level - 1))
@@ -47,7 +57,7 @@ def test_fade_in_blends_with_the_input_conv_below(level):
 @pytest.mark.parametrize('level, alpha', [(1, 1.0), (1, 0.5), (2, 1.0), (2, 0.5), (3, 1.0), (3, 0.5)])
 def test_active_modules_are_those_used(level, alpha):
     net = make(ProgressiveDiscriminator, **SMALL)
-    side = 8 * 2**(level - 1)
+    side = 8 * 2 ** (level - 1)
     assert_active_modules_are_those_used(net, level, alpha < 1, lambda: net(rand(2, 3, side, side), level, alpha))
 
 
@@ -69,12 +79,15 @@ def test_refuses_levels_it_does_not_have(level):
         make(ProgressiveDiscriminator, **SMALL)(rand(1, 3, 32, 32), level)
 
 
-@pytest.mark.parametrize('arguments, message', [
-    (dict(size=24, num_level=3), 'size 24 does not fit 3 levels'),  # 24, 12, 6
-    (dict(size=36), 'size 36 does not fit'),  # 36, 18, 9
-    (dict(size=8, num_level=2), r'at least 4 \* 2 \*\* num_level = 16'),
-    (dict(size=128, feat_base=63), 'must be at least 64'),
-])
+@pytest.mark.parametrize(
+    'arguments, message',
+    [
+        (dict(size=24, num_level=3), 'size 24 does not fit 3 levels'),  # 24, 12, 6
+        (dict(size=36), 'size 36 does not fit'),  # 36, 18, 9
+        (dict(size=8, num_level=2), r'at least 4 \* 2 \*\* num_level = 16'),
+        (dict(size=128, feat_base=63), 'must be at least 64'),
+    ],
+)
 def test_refuses_sizes(arguments, message):
     with pytest.raises(ValueError, match=message):
         ProgressiveDiscriminator(**arguments)
@@ -120,8 +133,10 @@ def test_stddev_groups_are_neighbours():
 @pytest.mark.parametrize('batch, group, used', [(6, 4, 3), (5, 4, 1), (3, 4, 3), (7, 8, 7), (8, 4, 4), (9, 6, 3)])
 def test_stddev_of_a_batch_that_the_group_does_not_divide(batch, group, used):
     x = rand(batch, 2, 3, 3)
-    expected = [x[i // used * used:i // used * used + used].var(0, unbiased=False).add(1e-8).sqrt().mean().item()
-                for i in range(batch)]
+    expected = [
+        x[i // used * used : i // used * used + used].var(0, unbiased=False).add(1e-8).sqrt().mean().item()
+        for i in range(batch)
+    ]
     assert added_channel(x, group) == pytest.approx(expected, rel=1e-5)
 
 
@@ -146,7 +161,7 @@ def test_order_within_a_group_does_not_matter():
 
 def test_gradient_against_finite_differences():
     net = make(ProgressiveDiscriminator, size=8, num_in_ch=1, num_level=1, feat_base=8, feat_max=2).double()
-    assert torch.autograd.gradcheck(net, (rand(2, 1, 8, 8).double().requires_grad_(), ))
+    assert torch.autograd.gradcheck(net, (rand(2, 1, 8, 8).double().requires_grad_(),))
 
 
 @pytest.mark.parametrize('level, alpha', [(3, 1.0), (3, 0.5), (2, 0.5), (1, 1.0)])
@@ -177,8 +192,9 @@ def test_r1_of_identical_images_is_finite():
 
 @pytest.mark.parametrize('dtype', [torch.bfloat16, torch.float16])
 def test_mixed_precision(dtype):
-    assert_close_in_mixed_precision(make(ProgressiveDiscriminator, **dict(SMALL, feat_base=256, feat_max=16)), dtype,
-                                    0.05, rand(16, 3, 32, 32))
+    assert_close_in_mixed_precision(
+        make(ProgressiveDiscriminator, **dict(SMALL, feat_base=256, feat_max=16)), dtype, 0.05, rand(16, 3, 32, 32)
+    )
 
 
 def test_repr():

@@ -1,11 +1,21 @@
 """SelfCondSRNet (section III-B)."""
+
 import math
 
 import pytest
 import torch
-from arch_asserts import (assert_active_modules_are_those_used, assert_built_by_basicsr,
-                          assert_close_in_mixed_precision, assert_only_used_parameters_are_trained,
-                          assert_repr_is_honest, assert_same_on_gpu, count_on_meta, make, needs_gpu, rand)
+from arch_asserts import (
+    assert_active_modules_are_those_used,
+    assert_built_by_basicsr,
+    assert_close_in_mixed_precision,
+    assert_only_used_parameters_are_trained,
+    assert_repr_is_honest,
+    assert_same_on_gpu,
+    count_on_meta,
+    make,
+    needs_gpu,
+    rand,
+)
 from torch.nn import functional as F
 
 from selfsr_plugin.archs import SelfCondSRNet
@@ -15,11 +25,14 @@ SMALL = dict(widths=[8, 6, 4], num_block=1)
 CONDITIONS = ('scale', 'concat')
 
 
-@pytest.mark.parametrize('arguments, count', [
-    (dict(), 17_886_729),  # 17.89 M, Table I
-    (dict(widths=(384, 192)), 16_968_198),
-    (dict(widths=(384, )), 13_306_371),
-])
+@pytest.mark.parametrize(
+    'arguments, count',
+    [
+        (dict(), 17_886_729),  # 17.89 M, Table I
+        (dict(widths=(384, 192)), 16_968_198),
+        (dict(widths=(384,)), 13_306_371),
+    ],
+)
 def test_parameter_count(arguments, count):
     assert count_on_meta(SelfCondSRNet, **arguments) == count
 
@@ -92,7 +105,8 @@ def test_grown_to_a_level(level, alpha):
 def test_built_for_the_full_scale():
     net = make(SelfCondSRNet, **SMALL)
     assert {name for name, parameter in net.named_parameters() if not parameter.requires_grad} == {
-        f'levels.{i}.to_rgb.{part}' for i in (0, 1) for part in ('weight', 'bias')}
+        f'levels.{i}.to_rgb.{part}' for i in (0, 1) for part in ('weight', 'bias')
+    }
 
 
 @pytest.mark.parametrize('level', [0, 4, -1])
@@ -103,11 +117,14 @@ def test_refuses_levels_it_does_not_have(level):
         make(SelfCondSRNet, **SMALL).grow_to(level)
 
 
-@pytest.mark.parametrize('arguments, message', [
-    (dict(condition='bias'), "condition 'bias' is unknown"),
-    (dict(widths=[]), 'one width for each doubling'),
-    (dict(num_block=0), 'at least one block'),
-])
+@pytest.mark.parametrize(
+    'arguments, message',
+    [
+        (dict(condition='bias'), "condition 'bias' is unknown"),
+        (dict(widths=[]), 'one width for each doubling'),
+        (dict(num_block=0), 'at least one block'),
+    ],
+)
 def test_refuses_arguments(arguments, message):
     with pytest.raises(ValueError, match=message):
         SelfCondSRNet(**arguments)
@@ -145,8 +162,14 @@ def leaky(x: torch.Tensor) -> torch.Tensor:
 
 def test_equation_6_by_hand():
     block = SelfConditionedBlock(2, 1, 1, 'scale').double()
-    for conv in (block.conv1, block.conv2, block.sigma1.conv1, block.sigma1.conv2, block.sigma2.conv1,
-                 block.sigma2.conv2):
+    for conv in (
+        block.conv1,
+        block.conv2,
+        block.sigma1.conv1,
+        block.sigma1.conv2,
+        block.sigma2.conv1,
+        block.sigma2.conv2,
+    ):
         make_identity(conv)
     block.sigma1.conv2.bias.data = torch.tensor([0.5, -2.0], dtype=torch.float64)
     block.sigma2.conv2.weight.data *= -3
@@ -231,7 +254,7 @@ def test_mirrored_weights_mirror_the_output():
 def test_gradient_against_finite_differences():
     net = make(SelfCondSRNet, widths=[2, 2], num_block=1).double()
     lq = rand(1, 3, 2, 3).double().requires_grad_()
-    assert torch.autograd.gradcheck(lambda x: net(x, 2, 0.6), (lq, ), atol=1e-4)
+    assert torch.autograd.gradcheck(lambda x: net(x, 2, 0.6), (lq,), atol=1e-4)
 
 
 @pytest.mark.parametrize('dtype, tolerance', [(torch.bfloat16, 0.05), (torch.float16, 0.01)])
@@ -243,8 +266,9 @@ def test_mixed_precision(condition, dtype, tolerance):
 
 def test_repr():
     net = SelfCondSRNet(widths=[8, 4], num_block=1, cond_ratio=2, condition='concat', num_in_ch=1)
-    assert_repr_is_honest(net, 'num_in_ch=1', 'num_out_ch=3', 'widths=[8, 4]', 'num_block=1', 'cond_ratio=2',
-                          'condition=concat', 'x4')
+    assert_repr_is_honest(
+        net, 'num_in_ch=1', 'num_out_ch=3', 'widths=[8, 4]', 'num_block=1', 'cond_ratio=2', 'condition=concat', 'x4'
+    )
 
 
 @pytest.mark.gpu

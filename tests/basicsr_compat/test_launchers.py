@@ -1,4 +1,5 @@
 """How processes are started, and what is said when they were started otherwise than the command line says."""
+
 import os
 import socket
 import subprocess
@@ -10,8 +11,18 @@ import torch
 from selfsr_plugin.basicsr_compat import distributed
 from selfsr_plugin.basicsr_compat.distributed import first_host, init_distributed
 
-VARIABLES = ('RANK', 'LOCAL_RANK', 'WORLD_SIZE', 'MASTER_ADDR', 'MASTER_PORT', 'SLURM_PROCID', 'SLURM_NTASKS',
-             'SLURM_NODELIST', 'SLURM_LOCALID', 'SLURM_STEP_NUM_TASKS')
+VARIABLES = (
+    'RANK',
+    'LOCAL_RANK',
+    'WORLD_SIZE',
+    'MASTER_ADDR',
+    'MASTER_PORT',
+    'SLURM_PROCID',
+    'SLURM_NTASKS',
+    'SLURM_NODELIST',
+    'SLURM_LOCALID',
+    'SLURM_STEP_NUM_TASKS',
+)
 SLURM = dict(SLURM_PROCID='1', SLURM_NTASKS='2', SLURM_LOCALID='1', SLURM_NODELIST='gpu[03-05],cpu1')
 
 
@@ -33,13 +44,16 @@ def joined(monkeypatch):
     return calls
 
 
-@pytest.mark.parametrize('launcher, variables, message', [
-    ('pytorch', {}, '--launcher pytorch: this process was not started by torchrun .* torchrun --nproc_per_node=N'),
-    ('slurm', {}, '--launcher slurm: this process was not started by srun'),
-    ('slurm', dict(SLURM_PROCID='zero', SLURM_NTASKS='1', SLURM_NODELIST='a'), "SLURM_PROCID is 'zero', no number"),
-    ('none', dict(WORLD_SIZE='2', RANK='0'), 'torchrun started 2 processes, .* add --launcher pytorch'),
-    ('none', dict(SLURM_STEP_NUM_TASKS='4'), 'srun started 4 processes, .* add --launcher slurm'),
-])
+@pytest.mark.parametrize(
+    'launcher, variables, message',
+    [
+        ('pytorch', {}, '--launcher pytorch: this process was not started by torchrun .* torchrun --nproc_per_node=N'),
+        ('slurm', {}, '--launcher slurm: this process was not started by srun'),
+        ('slurm', dict(SLURM_PROCID='zero', SLURM_NTASKS='1', SLURM_NODELIST='a'), "SLURM_PROCID is 'zero', no number"),
+        ('none', dict(WORLD_SIZE='2', RANK='0'), 'torchrun started 2 processes, .* add --launcher pytorch'),
+        ('none', dict(SLURM_STEP_NUM_TASKS='4'), 'srun started 4 processes, .* add --launcher slurm'),
+    ],
+)
 def test_started_otherwise(environment, launcher, variables, message):
     for name, value in variables.items():
         environment.setenv(name, value)
@@ -86,13 +100,21 @@ def test_where_slurm_meets(environment, joined):
     assert os.environ['MASTER_PORT'] == '4321'
 
 
-@pytest.mark.parametrize('hosts, first', [('localhost', 'localhost'), ('a,b', 'a'), ('gpu[03-05,9],cpu1', 'gpu03'),
-                                          ('n[7,9]-ib', 'n7-ib'), ('rack1-n02', 'rack1-n02')])
+@pytest.mark.parametrize(
+    'hosts, first',
+    [
+        ('localhost', 'localhost'),
+        ('a,b', 'a'),
+        ('gpu[03-05,9],cpu1', 'gpu03'),
+        ('n[7,9]-ib', 'n7-ib'),
+        ('rack1-n02', 'rack1-n02'),
+    ],
+)
 def test_first_host(hosts, first):
     assert first_host(hosts) == first
 
 
-WORKER = '''
+WORKER = """
 import sys, torch
 from selfsr_plugin.basicsr_compat.distributed import init_distributed
 rank, world_size = init_distributed('slurm', use_gpu=False)
@@ -100,15 +122,28 @@ value = torch.tensor(float(rank + 1))
 torch.distributed.all_reduce(value)
 print(rank, world_size, value.item())
 torch.distributed.destroy_process_group()
-'''
+"""
 
 
 def test_two_processes_under_the_variables_of_slurm():
     with socket.socket() as server:
         server.bind(('127.0.0.1', 0))
         port = server.getsockname()[1]
-    ranks = [subprocess.Popen([sys.executable, '-c', WORKER], text=True, stdout=subprocess.PIPE,
-                              env=dict(os.environ, SLURM_PROCID=str(rank), SLURM_LOCALID=str(rank), SLURM_NTASKS='2',
-                                       SLURM_NODELIST='localhost', MASTER_PORT=str(port))) for rank in range(2)]
+    ranks = [
+        subprocess.Popen(
+            [sys.executable, '-c', WORKER],
+            text=True,
+            stdout=subprocess.PIPE,
+            env=dict(
+                os.environ,
+                SLURM_PROCID=str(rank),
+                SLURM_LOCALID=str(rank),
+                SLURM_NTASKS='2',
+                SLURM_NODELIST='localhost',
+                MASTER_PORT=str(port),
+            ),
+        )
+        for rank in range(2)
+    ]
     outputs = [rank.communicate(timeout=120)[0].split() for rank in ranks]
     assert outputs == [['0', '2', '3.0'], ['1', '2', '3.0']]

@@ -1,4 +1,5 @@
 """restore and export_onnx where BasicSR is not installed, or broken."""
+
 import subprocess
 import sys
 from pathlib import Path
@@ -11,10 +12,13 @@ ROOT = Path(__file__).resolve().parents[2]
 BLOCKED = "import runpy, sys; sys.modules['basicsr'] = None; runpy.run_module('selfsr_plugin.{}', run_name='__main__')"
 
 
-@pytest.mark.parametrize('command, arguments, output', [
-    ('restore', ['--input', 'lr', '--output', 'out'], 'out/face.png'),
-    ('export_onnx', ['--output', 'g.onnx'], 'g.onnx'),
-])
+@pytest.mark.parametrize(
+    'command, arguments, output',
+    [
+        ('restore', ['--input', 'lr', '--output', 'out'], 'out/face.png'),
+        ('export_onnx', ['--output', 'g.onnx'], 'g.onnx'),
+    ],
+)
 def test_it_works(command, arguments, output, tmp_path):
     if command == 'export_onnx':
         pytest.importorskip('onnxruntime')
@@ -22,7 +26,11 @@ def test_it_works(command, arguments, output, tmp_path):
     (tmp_path / 'lr').mkdir()
     image = cv2.imread(str(next((ROOT / 'datasets/demo/test_wild_lr').iterdir())))
     cv2.imwrite(str(tmp_path / 'lr/face.png'), image)
-    done = subprocess.run([sys.executable, '-c', BLOCKED.format(command), *arguments, '--model', 'g.pth'], cwd=tmp_path,
-                          text=True, capture_output=True)
+    done = subprocess.run(
+        [sys.executable, '-c', BLOCKED.format(command), *arguments, '--model', 'g.pth'],
+        cwd=tmp_path,
+        text=True,
+        capture_output=True,
+    )
     assert done.returncode == 0, done.stderr
     assert (tmp_path / output).exists()

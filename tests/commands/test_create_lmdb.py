@@ -1,4 +1,5 @@
 """selfsr_plugin/create_lmdb.py as a user types it; what it writes is tested in test_lmdb_writer.py."""
+
 import os
 import sys
 from pathlib import Path
@@ -50,16 +51,19 @@ def error_of(capsys, arguments):
     return error
 
 
-@pytest.mark.parametrize('wrong, sentence', [
-    (['--workers', '0'], '--workers must be 1 or more'),
-    (['--enlarge'], '--enlarge does nothing without --size'),
-    (['--quality', '90'], '--quality is that of JPEG: give --encode jpeg'),
-    (['--encode', 'jpeg', '--png-level', '3'], '--png-level does nothing with --encode jpeg'),
-    (['--size', '0'], '--size must be a whole number of pixels above 0, got 0'),
-    (['--png-level', '11'], '--png-level must be from 0'),
-    (['--input', 'nowhere'], '--input: the folder nowhere does not exist'),
-    (['--output', 'x'], "must end with '.lmdb'"),
-])
+@pytest.mark.parametrize(
+    'wrong, sentence',
+    [
+        (['--workers', '0'], '--workers must be 1 or more'),
+        (['--enlarge'], '--enlarge does nothing without --size'),
+        (['--quality', '90'], '--quality is that of JPEG: give --encode jpeg'),
+        (['--encode', 'jpeg', '--png-level', '3'], '--png-level does nothing with --encode jpeg'),
+        (['--size', '0'], '--size must be a whole number of pixels above 0, got 0'),
+        (['--png-level', '11'], '--png-level must be from 0'),
+        (['--input', 'nowhere'], '--input: the folder nowhere does not exist'),
+        (['--output', 'x'], "must end with '.lmdb'"),
+    ],
+)
 def test_wrong_options(folder, tmp_path, capsys, wrong, sentence):
     assert sentence in error_of(capsys, ['--input', folder, '--output', str(tmp_path / 'x.lmdb'), *wrong])
     assert os.listdir(tmp_path) == ['in']
@@ -68,7 +72,9 @@ def test_wrong_options(folder, tmp_path, capsys, wrong, sentence):
 def test_empty_folders_and_names_that_meet(files, folder, tmp_path, capsys):
     (tmp_path / 'empty').mkdir()
     output = ['--output', str(tmp_path / 'x.lmdb')]
-    assert '--input: there are no images in the folder' in error_of(capsys, ['--input', str(tmp_path / 'empty'), *output])
+    assert '--input: there are no images in the folder' in error_of(
+        capsys, ['--input', str(tmp_path / 'empty'), *output]
+    )
     files.write_folder(Path(folder), {'003': files.make_image(0)}, '.jpg')
     assert 'holds both 003.jpg and 003.png, and a name' in error_of(capsys, ['--input', folder, *output])
 

@@ -1,4 +1,5 @@
 """Scoring a folder: pairs by name, every mismatch named, the figures of the metrics themselves in every file."""
+
 import csv
 import json
 import os
@@ -48,8 +49,10 @@ def refused(capsys, *arguments, **options):
 
 def test_figures_of_every_file(folders, capsys):
     run('--metrics', 'psnr', 'ssim')
-    pairs = [[cv2.imread(f'{folder}/face{number}{end}.png') for folder, end in (('out', '_run'), ('gt', ''))]
-             for number in range(6)]
+    pairs = [
+        [cv2.imread(f'{folder}/face{number}{end}.png') for folder, end in (('out', '_run'), ('gt', ''))]
+        for number in range(6)
+    ]
     psnr = [calculate_psnr(a, b, 0, test_y_channel=True) for a, b in pairs]
     ssim = [calculate_ssim(a, b, 0, test_y_channel=True) for a, b in pairs]
     rows = list(csv.DictReader(open('out_scores/per_image.csv')))
@@ -69,8 +72,11 @@ def test_default_metrics_without_weights_are_left_out_and_said(folders, capsys):
     run('--output', 'scores')
     said = capsys.readouterr().out
     assert set(json.loads(Path('scores/scores.json').read_text())['metrics']) == {'psnr', 'ssim'}
-    for name, file in (('lpips', 'alexnet-owt-7be5be79.pth'), ('identity', 'recognition_arcface_ir_se50.pth'),
-                       ('fid', 'pt_inception-2015-12-05-6726825d.pth')):
+    for name, file in (
+        ('lpips', 'alexnet-owt-7be5be79.pth'),
+        ('identity', 'recognition_arcface_ir_se50.pth'),
+        ('fid', 'pt_inception-2015-12-05-6726825d.pth'),
+    ):
         assert re.search(f'^{name} was not run: there is no file .*{file}: .*--weights {name}=FILE', said, re.M)
 
 
@@ -137,6 +143,7 @@ def test_without_a_reference_blur_is_measured(folders, capsys):
 
 def test_identity_against_the_lr_face(folders, arcface_file):
     from selfsr_plugin.metrics.identity_metric import face_similarity
+
     for number in range(6):
         write('lq', f'face{number}', cv2.resize(cv2.imread(f'gt/face{number}.png'), (16, 16)))
     content = alone('--lq', 'lq', '--weights', f'identity={arcface_file}')
@@ -155,7 +162,9 @@ def test_what_a_metric_compares_with_must_be_given(folders, arcface_file, capsys
     assert 'identity_lq: it compares with the LR faces: give --lq' in said('--metrics', 'identity_lq')
     assert 'identity: it compares with a reference' in said('--weights', f'identity={arcface_file}')
     write('lq', 'face0', np.zeros((16, 16, 3), np.uint8))
-    assert 'have no LR face (face1' in said('--metrics', 'identity_lq', '--lq', 'lq', '--weights', f'identity={arcface_file}')
+    assert 'have no LR face (face1' in said(
+        '--metrics', 'identity_lq', '--lq', 'lq', '--weights', f'identity={arcface_file}'
+    )
     assert not Path('out_scores').exists()
 
 
@@ -181,8 +190,9 @@ def test_images_that_cannot_be_used_are_left_out_and_named(folders, alexnet_file
     Path('out/face3_run.png').write_bytes(b'no image')
     Path('gt/face4.png').write_bytes(b'')
     message = refused(capsys, '--metrics', 'psnr', 'frechet_alex', '--weights', f'frechet_alex={alexnet_file}')
-    assert message.startswith('error: 3 images were left out of the scores: out/face2_run.png is 64x32 and gt/face2.png is '
-                              '64x64')
+    assert message.startswith(
+        'error: 3 images were left out of the scores: out/face2_run.png is 64x32 and gt/face2.png is 64x64'
+    )
     assert message.count('out/face3_run.png: it is cut short or not an image') == 1
     assert 'gt/face4.png: it is empty' in message
     content = json.loads(Path('out_scores/scores.json').read_text())
@@ -230,8 +240,9 @@ def test_a_folder_that_does_not_exist(folders, capsys):
 
 
 def test_nothing_to_save_is_said(folders, capsys):
-    assert '--save-statistics: none of fid, frechet_alex is run' in refused(capsys, '--metrics', 'psnr',
-                                                                            '--save-statistics')
+    assert '--save-statistics: none of fid, frechet_alex is run' in refused(
+        capsys, '--metrics', 'psnr', '--save-statistics'
+    )
 
 
 def test_weights_of_a_metric_that_is_not_run_are_refused(folders, capsys):

@@ -1,4 +1,5 @@
 """An ONNX file is the network, for any batch and size; one that is not is refused."""
+
 from pathlib import Path
 
 import pytest
@@ -23,12 +24,13 @@ def exported(tmp_path_factory):
 
 def test_onnxruntime_gives_torchs_images_for_other_batches_and_sizes(exported):
     import onnxruntime
+
     session = onnxruntime.InferenceSession(str(exported), providers=['CPUExecutionProvider'])
     for shape in ((1, 3, 16, 16), (4, 3, 16, 16), (2, 3, 9, 31), (1, 3, 40, 24)):
         lq = torch.rand(shape)
         with torch.no_grad():
             expected = small_network()(lq)
-        found, = session.run(None, {'lq': lq.numpy()})
+        (found,) = session.run(None, {'lq': lq.numpy()})
         torch.testing.assert_close(torch.from_numpy(found), expected, rtol=0, atol=1e-4)
 
 
@@ -40,13 +42,16 @@ def test_a_file_of_other_weights_is_caught(exported):
 @pytest.mark.parametrize('broken', ['file', 'network'])
 def test_values_that_are_not_finite_are_caught(exported, broken, monkeypatch):
     import onnxruntime
+
     net = small_network()
     if broken == 'network':
         net.levels[1].to_rgb.bias.data[0] = float('nan')
     else:
         run = onnxruntime.InferenceSession.run
         monkeypatch.setattr(onnxruntime.InferenceSession, 'run', lambda *arguments: [run(*arguments)[0] * float('nan')])
-    with pytest.raises(UserError, match=f'{"g.onnx" if broken == "file" else "network"} gives values that are not finite'):
+    with pytest.raises(
+        UserError, match=f'{"g.onnx" if broken == "file" else "network"} gives values that are not finite'
+    ):
         export_onnx.compare(net, exported)
 
 

@@ -1,4 +1,5 @@
 """Help and usage errors are answered before anything heavy is imported."""
+
 import subprocess
 import sys
 from pathlib import Path
@@ -7,11 +8,14 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 HEAVY = ('torch', 'torchvision', 'basicsr', 'cv2', 'scipy', 'mmcv', 'facexlib')
-COMMANDS = sorted(path.stem for path in (ROOT / 'selfsr_plugin').glob('*.py')
-                  if "if __name__ == '__main__'" in path.read_text('utf-8') and path.stem != '__main__')
+COMMANDS = sorted(
+    path.stem
+    for path in (ROOT / 'selfsr_plugin').glob('*.py')
+    if "if __name__ == '__main__'" in path.read_text('utf-8') and path.stem != '__main__'
+)
 
 # All commands in one process, in which nothing heavy can be imported.
-ASK = f'''
+ASK = f"""
 import importlib.abc, runpy, sys
 
 class Blocker(importlib.abc.MetaPathFinder):
@@ -27,13 +31,14 @@ for command in {COMMANDS}:
         runpy.run_module('selfsr_plugin.' + command, run_name='__main__', alter_sys=True)
     except SystemExit as end:
         print('status', end.code, flush=True)
-'''
+"""
 
 
 def ask(*arguments: str) -> dict[str, str]:
     """What each command prints."""
-    done = subprocess.run([sys.executable, '-c', ASK, *arguments], text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                          cwd=ROOT)
+    done = subprocess.run(
+        [sys.executable, '-c', ASK, *arguments], text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, cwd=ROOT
+    )
     assert done.returncode == 0, done.stdout
     return dict(part.split('\n', 1) for part in done.stdout.split('--- ')[1:])
 
@@ -51,8 +56,14 @@ def test_usage_errors():
         assert 'error: ' in answer and answer.endswith('status 2\n'), answer
 
 
-@pytest.mark.parametrize('text, message', [(None, 'cannot be read'), ('name: [1\n', 'is not valid YAML'),
-                                           ('name: a\nname: b\n', "the key 'name' is given twice")])
+@pytest.mark.parametrize(
+    'text, message',
+    [
+        (None, 'cannot be read'),
+        ('name: [1\n', 'is not valid YAML'),
+        ('name: a\nname: b\n', "the key 'name' is given twice"),
+    ],
+)
 def test_an_option_file_that_cannot_be_read_is_a_usage_error(tmp_path: Path, text: str, message: str):
     file = tmp_path / 'options.yml'
     if text is not None:

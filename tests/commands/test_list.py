@@ -1,4 +1,5 @@
 """``python -m selfsr_plugin`` lists what there is, without importing any of it."""
+
 import subprocess
 import sys
 from pathlib import Path
@@ -9,8 +10,10 @@ PACKAGE = Path(__file__).resolve().parents[2] / 'selfsr_plugin'
 
 
 def ask(*arguments):
-    code = ("import runpy, sys; sys.modules.update(torch=None, cv2=None, basicsr=None); "
-            "runpy.run_module('selfsr_plugin', run_name='__main__')")
+    code = (
+        'import runpy, sys; sys.modules.update(torch=None, cv2=None, basicsr=None); '
+        "runpy.run_module('selfsr_plugin', run_name='__main__')"
+    )
     return subprocess.run([sys.executable, '-c', code, *arguments], text=True, capture_output=True, cwd=PACKAGE.parent)
 
 

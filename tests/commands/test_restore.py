@@ -1,4 +1,5 @@
 """Restoring a folder: every image that can be, within the memory there is, and the others named."""
+
 import os
 import re
 from pathlib import Path
@@ -75,8 +76,9 @@ def test_a_name_that_is_not_utf8(workplace, capsys):
     os.rename('lr', os.fsdecode(b'donn\xe9es'))
     restore.main(['--input', os.fsdecode(b'donn\xe9es'), *ARGUMENTS[2:]])
     Path(os.fsdecode(b'donn\xe9es/caf\xe9.png')).write_bytes(b'no image')
-    assert r'donn\xe9es/caf\xe9.png: it is cut short' in refused(capsys, restore.main, '--input',
-                                                                 os.fsdecode(b'donn\xe9es'), *ARGUMENTS[2:])
+    assert r'donn\xe9es/caf\xe9.png: it is cut short' in refused(
+        capsys, restore.main, '--input', os.fsdecode(b'donn\xe9es'), *ARGUMENTS[2:]
+    )
 
 
 # ----- bad input -----
@@ -132,12 +134,16 @@ def test_an_output_that_is_not_finite_is_not_written(workplace, capsys, monkeypa
             return torch.where(lq.mean(dim=(1, 2, 3), keepdim=True) > 0.5, torch.inf, lq)
 
     from selfsr_plugin.data.face_images import FaceImages
+
     cv2.imwrite('lr/face1.png', np.full((16, 16, 3), 250, np.uint8))
     for number in (0, 3, 4):
         cv2.imwrite(f'lr/face{number}.png', np.full((16, 16, 3), 10, np.uint8))
-    results = list(inference.run_network(Overflow(), FaceImages(dict(dataroot_lq='lr', phase='test'), 'dataroot_lq', None),
-                                         16, torch.device('cpu')))
-    bad, = (result for result in results if result.output is None and 'face2' not in result.problem)
+    results = list(
+        inference.run_network(
+            Overflow(), FaceImages(dict(dataroot_lq='lr', phase='test'), 'dataroot_lq', None), 16, torch.device('cpu')
+        )
+    )
+    (bad,) = (result for result in results if result.output is None and 'face2' not in result.problem)
     assert re.match(r'lr/face1\.png: the network makes values of it that are not finite', bad.problem)
 
 
@@ -158,8 +164,11 @@ def test_an_image_too_large_for_the_memory_is_named_and_the_others_restored(work
     per_pixel = inference._MARGIN * inference.forward_bytes(small_network(), (1, 3, 64, 64)) / 64**2
     monkeypatch.setattr(inference, 'available_bytes', lambda device: int(per_pixel * 100 * 100))
     message = refused(capsys, restore.main, *ARGUMENTS)
-    assert re.search(r'lr/face1\.png: an image of 100x140 pixels needs about [\d.]+ GB of memory, and [\d.]+ GB are free: '
-                     'cut the face out or give --lq-size$', message)
+    assert re.search(
+        r'lr/face1\.png: an image of 100x140 pixels needs about [\d.]+ GB of memory, and [\d.]+ GB are free: '
+        'cut the face out or give --lq-size$',
+        message,
+    )
     assert written() == ['face0.png', 'face2.png', 'face3.png', 'face4.png']
 
 

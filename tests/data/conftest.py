@@ -1,4 +1,5 @@
 """What the data sets say."""
+
 import logging
 
 import pytest

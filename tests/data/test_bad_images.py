@@ -15,9 +15,20 @@ def reader(bad):
     return read
 
 
-@pytest.mark.parametrize('total, share, tolerated', [
-    (800, 0.01, 8), (850, 0.01, 8), (10, 0.01, 1), (2, 0.01, 1), (1, 0.01, 0), (1, 1, 0), (100, 0, 0), (100, 0.29, 29),
-    (10, 1, 9)])
+@pytest.mark.parametrize(
+    'total, share, tolerated',
+    [
+        (800, 0.01, 8),
+        (850, 0.01, 8),
+        (10, 0.01, 1),
+        (2, 0.01, 1),
+        (1, 0.01, 0),
+        (1, 1, 0),
+        (100, 0, 0),
+        (100, 0.29, 29),
+        (10, 1, 9),
+    ],
+)
 def test_tolerated(total, share, tolerated):
     assert tolerated_bad_images(total, share) == tolerated
 
@@ -54,7 +65,10 @@ def test_log_warns_once_and_stops_beyond_the_share(log):
     assert 'a/1.png: broken (1 of 300 images so far, at most 3 tolerated)' in log.text
     bad_images.update([f'a/{i}.png: broken' for i in (2, 3)])
     bad_images.update(['a/lr/8.png: broken'])
-    with pytest.raises(ValueError, match='3 of 200 images in a/lr cannot be used and at most 2 may be bad: .*'
-                       'max_bad_share .0.01.; the last is a/lr/9.png: broken'):
+    with pytest.raises(
+        ValueError,
+        match='3 of 200 images in a/lr cannot be used and at most 2 may be bad: .*'
+        'max_bad_share .0.01.; the last is a/lr/9.png: broken',
+    ):
         bad_images.update(['a/lr/9.png: broken'])
     assert len(bad_images.bad['a']) == 3

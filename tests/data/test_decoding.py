@@ -1,4 +1,5 @@
 """Colours of embedded profiles, formats of phones, headers that claim too much."""
+
 import io
 import struct
 import zlib
@@ -13,8 +14,16 @@ from selfsr_plugin.data.decoding import check_header, decode_image, to_srgb
 
 SRGB = ImageCms.createProfile('sRGB')
 PRIMARIES = {  # columns of the matrix to XYZ (D50), as in the profiles themselves
-    'Display P3': {b'rXYZ': (.51512, .24120, -.00105), b'gXYZ': (.29198, .69225, .04189), b'bXYZ': (.15710, .06657, .78407)},
-    'Adobe RGB': {b'rXYZ': (.60974, .31111, .01947), b'gXYZ': (.20528, .62567, .06087), b'bXYZ': (.14919, .06322, .74457)}
+    'Display P3': {
+        b'rXYZ': (0.51512, 0.24120, -0.00105),
+        b'gXYZ': (0.29198, 0.69225, 0.04189),
+        b'bXYZ': (0.15710, 0.06657, 0.78407),
+    },
+    'Adobe RGB': {
+        b'rXYZ': (0.60974, 0.31111, 0.01947),
+        b'gXYZ': (0.20528, 0.62567, 0.06087),
+        b'bXYZ': (0.14919, 0.06322, 0.74457),
+    },
 }
 
 
@@ -22,9 +31,9 @@ def rgb_profile(name):
     """sRGB's profile with other primaries."""
     profile = bytearray(ImageCms.ImageCmsProfile(SRGB).tobytes())
     for number in range(struct.unpack('>I', profile[128:132])[0]):
-        tag, at, _ = struct.unpack('>4sII', profile[132 + 12 * number:144 + 12 * number])
+        tag, at, _ = struct.unpack('>4sII', profile[132 + 12 * number : 144 + 12 * number])
         if tag in PRIMARIES[name]:
-            profile[at + 8:at + 20] = struct.pack('>3i', *(round(value * 65536) for value in PRIMARIES[name][tag]))
+            profile[at + 8 : at + 20] = struct.pack('>3i', *(round(value * 65536) for value in PRIMARIES[name][tag]))
     return bytes(profile)
 
 
@@ -85,7 +94,7 @@ def test_grey_profiles(face):
     """A grey image of gamma 1.0 is much lighter than its numbers."""
     grey = face.convert('L')
     light = np.asarray(grey) / 255.0
-    expected = np.where(light <= 0.0031308, 12.92 * light, 1.055 * light**(1 / 2.4) - 0.055) * 255
+    expected = np.where(light <= 0.0031308, 12.92 * light, 1.055 * light ** (1 / 2.4) - 0.055) * 255
     got = decode_image(encoded(grey, icc_profile=grey_profile(1.0)), 'x')
     assert got.shape == (32, 32, 3) and np.ptp(got, axis=2).max() == 0
     assert np.abs(got[..., 0] - expected).max() <= 2
@@ -96,9 +105,14 @@ def test_cmyk_with_a_profile_is_decoded_as_cmyk(face, monkeypatch):
     data = encoded(face.convert('CMYK'), 'JPEG', quality=100, subsampling=0, icc_profile=b'a press')
     assert difference(data, face) <= 6  # a broken profile: the plain formula
     monkeypatch.setattr(decoding, 'to_srgb', lambda profile, mode: (profile, mode))
-    monkeypatch.setattr(decoding, 'ImageCms', SimpleNamespace(
-        ImageCmsTransform=ImageCms.ImageCmsTransform,
-        applyTransform=lambda image, given: given == (b'a press', 'CMYK') and image.convert('RGB')))
+    monkeypatch.setattr(
+        decoding,
+        'ImageCms',
+        SimpleNamespace(
+            ImageCmsTransform=ImageCms.ImageCmsTransform,
+            applyTransform=lambda image, given: given == (b'a press', 'CMYK') and image.convert('RGB'),
+        ),
+    )
     assert difference(data, face) <= 6
 
 
@@ -112,8 +126,12 @@ def test_too_many_pixels_are_refused_before_they_take_memory(monkeypatch):
     def chunk(kind, content):
         return struct.pack('>I', len(content)) + kind + content + struct.pack('>I', zlib.crc32(kind + content))
 
-    bomb = (b'\x89PNG\r\n\x1a\n' + chunk(b'IHDR', struct.pack('>IIBBBBB', 30000, 30000, 8, 2, 0, 0, 0)) +
-            chunk(b'IDAT', bytes(1 << 16)) + chunk(b'IEND', b''))
+    bomb = (
+        b'\x89PNG\r\n\x1a\n'
+        + chunk(b'IHDR', struct.pack('>IIBBBBB', 30000, 30000, 8, 2, 0, 0, 0))
+        + chunk(b'IDAT', bytes(1 << 16))
+        + chunk(b'IEND', b'')
+    )
     monkeypatch.setattr(decoding.cv2, 'imdecode', lambda *_: pytest.fail('decoded'))
     with pytest.raises(CorruptImageError, match='x: its header claims more than 178956970 pixels'):
         decode_image(bomb, 'x')

@@ -5,8 +5,15 @@ from basicsr.data import build_dataset
 from basicsr.utils.matlab_functions import imresize
 from basicsr.utils.registry import DATASET_REGISTRY
 
-from selfsr_plugin.data import (CorruptImageError, HRFaceDataset, LRFaceDataset, PairedFaceDataset,
-                                SeededDataset, UnpairedFaceDataset, build_train_loader)
+from selfsr_plugin.data import (
+    CorruptImageError,
+    HRFaceDataset,
+    LRFaceDataset,
+    PairedFaceDataset,
+    SeededDataset,
+    UnpairedFaceDataset,
+    build_train_loader,
+)
 
 ALL = [UnpairedFaceDataset, HRFaceDataset, LRFaceDataset, PairedFaceDataset]
 
@@ -24,7 +31,7 @@ def pairs(files, tmp_path):
     return {
         'dataroot_gt': files.write_folder(tmp_path / 'gt', {f'p{i}': files.make_image(i) for i in range(4)}),
         'dataroot_lq': files.write_lmdb(tmp_path / 'lq.lmdb', {f'p{i}': files.make_image(i, 4) for i in range(4)}),
-        'scale': 4
+        'scale': 4,
     }
 
 
@@ -41,8 +48,14 @@ def test_registered_and_built_as_basicsr_builds(roots):
     for dataset in ALL:
         assert DATASET_REGISTRY.get(dataset.__name__) is dataset
         assert isinstance(dataset.option_keys, frozenset)
-    opt = {'name': 'faces', 'type': 'HRFaceDataset', 'phase': 'val', 'scale': 4, 'io_backend': {'type': 'disk'},
-           'dataroot_gt': roots['dataroot_gt']}
+    opt = {
+        'name': 'faces',
+        'type': 'HRFaceDataset',
+        'phase': 'val',
+        'scale': 4,
+        'io_backend': {'type': 'disk'},
+        'dataroot_gt': roots['dataroot_gt'],
+    }
     assert len(build_dataset(opt)) == 8
 
 
@@ -78,8 +91,9 @@ def test_resizing_is_basicsrs_bicubic_clamped(files, roots):
     gt = HRFaceDataset({'dataroot_gt': roots['dataroot_gt'], 'gt_size': 8, 'phase': 'val'})[2]['gt']
     expected = np.clip(imresize(files.make_image(2).astype(np.float32) / 255, 0.5), 0, 1)
     np.testing.assert_allclose(gt.flip(0).permute(1, 2, 0).numpy(), expected, atol=1e-5)
-    small, large = (LRFaceDataset({'dataroot_lq': roots['dataroot_lq'], 'lq_size': 6, 'phase': 'test'})[i]['lq']
-                    for i in (0, 4))
+    small, large = (
+        LRFaceDataset({'dataroot_lq': roots['dataroot_lq'], 'lq_size': 6, 'phase': 'test'})[i]['lq'] for i in (0, 4)
+    )
     assert_image(small, 6)
     assert_image(large, 6)
 
@@ -134,8 +148,11 @@ def test_lr_made_from_hr_equals_a_stored_file(files, tmp_path, pairs):
 
 def test_pairs_must_match_by_name(files, pairs, tmp_path):
     files.write_folder(tmp_path / 'gt', {f'q{i}': files.make_image(i) for i in range(5)})
-    with pytest.raises(ValueError, match="5 of 9 images in .*gt have no partner in .*lq.lmdb "
-                       r'\(q0, q1, q2, ...\): pairs need equal names'):
+    with pytest.raises(
+        ValueError,
+        match='5 of 9 images in .*gt have no partner in .*lq.lmdb '
+        r'\(q0, q1, q2, ...\): pairs need equal names',
+    ):
         PairedFaceDataset({**pairs, 'phase': 'val'})
 
 
@@ -151,17 +168,22 @@ def test_pairs_must_match_in_size(files, pairs, tmp_path):
     assert 'p3.png: it is 20x20' in item['bad_images'] and 'p3' not in item['gt_path']
 
 
-@pytest.mark.parametrize('change, sentence', [
-    ({'gt_size': None}, "gt_size is missing"),
-    ({'gt_size': '16'}, "gt_size must be a whole number of pixels above 0, got '16'"),
-    ({'gt_size': 4, 'lq_size': 16}, 'lq_size 16 is larger than gt_size 4'),
-    ({'gt_size': 16, 'lq_size': 8}, 'gt_size 16 is not scale 4 x lq_size 8: set gt_size to 32'),
-    ({'gt_size': 64, 'lq_size': 16}, 'dataroot_gt: none of the first 2 images can be used, .*h0.png: it is 16x16, '
-     'smaller than gt_size 64'),
-    ({'dataroot_lq': None}, 'dataroot_lq is missing'),
-    ({'dataroot_gt': 'nowhere'}, 'dataroot_gt: the folder nowhere does not exist'),
-    ({'max_bad_share': 5}, 'max_bad_share must be'),
-])
+@pytest.mark.parametrize(
+    'change, sentence',
+    [
+        ({'gt_size': None}, 'gt_size is missing'),
+        ({'gt_size': '16'}, "gt_size must be a whole number of pixels above 0, got '16'"),
+        ({'gt_size': 4, 'lq_size': 16}, 'lq_size 16 is larger than gt_size 4'),
+        ({'gt_size': 16, 'lq_size': 8}, 'gt_size 16 is not scale 4 x lq_size 8: set gt_size to 32'),
+        (
+            {'gt_size': 64, 'lq_size': 16},
+            'dataroot_gt: none of the first 2 images can be used, .*h0.png: it is 16x16, smaller than gt_size 64',
+        ),
+        ({'dataroot_lq': None}, 'dataroot_lq is missing'),
+        ({'dataroot_gt': 'nowhere'}, 'dataroot_gt: the folder nowhere does not exist'),
+        ({'max_bad_share': 5}, 'max_bad_share must be'),
+    ],
+)
 def test_bad_options_give_one_sentence(roots, change, sentence):
     opt = {**roots, 'gt_size': 16, 'lq_size': 4, 'scale': 4, 'phase': 'train', **change}
     with pytest.raises((ValueError, FileNotFoundError), match=sentence) as caught:
@@ -169,11 +191,14 @@ def test_bad_options_give_one_sentence(roots, change, sentence):
     assert '\n' not in str(caught.value)
 
 
-@pytest.mark.parametrize('change, sentence', [
-    ({'scale': None}, 'scale must be a whole number'),
-    ({}, 'gt_size is missing'),
-    ({'gt_size': 18}, 'gt_size 18 is not a multiple of scale 4: set it to 16'),
-])
+@pytest.mark.parametrize(
+    'change, sentence',
+    [
+        ({'scale': None}, 'scale must be a whole number'),
+        ({}, 'gt_size is missing'),
+        ({'gt_size': 18}, 'gt_size 18 is not a multiple of scale 4: set it to 16'),
+    ],
+)
 def test_bad_pair_options(pairs, change, sentence):
     with pytest.raises(ValueError, match=sentence):
         PairedFaceDataset({**pairs, **change})
@@ -243,9 +268,17 @@ def test_all_bad_stops_at_construction_and_later(files, roots, tmp_path):
 
 
 def test_real_faces(shared_data):
-    opt = {'dataroot_gt': str(shared_data / 'train/faces_hr'), 'dataroot_lq': str(shared_data / 'train/faces_lr'),
-           'gt_size': 64, 'lq_size': 16, 'scale': 4, 'use_hflip': True, 'phase': 'train',
-           'batch_size_per_gpu': 16, 'num_worker_per_gpu': 0}
+    opt = {
+        'dataroot_gt': str(shared_data / 'train/faces_hr'),
+        'dataroot_lq': str(shared_data / 'train/faces_lr'),
+        'gt_size': 64,
+        'lq_size': 16,
+        'scale': 4,
+        'use_hflip': True,
+        'phase': 'train',
+        'batch_size_per_gpu': 16,
+        'num_worker_per_gpu': 0,
+    }
     dataset = UnpairedFaceDataset(opt)
     batch = next(iter(build_train_loader(dataset, opt, seed=0)))
     assert batch['gt'].shape == (16, 3, 64, 64) and batch['lq'].shape == (16, 3, 16, 16)

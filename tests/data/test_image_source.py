@@ -163,7 +163,7 @@ def test_cut_files_are_refused_by_name(files, tmp_path, extension):
 def test_broken_jpegs_never_raise_anything_else(files, data):
     """Cut anywhere and with bytes changed: an image of three channels or CorruptImageError, nothing else."""
     broken = bytearray(files.encode(files.make_image(4, 32), '.jpg'))
-    del broken[data.draw(st.integers(0, len(broken))):]
+    del broken[data.draw(st.integers(0, len(broken))) :]
     for place, value in data.draw(st.lists(st.tuples(st.integers(0, 2000), st.integers(0, 255)), max_size=4)):
         if place < len(broken):
             broken[place] = value
@@ -237,7 +237,9 @@ def test_lmdb_errors(files, tmp_path, images):
     with pytest.raises(ValueError, match='lists 9 images in meta_info.txt and holds 6'):
         open_image_source(more)
     for number, name in enumerate(('../evil', '/evil', 'a/../../evil', 'x' * 600)):  # pictures are named after it
-        root = files.write_lmdb(tmp_path / f'evil{number}.lmdb', images, ['001.png (16,16,3) 1', f'{name}.png (16,16,3) 1'])
+        root = files.write_lmdb(
+            tmp_path / f'evil{number}.lmdb', images, ['001.png (16,16,3) 1', f'{name}.png (16,16,3) 1']
+        )
         with pytest.raises(ValueError, match='which cannot be the name of an image in it: make it again'):
             open_image_source(root)
     hidden = files.write_lmdb(tmp_path / 'hidden.lmdb', images, ['.x.png (16,16,3) 1'])
@@ -259,6 +261,7 @@ def test_cut_lmdb_is_refused_instead_of_killing_the_process(files, tmp_path, ima
 
 def test_zero_bytes_in_an_lmdb(files, tmp_path, images):
     import lmdb
+
     root = files.write_lmdb(tmp_path / 'a.lmdb', images)
     environment = lmdb.open(root, map_size=1 << 24)
     with environment.begin(write=True) as transaction:

@@ -33,8 +33,17 @@ class Draws(Dataset):
 def faces(files, tmp_path):
     """Two data sets' worth of faces in one LMDB, which the data set opens as HR and as LR."""
     root = files.write_lmdb(tmp_path / 'faces.lmdb', {f'{i:02d}': files.make_image(i) for i in range(10)})
-    return UnpairedFaceDataset({'dataroot_gt': root, 'dataroot_lq': root, 'gt_size': 16, 'lq_size': 4, 'scale': 4,
-                                'use_hflip': True, 'phase': 'train'})
+    return UnpairedFaceDataset(
+        {
+            'dataroot_gt': root,
+            'dataroot_lq': root,
+            'gt_size': 16,
+            'lq_size': 4,
+            'scale': 4,
+            'use_hflip': True,
+            'phase': 'train',
+        }
+    )
 
 
 def take(dataset, count, workers=0, batch=4, **position):
@@ -106,23 +115,33 @@ def test_resuming_skips_exactly_what_was_done(faces):
     assert_equal(take(faces, 3, workers=1, start_iter=7), expected[7:])
     for rank in range(2):
         whole, resumed = (itertools.islice(InfiniteSampler(10, 0, rank, 2, 3, start), 60) for start in (0, 7))
-        assert list(whole)[7 * 3:] == list(resumed)[:60 - 7 * 3]
+        assert list(whole)[7 * 3 :] == list(resumed)[: 60 - 7 * 3]
 
 
 def test_two_ranks_are_one_process(faces):
     expected = take(faces, 5, batch=6)
     ranks = [take(faces, 5, batch=3, rank=rank, world_size=2) for rank in range(2)]
-    together = [{key: torch.cat([a[key], b[key]]) if torch.is_tensor(a[key]) else a[key] + b[key] for key in a}
-                for a, b in zip(*ranks)]
+    together = [
+        {key: torch.cat([a[key], b[key]]) if torch.is_tensor(a[key]) else a[key] + b[key] for key in a}
+        for a, b in zip(*ranks)
+    ]
     assert_equal(together, expected)
 
 
 def test_basicsrs_own_data_set_becomes_reproducible(files, tmp_path):
     images = {f'{i}': files.make_image(i, 24) for i in range(5)}
-    opt = {'name': 'x', 'type': 'PairedImageDataset', 'phase': 'train', 'scale': 2, 'gt_size': 8, 'use_hflip': True,
-           'use_rot': True, 'io_backend': {'type': 'disk'},
-           'dataroot_gt': files.write_folder(tmp_path / 'gt', images),
-           'dataroot_lq': files.write_folder(tmp_path / 'lq', {n: files.make_image(7, 12) for n in images})}
+    opt = {
+        'name': 'x',
+        'type': 'PairedImageDataset',
+        'phase': 'train',
+        'scale': 2,
+        'gt_size': 8,
+        'use_hflip': True,
+        'use_rot': True,
+        'io_backend': {'type': 'disk'},
+        'dataroot_gt': files.write_folder(tmp_path / 'gt', images),
+        'dataroot_lq': files.write_folder(tmp_path / 'lq', {n: files.make_image(7, 12) for n in images}),
+    }
     expected = take(build_dataset(opt), 6)
     assert_equal(take(build_dataset(opt), 2, workers=2, start_iter=4), expected[4:])
 
@@ -148,8 +167,11 @@ def test_spawned_workers(faces):
 
 
 def test_bad_images_reach_the_training_process(faces, files, tmp_path):
-    root = files.write_lmdb(tmp_path / 'bad.lmdb', {f'{i:02d}': files.make_image(i) for i in range(10)},
-                            [f'{i:02d}.png (16,16,3) 1' for i in range(9)] + ['absent.png (16,16,3) 1'])
+    root = files.write_lmdb(
+        tmp_path / 'bad.lmdb',
+        {f'{i:02d}': files.make_image(i) for i in range(10)},
+        [f'{i:02d}.png (16,16,3) 1' for i in range(9)] + ['absent.png (16,16,3) 1'],
+    )
     faces = UnpairedFaceDataset({**faces.opt, 'dataroot_gt': root})
     batches = take(faces, 5, workers=2)
     assert_equal(batches, take(faces, 5))

@@ -1,4 +1,5 @@
 """Checkpoints are whole or absent, and loading runs no code."""
+
 import os
 import pickle
 import stat
@@ -38,8 +39,9 @@ def test_file_has_the_usual_permissions(tmp_path):
     assert stat.S_IMODE((tmp_path / 'net.pth').stat().st_mode) == 0o640
 
 
-@pytest.mark.parametrize('error', [RuntimeError('PytorchStreamWriter failed writing file'),
-                                   OSError(28, 'No space left on device')])
+@pytest.mark.parametrize(
+    'error', [RuntimeError('PytorchStreamWriter failed writing file'), OSError(28, 'No space left on device')]
+)
 @pytest.mark.parametrize('existing', [True, False])
 def test_failed_write_leaves_what_was_there(tmp_path, monkeypatch, error, existing):
     path = tmp_path / 'net.pth'
@@ -109,8 +111,15 @@ def test_loading_runs_no_code(tmp_path):
     assert mark.exists()
 
 
-@pytest.mark.parametrize('damage', [lambda data: data[:len(data) // 2], lambda data: b'', lambda data: b'not a file',
-                                    lambda data: data[:100] + b'\0' * 50 + data[-10:]])
+@pytest.mark.parametrize(
+    'damage',
+    [
+        lambda data: data[: len(data) // 2],
+        lambda data: b'',
+        lambda data: b'not a file',
+        lambda data: data[:100] + b'\0' * 50 + data[-10:],
+    ],
+)
 def test_broken_file_is_named(tmp_path, damage):
     path = tmp_path / 'net.pth'
     save_checkpoint(dict(params=torch.rand(1000)), path)

@@ -1,4 +1,5 @@
 """What the engine does around the losses of a stage: accumulation, buffers, frequencies, optimizers, warm-up, rehearsal."""
+
 import sys
 from copy import deepcopy
 from pathlib import Path
@@ -8,9 +9,23 @@ import torch
 from torch import nn
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / 'stages'))  # the models' kit
-from model_kit import (ADAM, STAGE1_RATE, assert_identical, batch, both_stages_options, cyclegan_options,  # noqa: E402
-                       cyclegan_train, everything, snapshot, stage1_options, stage1_train, stage2_options, stage2_train,
-                       start, train)
+from model_kit import (
+    ADAM,
+    STAGE1_RATE,
+    assert_identical,
+    batch,
+    both_stages_options,
+    cyclegan_options,  # noqa: E402
+    cyclegan_train,
+    everything,
+    snapshot,
+    stage1_options,
+    stage1_train,
+    stage2_options,
+    stage2_train,
+    start,
+    train,
+)
 
 from selfsr_plugin.engine.stage import move_average  # noqa: E402
 
@@ -21,12 +36,16 @@ def sgd(labels):
     return {f'optim_{label}': dict(SGD) for label in labels}
 
 
-@pytest.mark.parametrize('make, changes', [
-    (stage1_options, dict(sgd(('deg', 'd_lq')), r1_reg_weight=1)),
-    (cyclegan_options, sgd(('deg', 'clean', 'd_lq', 'd_clean'))),
-    (stage2_options, dict(sgd(('g', 'd')), supervision='pseudo', lq_noise=2.0, ema_decay=0.9)),
-    (stage2_options, dict(sgd(('g', 'd')), supervision='unpaired', net_d_iters=2)),
-], ids=['stage1', 'cyclegan', 'pseudo', 'unpaired'])
+@pytest.mark.parametrize(
+    'make, changes',
+    [
+        (stage1_options, dict(sgd(('deg', 'd_lq')), r1_reg_weight=1)),
+        (cyclegan_options, sgd(('deg', 'clean', 'd_lq', 'd_clean'))),
+        (stage2_options, dict(sgd(('g', 'd')), supervision='pseudo', lq_noise=2.0, ema_decay=0.9)),
+        (stage2_options, dict(sgd(('g', 'd')), supervision='unpaired', net_d_iters=2)),
+    ],
+    ids=['stage1', 'cyclegan', 'pseudo', 'unpaired'],
+)
 def test_a_batch_in_parts_is_the_batch(tmp_path, float64, make, changes):
     """Without minibatch statistics, which are those of a part; groups of the discriminator hold two samples."""
     whole = train(start(make(tmp_path, **changes)), range(1, 6))
@@ -52,14 +71,26 @@ def test_generator_learns_in_every_nth_iteration(tmp_path):
     for iteration in range(1, 7):
         before = {label: snapshot(getattr(model, f'net_{label}')) for label in ('g', 'd')}
         train(model, [iteration])
-        steps[iteration] = ''.join(label for label in ('g', 'd') if any(
-            not torch.equal(value, before[label][name])
-            for name, value in getattr(model, f'net_{label}').state_dict().items()))
+        steps[iteration] = ''.join(
+            label
+            for label in ('g', 'd')
+            if any(
+                not torch.equal(value, before[label][name])
+                for name, value in getattr(model, f'net_{label}').state_dict().items()
+            )
+        )
     assert steps == {1: 'd', 2: 'd', 3: 'd', 4: 'gd', 5: 'd', 6: 'gd'}
 
 
-@pytest.mark.parametrize('settings', [dict(type='AdamW', lr=0.001, weight_decay=0.1), dict(type='RAdam', lr=0.001),
-                                      dict(type='SGD', lr=0.01, momentum=0.9)], ids=lambda s: s['type'])
+@pytest.mark.parametrize(
+    'settings',
+    [
+        dict(type='AdamW', lr=0.001, weight_decay=0.1),
+        dict(type='RAdam', lr=0.001),
+        dict(type='SGD', lr=0.01, momentum=0.9),
+    ],
+    ids=lambda s: s['type'],
+)
 def test_any_optimizer_of_torch(tmp_path, settings):
     model = start(stage2_options(tmp_path, optim_g=settings))
     assert type(model.optimizer_g) is getattr(torch.optim, settings['type'])
@@ -68,11 +99,14 @@ def test_any_optimizer_of_torch(tmp_path, settings):
     assert any(not torch.equal(value, before[name]) for name, value in model.net_g.state_dict().items())
 
 
-@pytest.mark.parametrize('scheduler, full', [
-    (None, [1.0] * 8),
-    (dict(type='MultiStepLR', milestones=[6], gamma=0.5), [1, 1, 1, 1, 1, 1, 0.5, 0.5]),
-    (dict(type='LinearDecayLR', decay_from=4), [1, 1, 1, 1, 1, 0.75, 0.5, 0.25]),
-])
+@pytest.mark.parametrize(
+    'scheduler, full',
+    [
+        (None, [1.0] * 8),
+        (dict(type='MultiStepLR', milestones=[6], gamma=0.5), [1, 1, 1, 1, 1, 1, 0.5, 0.5]),
+        (dict(type='LinearDecayLR', decay_from=4), [1, 1, 1, 1, 1, 0.75, 0.5, 0.25]),
+    ],
+)
 def test_warm_up_rises_to_the_full_rate(tmp_path, scheduler, full):
     model = start(stage2_options(tmp_path, warmup_iter=4, scheduler=scheduler))
     rates = []
@@ -83,14 +117,20 @@ def test_warm_up_rises_to_the_full_rate(tmp_path, scheduler, full):
 
 
 def test_warm_up_in_both_stages_of_one_run(tmp_path):
-    model = start(both_stages_options(tmp_path, stage1_train(total_iter=5, warmup_iter=4, scheduler=None),
-                                      stage2_train(total_iter=4, warmup_iter=2, grow_at=[2])))
+    model = start(
+        both_stages_options(
+            tmp_path,
+            stage1_train(total_iter=5, warmup_iter=4, scheduler=None),
+            stage2_train(total_iter=4, warmup_iter=2, grow_at=[2]),
+        )
+    )
     rates = []
     for iteration in range(1, 10):
         train(model, [iteration])
         rates.append(model.get_current_learning_rate()[0])
-    assert rates == pytest.approx([STAGE1_RATE * share for share in (0.25, 0.5, 0.75, 1, 1)]
-                                  + [ADAM['lr'] * share for share in (0.5, 1, 1, 1)])
+    assert rates == pytest.approx(
+        [STAGE1_RATE * share for share in (0.25, 0.5, 0.75, 1, 1)] + [ADAM['lr'] * share for share in (0.5, 1, 1, 1)]
+    )
 
 
 def test_warm_up_is_resumed(tmp_path):
@@ -103,9 +143,15 @@ def test_warm_up_is_resumed(tmp_path):
     assert_identical(everything(resumed), everything(through))
 
 
-@pytest.mark.parametrize('make, changes, iteration', [
-    (stage1_options, dict(r1_reg_weight=1), 5), (cyclegan_options, {}, 5),
-    (stage2_options, dict(supervision='pseudo', ema_decay=0.9, fade_iter=3), 4)], ids=['stage1', 'cyclegan', 'stage2'])
+@pytest.mark.parametrize(
+    'make, changes, iteration',
+    [
+        (stage1_options, dict(r1_reg_weight=1), 5),
+        (cyclegan_options, {}, 5),
+        (stage2_options, dict(supervision='pseudo', ema_decay=0.9, fade_iter=3), 4),
+    ],
+    ids=['stage1', 'cyclegan', 'stage2'],
+)
 def test_rehearsal_leaves_no_trace(tmp_path, make, changes, iteration):
     plain, rehearsed = start(make(tmp_path, **changes)), start(make(tmp_path, **changes))
     random = torch.get_rng_state()
@@ -121,8 +167,11 @@ def test_rehearsal_leaves_no_trace(tmp_path, make, changes, iteration):
 
 
 def test_rehearsal_of_the_stage_that_comes_later(tmp_path):
-    opt = both_stages_options(tmp_path, cyclegan_train(model_type='CycleGANDegradationModel', total_iter=2, scheduler=None),
-                              stage2_train(total_iter=4, supervision='pseudo', grow_at=[2]))
+    opt = both_stages_options(
+        tmp_path,
+        cyclegan_train(model_type='CycleGANDegradationModel', total_iter=2, scheduler=None),
+        stage2_train(total_iter=4, supervision='pseudo', grow_at=[2]),
+    )
     plain, rehearsed = start(deepcopy(opt)), start(deepcopy(opt))
     rehearsed.rehearse(6, batch(9))
     train(plain, range(1, 7))
@@ -131,7 +180,7 @@ def test_rehearsal_of_the_stage_that_comes_later(tmp_path):
 
 
 def test_rehearsal_finds_a_network_that_does_not_fit_its_images(tmp_path):
-    opt = stage2_options(tmp_path, labels=('g', ), supervision='paired')
+    opt = stage2_options(tmp_path, labels=('g',), supervision='paired')
     model = start(opt)
     with pytest.raises((RuntimeError, ValueError)):
         model.rehearse(5, dict(gt=torch.rand(2, 3, 63, 63)))

@@ -1,4 +1,5 @@
 """Validation image by image: one that fails costs neither the others nor the run, and no picture replaces another."""
+
 import copy
 
 import cv2
@@ -13,13 +14,16 @@ from selfsr_plugin.engine.validation import Evaluation, ValidatedModel, picture_
 
 class Model(ValidatedModel):
     """Gives back the ground truth; the red of an image says what is to fail."""
+
     needs = 'gt'
 
     def evaluate(self, data):
         red = data['gt'][0, 0, 0, 0].item()
         if red > 0.85:
-            raise RuntimeError("[enforce fail at alloc_cpu.cpp:124] DefaultCPUAllocator: can't allocate memory: you tried to "
-                               'allocate 8000000000 bytes.')
+            raise RuntimeError(
+                "[enforce fail at alloc_cpu.cpp:124] DefaultCPUAllocator: can't allocate memory: you tried to "
+                'allocate 8000000000 bytes.'
+            )
         image = to_image(data['gt'] * float('nan') if red > 0.75 else data['gt'])
         return Evaluation(image, dict(img=image, img2=image), dict(red=red))
 
@@ -46,8 +50,19 @@ GOOD = [('/faces/a.png', 0.2), ('/faces/b.png', 0.4)]
 @pytest.fixture
 def model(tmp_path):
     val = dict(save_img=True, metrics=dict(psnr=dict(type='calculate_psnr', crop_border=0)))
-    return Model(dict(num_gpu=0, is_train=True, dist=False, rank=0, world_size=1, name='run', val=val,
-                      path=dict(visualization=str(tmp_path)), datasets=dict(train={}, val={})))
+    return Model(
+        dict(
+            num_gpu=0,
+            is_train=True,
+            dist=False,
+            rank=0,
+            world_size=1,
+            name='run',
+            val=val,
+            path=dict(visualization=str(tmp_path)),
+            datasets=dict(train={}, val={}),
+        )
+    )
 
 
 def validate(model, names, iteration=5, **settings):
@@ -60,7 +75,9 @@ def pictures(tmp_path):
 
 def test_bad_images_are_left_out_and_named(model, tmp_path, monkeypatch):
     reported = {}
-    monkeypatch.setattr(model, '_report', lambda averages, dataset, it, tb, metrics, left_out: reported.update(averages, n=left_out))
+    monkeypatch.setattr(
+        model, '_report', lambda averages, dataset, it, tb, metrics, left_out: reported.update(averages, n=left_out)
+    )
     problems = validate(model, [('/faces/cut.png', None), *GOOD, ('/faces/nan.png', 0.8), ('/faces/big.png', 0.9)])
     assert problems == [
         '/faces/cut.png: it is empty',
@@ -80,7 +97,7 @@ def test_figures_over_some_images_are_no_best_value(model):
 
 def test_a_picture_that_cannot_be_written(model, tmp_path):
     long = 'x' * 250
-    problem, = validate(model, [*GOOD, (f'/faces/{long}.png', 0.5)])
+    (problem,) = validate(model, [*GOOD, (f'/faces/{long}.png', 0.5)])
     assert problem.startswith(f'/faces/{long}.png, 16x16: ') and 'File name too long' in problem
     assert pictures(tmp_path) == ['a/a_5.png', 'b/b_5.png']
 
@@ -94,7 +111,10 @@ def test_a_metric_that_fails_is_named(model):
 def test_a_metric_that_comes_to_no_number_is_named(model):
     model.opt['val']['metrics']['psnr']['crop_border'] = 500  # nothing is left of the image
     problems = validate(model, GOOD)
-    assert len(problems) == 2 and 'val.metrics.psnr: it comes to no number (NaN), perhaps since crop_border 500 leaves' in problems[0]
+    assert (
+        len(problems) == 2
+        and 'val.metrics.psnr: it comes to no number (NaN), perhaps since crop_border 500 leaves' in problems[0]
+    )
 
 
 # ----- pictures -----
@@ -124,10 +144,17 @@ def test_equal_names_of_foreign_data_sets_do_not_replace_each_other(model, tmp_p
     assert len(pictures(tmp_path)) == 2 and not np.array_equal(first, second)
 
 
-@pytest.mark.parametrize('path, root, name', [
-    ('/faces/x.png', '/faces', 'x'), ('/faces/a/x.y.png', '/faces/', 'a/x.y'), ('/faces/../x.png', '/faces', 'x'),
-    ('/other/a/x.png', '/faces', 'x'), ('faces/a/x.png', './faces', 'a/x'), ('/facesx/a.png', '/faces', 'a'),
-])
+@pytest.mark.parametrize(
+    'path, root, name',
+    [
+        ('/faces/x.png', '/faces', 'x'),
+        ('/faces/a/x.y.png', '/faces/', 'a/x.y'),
+        ('/faces/../x.png', '/faces', 'x'),
+        ('/other/a/x.png', '/faces', 'x'),
+        ('faces/a/x.png', './faces', 'a/x'),
+        ('/facesx/a.png', '/faces', 'a'),
+    ],
+)
 def test_picture_name(path, root, name):
     assert picture_name(path, dict(dataroot_lq=root)) == name
 
@@ -139,8 +166,9 @@ def test_a_record_for_each_metric_that_is_new_or_set_otherwise(model):
     metrics = model.opt['val']['metrics']
     assert validate(model, GOOD, 5) == []
     saved = copy.deepcopy(model.best_metric_results)
-    assert saved['people']['psnr'] == dict(better='higher', val=float('inf'), iter=5,
-                                           settings=dict(type='calculate_psnr', crop_border=0))
+    assert saved['people']['psnr'] == dict(
+        better='higher', val=float('inf'), iter=5, settings=dict(type='calculate_psnr', crop_border=0)
+    )
     metrics['ssim'] = dict(type='calculate_ssim', crop_border=0)
     model.best_metric_results['people']['psnr']['val'] = 1e9
     validate(model, GOOD, 6)

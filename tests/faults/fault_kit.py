@@ -2,6 +2,7 @@
 
 The processes are forked from a server that has everything imported, so that a run costs a second and not ten.
 """
+
 import multiprocessing
 import os
 import random
@@ -9,7 +10,8 @@ import signal
 import sys
 import time
 from pathlib import Path
-from typing import Any, Callable, Dict, List, Optional, Sequence
+from typing import Any
+from collections.abc import Callable, Sequence
 
 import torch
 import yaml
@@ -25,7 +27,7 @@ _context.set_forkserver_preload(['selfsr_plugin.run.training', 'selfsr_plugin.ru
 # ----- data and options -----
 
 
-def options(model: str = 'SelFSRModel', **changes: Any) -> Dict[str, Any]:
+def options(model: str = 'SelFSRModel', **changes: Any) -> dict[str, Any]:
     """A run of a second that passes through everything: both stages, a growth step with fading, R1, EMA, validation.
 
     11 HR faces and batches of 2: checkpoints lie within epochs, and epochs end within batches.
@@ -40,14 +42,29 @@ def options(model: str = 'SelFSRModel', **changes: Any) -> Dict[str, Any]:
     opt['network_d'].update(feat_base=64, feat_max=4)
     stage1, stage2 = opt['train']['degradation'], opt['train']['sr']
     stage1.update(total_iter=4, scheduler=dict(type='LinearDecayLR', decay_from=2))
-    stage2.update(total_iter=7, grow_at=[2], fade_iter=2, net_d_reg_every=2, ema_decay=0.9,
-                  scheduler=dict(type='LinearDecayLR', decay_from=3))
+    stage2.update(
+        total_iter=7,
+        grow_at=[2],
+        fade_iter=2,
+        net_d_reg_every=2,
+        ema_decay=0.9,
+        scheduler=dict(type='LinearDecayLR', decay_from=3),
+    )
     opt['train']['total_iter'] = 11
     if model == 'CycleGANDegradationModel':
         adam, l1 = stage1['optim_deg'], stage1['identity_opt']
-        opt['train'] = dict(total_iter=7, optim_deg=adam, optim_clean=adam, optim_d_lq=adam, optim_d_clean=adam,
-                            gan_opt=dict(type='GANLoss', gan_type='lsgan', loss_weight=1.0), cycle_opt=l1, identity_opt=l1,
-                            pool_size=5, scheduler=stage1['scheduler'])
+        opt['train'] = dict(
+            total_iter=7,
+            optim_deg=adam,
+            optim_clean=adam,
+            optim_d_lq=adam,
+            optim_d_clean=adam,
+            gan_opt=dict(type='GANLoss', gan_type='lsgan', loss_weight=1.0),
+            cycle_opt=l1,
+            identity_opt=l1,
+            pool_size=5,
+            scheduler=stage1['scheduler'],
+        )
         generator = dict(type='CycleGANGenerator', num_feat=2, num_block=1)
         opt.update(network_deg=generator, network_clean=generator, network_d_clean=opt['network_d_lq'])
     if model == 'FlowDegradationModel':
@@ -79,8 +96,9 @@ def make_workplace(folder: Path) -> Path:
 # ----- runs -----
 
 
-def _run(folder: str, arguments: Sequence[str], log: str, sabotage: Optional[Callable[[], None]],
-         environment: Dict[str, str]) -> None:
+def _run(
+    folder: str, arguments: Sequence[str], log: str, sabotage: Callable[[], None] | None, environment: dict[str, str]
+) -> None:
     os.setsid()
     os.chdir(folder)
     file = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
@@ -91,6 +109,7 @@ def _run(folder: str, arguments: Sequence[str], log: str, sabotage: Optional[Cal
     if sabotage is not None:
         sabotage()
     from selfsr_plugin import train
+
     train.main(arguments)
 
 
@@ -105,19 +124,33 @@ class Run:
         rank, world_size: for a run of several processes, which meet at ``port``.
     """
 
-    def __init__(self, folder: Path, opt: Dict[str, Any], *arguments: str, sabotage: Optional[Callable] = None,
-                 rank: int = 0, world_size: int = 1, port: int = 0) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        opt: dict[str, Any],
+        *arguments: str,
+        sabotage: Callable | None = None,
+        rank: int = 0,
+        world_size: int = 1,
+        port: int = 0,
+    ) -> None:
         file = f'options{rank}.yml'  # of its own: another process may be reading
         (folder / file).write_text(yaml.safe_dump(opt))
         environment = {}
         if world_size > 1:
             arguments = (*arguments, '--launcher', 'pytorch')
-            environment = dict(RANK=str(rank), LOCAL_RANK=str(rank), WORLD_SIZE=str(world_size),
-                               MASTER_ADDR='127.0.0.1', MASTER_PORT=str(port))
+            environment = dict(
+                RANK=str(rank),
+                LOCAL_RANK=str(rank),
+                WORLD_SIZE=str(world_size),
+                MASTER_ADDR='127.0.0.1',
+                MASTER_PORT=str(port),
+            )
         self.log = folder / f'output{rank}.txt'
         self.log.write_text('')
-        self.process = _context.Process(target=_run, args=(str(folder), ['-opt', file, *arguments],
-                                                           str(self.log), sabotage, environment))
+        self.process = _context.Process(
+            target=_run, args=(str(folder), ['-opt', file, *arguments], str(self.log), sabotage, environment)
+        )
         self.process.start()
 
     def wait(self) -> int:
@@ -150,14 +183,14 @@ class Run:
         return self.log.read_text()
 
 
-def complete(folder: Path, opt: Dict[str, Any], *arguments: str, **settings: Any) -> Run:
+def complete(folder: Path, opt: dict[str, Any], *arguments: str, **settings: Any) -> Run:
     """A run that must end well."""
     run = Run(folder, opt, *arguments, **settings)
     assert run.wait() == 0, run.output()
     return run
 
 
-def refused(folder: Path, opt: Dict[str, Any], *arguments: str, **settings: Any) -> str:
+def refused(folder: Path, opt: dict[str, Any], *arguments: str, **settings: Any) -> str:
     """A run that must end with one sentence and status 1; gives the sentence."""
     run = Run(folder, opt, *arguments, **settings)
     assert run.wait() == 1, run.output()
@@ -168,7 +201,7 @@ def refused(folder: Path, opt: Dict[str, Any], *arguments: str, **settings: Any)
     return sentences[0]
 
 
-def result(folder: Path, name: str = 'run') -> Dict[str, Any]:
+def result(folder: Path, name: str = 'run') -> dict[str, Any]:
     """All that a finished run leaves to go on from: weights, moving averages, and the newest training state."""
     experiment = folder / 'experiments' / name
     newest = max((experiment / 'training_states').glob('*.state'), key=lambda path: int(path.stem))
@@ -236,6 +269,7 @@ def clock_goes_backwards() -> None:
 def kill_a_worker_at_iteration(iteration: int) -> None:
     """SIGKILL to one of the processes that load images, in the middle of a training step."""
     from selfsr_plugin.stages import SelFSRModel
+
     original = SelFSRModel.optimize_parameters
 
     def step(self: Any, current_iter: int) -> None:
@@ -251,6 +285,7 @@ def kill_a_worker_at_iteration(iteration: int) -> None:
 def data_set_raises(number: int) -> None:
     """The data set has a bug that shows at its ``number``-th item."""
     from selfsr_plugin.data import UnpairedFaceDataset
+
     original, calls = UnpairedFaceDataset.__getitem__, [0]
 
     def item(self: Any, index: int) -> Any:
@@ -265,6 +300,7 @@ def data_set_raises(number: int) -> None:
 def slow_down(seconds: float) -> None:
     """Every training step takes longer, so that there is time to do something meanwhile."""
     from selfsr_plugin.stages import SelFSRModel
+
     original = SelFSRModel.optimize_parameters
 
     def step(self: Any, current_iter: int) -> None:
@@ -279,9 +315,10 @@ def fail_at_iteration(iteration: int, kind: str) -> None:
     """This process raises, dies or meets a NaN at an iteration; with several processes the others know nothing."""
     from selfsr_plugin.errors import UserError
     from selfsr_plugin.stages import SelFSRModel
+
     original = SelFSRModel.feed_data
 
-    def feed(self: Any, data: Dict[str, Any]) -> None:
+    def feed(self: Any, data: dict[str, Any]) -> None:
         feed.count += 1
         if feed.count == iteration:
             if kind == 'raise':
@@ -298,11 +335,12 @@ def fail_at_iteration(iteration: int, kind: str) -> None:
 def file_size_limit(size: int) -> None:
     """No file can grow beyond ``size`` bytes: what a quota does."""
     import resource
+
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
 
 
-def random_delays(seed: int, longest: float) -> List[float]:
+def random_delays(seed: int, longest: float) -> list[float]:
     rng = random.Random(seed)
     return [rng.uniform(0, longest) for _ in range(4)]
 

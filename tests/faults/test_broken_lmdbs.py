@@ -1,9 +1,9 @@
 """Damaged LMDBs: an image comes as it was stored or is refused by name; a wrong one never comes."""
+
 import multiprocessing
 import os
 import random
 from pathlib import Path
-from typing import Dict
 
 import numpy as np
 import pytest
@@ -33,7 +33,7 @@ def _copy(lmdb: Path, target: Path, data: bytes) -> Path:
     return target
 
 
-def _read_all(lmdb: str, faces: Dict[str, np.ndarray]) -> None:
+def _read_all(lmdb: str, faces: dict[str, np.ndarray]) -> None:
     """Exit status: 0, every face is right or refused by name; 1, one is wrong."""
     try:
         source = open_image_source(lmdb)
@@ -59,13 +59,17 @@ def test_flipped_bits(faces, tmp_path, capsys):
         flipped = bytearray(data)
         bit = rng.randrange(len(data) * 8)
         flipped[bit // 8] ^= 1 << bit % 8
-        process = _context.Process(target=_read_all, args=(str(_copy(lmdb, tmp_path / f'{number}.lmdb', flipped)), images))
+        process = _context.Process(
+            target=_read_all, args=(str(_copy(lmdb, tmp_path / f'{number}.lmdb', flipped)), images)
+        )
         process.start()
         process.join(60)
         assert process.exitcode != 1, f'bit {bit}: a wrong image, or an error that does not name the LMDB'
         ended += process.exitcode != 0
     with capsys.disabled():
-        print(f' [{FLIPS} flipped bits in an LMDB: no wrong image, {ended} reading processes ended by a signal]', end='')
+        print(
+            f' [{FLIPS} flipped bits in an LMDB: no wrong image, {ended} reading processes ended by a signal]', end=''
+        )
     assert ended <= FLIPS // 10
 
 
@@ -73,6 +77,6 @@ def test_flipped_bits(faces, tmp_path, capsys):
 def test_cut_short(faces, tmp_path, share):
     lmdb, _ = faces
     data = (lmdb / 'data.mdb').read_bytes()
-    broken = _copy(lmdb, tmp_path / 'cut.lmdb', data[:int(share * len(data))])
+    broken = _copy(lmdb, tmp_path / 'cut.lmdb', data[: int(share * len(data))])
     with pytest.raises(ValueError, match='cut.lmdb'):
         open_image_source(str(broken))

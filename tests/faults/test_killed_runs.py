@@ -1,12 +1,21 @@
 """A run killed at any moment and resumed ends with the bits of one that was never killed."""
+
 import os
 import random
 import time
 from functools import partial
 
 import pytest
-from fault_kit import (Run, assert_identical, complete, die_at_call, die_half_way_through_writing, make_workplace,
-                       options, result)
+from fault_kit import (
+    Run,
+    assert_identical,
+    complete,
+    die_at_call,
+    die_half_way_through_writing,
+    make_workplace,
+    options,
+    result,
+)
 
 # How many kills each model must survive; more with SELFSR_FAULT_KILLS=1000.
 KILLS = int(os.environ.get('SELFSR_FAULT_KILLS', '12'))
@@ -55,26 +64,38 @@ SAVE = 'selfsr_plugin.engine.checkpoint:save_checkpoint'
 MODEL = 'selfsr_plugin.stages.selfcond_sr_model:SelfCondSRModel'  # its phases are entered 8 times before the first iteration
 
 
-@pytest.mark.parametrize('sabotage', [
-    pytest.param(partial(die_at_call, STEP, 5, after=True), id='between the steps of G and D'),
-    pytest.param(partial(die_at_call, STEP, 8), id='before the step of D'),
-    pytest.param(partial(die_at_call, SAVE, 1), id='before anything is saved'),
-    pytest.param(partial(die_at_call, SAVE, 4, after=True), id='one network saved, the other not'),
-    pytest.param(partial(die_at_call, SAVE, 6), id='networks saved, the state not'),
-    pytest.param(partial(die_at_call, SAVE, 6, after=True), id='right after a checkpoint'),
-    pytest.param(partial(die_half_way_through_writing, 2), id='half a network written'),
-    pytest.param(partial(die_half_way_through_writing, 6), id='half a state written'),
-    pytest.param(partial(die_at_call, 'os:replace', 5), id='written, not renamed'),
-    pytest.param(partial(die_at_call, 'os:fsync', 7), id='written, not synced'),
-    pytest.param(partial(die_at_call, 'selfsr_plugin.engine.validation:calculate_metric', 3), id='in validation'),
-    pytest.param(partial(die_at_call, MODEL + '.__init__', 2), id='between the stages, before stage 2 is built'),
-    pytest.param(partial(die_at_call, MODEL + '.__init__', 2, after=True), id='between the stages, after stage 2 is built'),
-    pytest.param(partial(die_at_call, MODEL + '._enter_phase', 11), id='at the growth step'),
-    pytest.param(partial(die_at_call, MODEL + '._enter_phase', 12, after=True), id='right after growing'),
-    pytest.param(partial(die_at_call, 'selfsr_plugin.engine.stage:move_average', 5), id='before the moving average'),
-    pytest.param(partial(die_at_call, 'selfsr_plugin.engine.checkpoint:Path.unlink', 3), id='while old checkpoints are removed'),
-    pytest.param(partial(die_at_call, 'selfsr_plugin.run.training:copy_option_file', 1), id='before the first iteration'),
-])
+@pytest.mark.parametrize(
+    'sabotage',
+    [
+        pytest.param(partial(die_at_call, STEP, 5, after=True), id='between the steps of G and D'),
+        pytest.param(partial(die_at_call, STEP, 8), id='before the step of D'),
+        pytest.param(partial(die_at_call, SAVE, 1), id='before anything is saved'),
+        pytest.param(partial(die_at_call, SAVE, 4, after=True), id='one network saved, the other not'),
+        pytest.param(partial(die_at_call, SAVE, 6), id='networks saved, the state not'),
+        pytest.param(partial(die_at_call, SAVE, 6, after=True), id='right after a checkpoint'),
+        pytest.param(partial(die_half_way_through_writing, 2), id='half a network written'),
+        pytest.param(partial(die_half_way_through_writing, 6), id='half a state written'),
+        pytest.param(partial(die_at_call, 'os:replace', 5), id='written, not renamed'),
+        pytest.param(partial(die_at_call, 'os:fsync', 7), id='written, not synced'),
+        pytest.param(partial(die_at_call, 'selfsr_plugin.engine.validation:calculate_metric', 3), id='in validation'),
+        pytest.param(partial(die_at_call, MODEL + '.__init__', 2), id='between the stages, before stage 2 is built'),
+        pytest.param(
+            partial(die_at_call, MODEL + '.__init__', 2, after=True), id='between the stages, after stage 2 is built'
+        ),
+        pytest.param(partial(die_at_call, MODEL + '._enter_phase', 11), id='at the growth step'),
+        pytest.param(partial(die_at_call, MODEL + '._enter_phase', 12, after=True), id='right after growing'),
+        pytest.param(
+            partial(die_at_call, 'selfsr_plugin.engine.stage:move_average', 5), id='before the moving average'
+        ),
+        pytest.param(
+            partial(die_at_call, 'selfsr_plugin.engine.checkpoint:Path.unlink', 3),
+            id='while old checkpoints are removed',
+        ),
+        pytest.param(
+            partial(die_at_call, 'selfsr_plugin.run.training:copy_option_file', 1), id='before the first iteration'
+        ),
+    ],
+)
 def test_kill_at_a_chosen_moment(never_killed, tmp_path, sabotage):
     opt, expected, _ = never_killed['SelFSRModel']
     opt = dict(opt, logger=dict(opt['logger'], keep_checkpoints=2))

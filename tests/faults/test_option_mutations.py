@@ -1,9 +1,10 @@
 """Option files changed at random: each either trains or is refused with one sentence, never with a traceback."""
+
 import copy
 import logging
 import os
 import random
-from typing import Any, Dict, List, Tuple
+from typing import Any
 
 import pytest
 import torch
@@ -18,19 +19,54 @@ from selfsr_plugin.options import read_option_file
 
 MUTATIONS = int(os.environ.get('SELFSR_FAULT_MUTATIONS', '3000'))
 RUNS = MUTATIONS // 100  # of those that the check accepts; each takes half a second
-VALUES: Tuple[Any, ...] = (None, True, False, 0, 1, -1, 2, 3, 4, 7, 64, 10**9, 0.5, -0.5, float('nan'), float('inf'), '', 'x',
-                           'Adam', 'L1Loss', 'SelfCondSRNet', 'scale', 'concat', 'paired', 'unpaired', 'vanilla', [], [1],
-                           [2, 1], [0.0, 0.9], ['a'], {}, {'type': 'L1Loss'}, '1e-3', 'data/hr', 'no/such/place')
+VALUES: tuple[Any, ...] = (
+    None,
+    True,
+    False,
+    0,
+    1,
+    -1,
+    2,
+    3,
+    4,
+    7,
+    64,
+    10**9,
+    0.5,
+    -0.5,
+    float('nan'),
+    float('inf'),
+    '',
+    'x',
+    'Adam',
+    'L1Loss',
+    'SelfCondSRNet',
+    'scale',
+    'concat',
+    'paired',
+    'unpaired',
+    'vanilla',
+    [],
+    [1],
+    [2, 1],
+    [0.0, 0.9],
+    ['a'],
+    {},
+    {'type': 'L1Loss'},
+    '1e-3',
+    'data/hr',
+    'no/such/place',
+)
 
 
-def places(node: Any, path: Tuple = ()) -> List[Tuple]:
+def places(node: Any, path: tuple = ()) -> list[tuple]:
     found = [path] if path else []
-    for key, value in (node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ()):
+    for key, value in node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ():
         found += places(value, (*path, key))
     return found
 
 
-def mutate(opt: Dict[str, Any], rng: random.Random) -> Dict[str, Any]:
+def mutate(opt: dict[str, Any], rng: random.Random) -> dict[str, Any]:
     """One to three keys dropped, renamed, doubled into another section, or given another value."""
     opt = copy.deepcopy(opt)
     for _ in range(rng.choice([1, 1, 1, 2, 3])):
@@ -44,7 +80,9 @@ def mutate(opt: Dict[str, Any], rng: random.Random) -> Dict[str, Any]:
         elif what < 0.3 and isinstance(node, dict):
             node[f'{last}x'] = node.pop(last)
         elif what < 0.4:
-            node[last] = copy.deepcopy(rng.choice([opt['network_g'] if 'network_g' in opt else 1, opt.get('train'), opt]))
+            node[last] = copy.deepcopy(
+                rng.choice([opt['network_g'] if 'network_g' in opt else 1, opt.get('train'), opt])
+            )
         else:
             node[last] = copy.deepcopy(rng.choice(VALUES))
     return opt
@@ -60,10 +98,11 @@ def workplace(tmp_path, monkeypatch):
     logging.getLogger('basicsr').handlers.clear()
 
 
-def mutated(number: int) -> Dict[str, Any]:
+def mutated(number: int) -> dict[str, Any]:
     rng = random.Random(number)
-    base = options(rng.choice(['SelFSRModel', 'SelFSRModel', 'FlowDegradationModel', 'SelfCondSRModel']),
-                   val__val_freq=5)
+    base = options(
+        rng.choice(['SelFSRModel', 'SelFSRModel', 'FlowDegradationModel', 'SelfCondSRModel']), val__val_freq=5
+    )
     if base['model_type'] == 'SelFSRModel':
         base['train']['degradation'].update(total_iter=2, scheduler=dict(type='LinearDecayLR', decay_from=1))
         base['train']['sr'].update(total_iter=3, grow_at=[1], fade_iter=1)
@@ -102,8 +141,10 @@ def test_every_mutation_is_refused_in_one_sentence_or_trains(workplace, capsys):
             tracebacks.append(f'mutation {number}: {error!r}')
     assert not tracebacks, '\n'.join(tracebacks)
     with capsys.disabled():
-        print(f' [{MUTATIONS} mutated option files: {refusals} refused by the check, {trained} of {RUNS} others trained]',
-              end='')
+        print(
+            f' [{MUTATIONS} mutated option files: {refusals} refused by the check, {trained} of {RUNS} others trained]',
+            end='',
+        )
 
 
 def _numbers(node: Any):

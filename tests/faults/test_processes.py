@@ -1,4 +1,5 @@
 """Several processes: faults in one of them, kills of all of them, and the run that one process would have made."""
+
 import importlib.util
 import os
 import re
@@ -7,7 +8,8 @@ import socket
 import subprocess
 import sys
 from functools import partial
-from typing import Any, List, Optional, Sequence
+from typing import Any
+from collections.abc import Sequence
 
 import pytest
 import torch
@@ -21,11 +23,13 @@ def free_port() -> int:
         return sock.getsockname()[1]
 
 
-def start(folder, opt, *arguments: str, sabotage: Optional[Sequence[Any]] = None, world_size: int = 2) -> List[Run]:
+def start(folder, opt, *arguments: str, sabotage: Sequence[Any] | None = None, world_size: int = 2) -> list[Run]:
     port = free_port()
     sabotage = sabotage or [None] * world_size
-    return [Run(folder, opt, *arguments, sabotage=sabotage[rank], rank=rank, world_size=world_size, port=port)
-            for rank in range(world_size)]
+    return [
+        Run(folder, opt, *arguments, sabotage=sabotage[rank], rank=rank, world_size=world_size, port=port)
+        for rank in range(world_size)
+    ]
 
 
 def two(**changes):
@@ -92,6 +96,7 @@ def test_processes_that_drift_apart_are_found_at_the_checkpoint(tmp_path):
 def drift() -> None:
     """One weight moves by one bit."""
     from selfsr_plugin.stages import FlowDegradationModel
+
     original = FlowDegradationModel.optimize_parameters
 
     def step(self: Any, current_iter: int) -> None:
@@ -130,13 +135,26 @@ def test_torchrun_from_any_folder(tmp_path):
     folder = make_workplace(tmp_path)
     opt = two()
     (folder / 'options.yml').write_text(yaml.safe_dump(opt))
-    command = [sys.executable, '-m', 'torch.distributed.run', '--nproc_per_node=2', f'--master_port={free_port()}', '-m',
-               'basicsr.train', '-opt', 'options.yml', '--launcher', 'pytorch']
-    done = subprocess.run(command, cwd=folder, env=dict(os.environ, OMP_NUM_THREADS='1'), capture_output=True, text=True,
-                          timeout=120)
+    command = [
+        sys.executable,
+        '-m',
+        'torch.distributed.run',
+        '--nproc_per_node=2',
+        f'--master_port={free_port()}',
+        '-m',
+        'basicsr.train',
+        '-opt',
+        'options.yml',
+        '--launcher',
+        'pytorch',
+    ]
+    done = subprocess.run(
+        command, cwd=folder, env=dict(os.environ, OMP_NUM_THREADS='1'), capture_output=True, text=True, timeout=120
+    )
     assert done.returncode == 0, done.stderr[-3000:]
     assert (folder / 'experiments/run/models/net_g_latest.pth').exists()
     (folder / 'data/hr').rename(folder / 'data/gone')
-    done = subprocess.run(command, cwd=folder, env=dict(os.environ, OMP_NUM_THREADS='1'), capture_output=True, text=True,
-                          timeout=120)
+    done = subprocess.run(
+        command, cwd=folder, env=dict(os.environ, OMP_NUM_THREADS='1'), capture_output=True, text=True, timeout=120
+    )
     assert done.returncode != 0 and re.search(r'^error: datasets\.train: .*data/hr', done.stderr, re.MULTILINE)

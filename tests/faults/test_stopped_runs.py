@@ -1,4 +1,5 @@
 """Signals, failing disks, broken files, dying workers: the run says what happened and nothing is lost."""
+
 import os
 import re
 import shutil
@@ -10,8 +11,21 @@ from pathlib import Path
 
 import pytest
 import torch
-from fault_kit import (Run, assert_identical, clock_goes_backwards, complete, data_set_raises, fail_at_iteration,
-                       file_size_limit, kill_a_worker_at_iteration, make_workplace, options, refused, result, slow_down)
+from fault_kit import (
+    Run,
+    assert_identical,
+    clock_goes_backwards,
+    complete,
+    data_set_raises,
+    fail_at_iteration,
+    file_size_limit,
+    kill_a_worker_at_iteration,
+    make_workplace,
+    options,
+    refused,
+    result,
+    slow_down,
+)
 
 
 @pytest.fixture(scope='module')
@@ -38,8 +52,9 @@ def states(folder: Path):
 # ----- signals -----
 
 
-@pytest.mark.parametrize('number, workers', [(signal.SIGTERM, 0), (signal.SIGINT, 0), (signal.SIGTERM, 2),
-                                             (signal.SIGINT, 2)])
+@pytest.mark.parametrize(
+    'number, workers', [(signal.SIGTERM, 0), (signal.SIGINT, 0), (signal.SIGTERM, 2), (signal.SIGINT, 2)]
+)
 def test_signal_ends_the_run_after_a_saved_iteration(workplace, expected, number, workers):
     opt = options(logger__save_checkpoint_freq=100, datasets__train__num_worker_per_gpu=workers)
     run = Run(workplace, opt, sabotage=partial(slow_down, 0.15))
@@ -48,7 +63,7 @@ def test_signal_ends_the_run_after_a_saved_iteration(workplace, expected, number
     assert run.wait() == 128 + number, run.output()
     assert f'Stopped by {number.name} after iteration' in run.output() and '--auto_resume' in run.output()
     assert 'Traceback' not in run.output()
-    saved, = states(workplace)
+    (saved,) = states(workplace)
     assert f'after iteration {saved} of 11' in run.output() and saved < 11
     complete(workplace, options(), '--auto_resume')
     assert_identical(result(workplace), expected)
@@ -116,7 +131,7 @@ def test_read_only_disk_is_refused_before_training(small_disk):
 
 
 def damage_half(path: Path) -> None:
-    path.write_bytes(path.read_bytes()[:path.stat().st_size // 2])
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
 
 
 def damage_bit(path: Path) -> None:
@@ -125,8 +140,11 @@ def damage_bit(path: Path) -> None:
     path.write_bytes(data)
 
 
-@pytest.mark.parametrize('damage', [damage_half, damage_bit, lambda path: path.write_bytes(b''), Path.unlink],
-                         ids=['truncated', 'bit flipped', 'empty', 'missing'])
+@pytest.mark.parametrize(
+    'damage',
+    [damage_half, damage_bit, lambda path: path.write_bytes(b''), Path.unlink],
+    ids=['truncated', 'bit flipped', 'empty', 'missing'],
+)
 @pytest.mark.parametrize('victim', ['training_states/10.state', 'models/net_g_10.pth', 'models/net_d_10.pth'])
 def test_broken_newest_checkpoint_is_passed_over(undisturbed, expected, workplace, victim, damage):
     shutil.copytree(undisturbed / 'experiments', workplace / 'experiments')
@@ -158,6 +176,7 @@ def test_no_checkpoint_can_be_read(undisturbed, workplace):
 def test_every_flipped_bit_is_found(undisturbed, capsys):
     """Bits all over a state: each is refused, or leaves the values as they were."""
     from selfsr_plugin.engine.checkpoint import load_checkpoint
+
     original = undisturbed / 'experiments/run/models/net_g_10.pth'
     data, good = original.read_bytes(), torch.load(original, weights_only=True)
     copy = undisturbed / 'flipped.pth'
@@ -191,14 +210,17 @@ def test_old_checkpoints_are_removed_but_not_what_the_new_ones_need(workplace, e
 # ----- other options, other runs -----
 
 
-@pytest.mark.parametrize('changes, key', [
-    (dict(network_g__widths=[8, 4]), r'network_g\.widths \(\[6, 4\] -> \[8, 4\]\)'),
-    (dict(train__sr__grow_at=[3]), r'train\.sr\.grow_at \(\[2\] -> \[3\]\)'),
-    (dict(train__sr__optim_g__lr=0.001), r'train\.sr\.optim_g\.lr \(0\.003 -> 0\.001\)'),
-    (dict(datasets__train__batch_size_per_gpu=3), r'batch_size_per_gpu x processes \(2 -> 3\)'),
-    (dict(manual_seed=7), r'manual_seed \(0 -> 7\)'),
-    (dict(train__sr__scheduler=None), r'train\.sr\.scheduler'),
-])
+@pytest.mark.parametrize(
+    'changes, key',
+    [
+        (dict(network_g__widths=[8, 4]), r'network_g\.widths \(\[6, 4\] -> \[8, 4\]\)'),
+        (dict(train__sr__grow_at=[3]), r'train\.sr\.grow_at \(\[2\] -> \[3\]\)'),
+        (dict(train__sr__optim_g__lr=0.001), r'train\.sr\.optim_g\.lr \(0\.003 -> 0\.001\)'),
+        (dict(datasets__train__batch_size_per_gpu=3), r'batch_size_per_gpu x processes \(2 -> 3\)'),
+        (dict(manual_seed=7), r'manual_seed \(0 -> 7\)'),
+        (dict(train__sr__scheduler=None), r'train\.sr\.scheduler'),
+    ],
+)
 def test_checkpoint_of_other_options_is_refused(undisturbed, workplace, changes, key):
     shutil.copytree(undisturbed / 'experiments', workplace / 'experiments')
     before = sorted(path.stat().st_mtime_ns for path in (workplace / 'experiments').rglob('*.pth'))
@@ -212,10 +234,17 @@ def test_what_may_change_on_resuming(undisturbed, workplace):
     opt = options(train__sr__scheduler=None)
     complete(workplace, opt)
     shutil.move(workplace / 'data', workplace / 'moved')
-    opt = options(train__sr__scheduler=None, train__total_iter=13, train__sr__total_iter=9,
-                  datasets__train__dataroot_gt='moved/hr', datasets__train__dataroot_lq='moved/lr',
-                  datasets__val__dataroot_gt='moved/test_hr', datasets__train__num_worker_per_gpu=1,
-                  logger__print_freq=3, val__val_freq=13)
+    opt = options(
+        train__sr__scheduler=None,
+        train__total_iter=13,
+        train__sr__total_iter=9,
+        datasets__train__dataroot_gt='moved/hr',
+        datasets__train__dataroot_lq='moved/lr',
+        datasets__val__dataroot_gt='moved/test_hr',
+        datasets__train__num_worker_per_gpu=1,
+        logger__print_freq=3,
+        val__val_freq=13,
+    )
     run = complete(workplace, opt, '--auto_resume')
     assert 'Resumed after iteration 10' in run.output() and states(workplace)[-1] == 12
 
@@ -230,8 +259,10 @@ def test_drawn_seed_is_kept_when_resuming(workplace):
     complete(workplace, opt, '--auto_resume')
     assert_identical(result(workplace), first)
     complete(workplace, opt)  # a new run draws a new one
-    assert not torch.equal(first['net_g_latest.pth']['params']['stem.weight'],
-                           result(workplace)['net_g_latest.pth']['params']['stem.weight'])
+    assert not torch.equal(
+        first['net_g_latest.pth']['params']['stem.weight'],
+        result(workplace)['net_g_latest.pth']['params']['stem.weight'],
+    )
 
 
 def test_second_run_in_the_same_folder_is_refused(workplace, expected):

@@ -1,4 +1,5 @@
 """The golden runs of models build on the option files of the model tests."""
+
 import sys
 from pathlib import Path
 

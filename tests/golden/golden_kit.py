@@ -1,5 +1,6 @@
 """Weights, inputs and figures that depend on names, shapes and seeds alone: not on torch's generators, nor on the order
 in which a network makes its layers."""
+
 import zlib
 from pathlib import Path
 from typing import Any
@@ -42,7 +43,7 @@ def fill(net: nn.Module, name: str = '', gain: float = 1.0, equalized: bool = Fa
         for key, parameter in net.named_parameters():
             values = normal(f'{name}/{key}/{tuple(parameter.shape)}', tuple(parameter.shape))
             fan_in = parameter[0].numel() if parameter.dim() > 1 else 50
-            parameter.copy_(values * gain * (1.0 if equalized and parameter.dim() > 1 else (2 / fan_in)**0.5))
+            parameter.copy_(values * gain * (1.0 if equalized and parameter.dim() > 1 else (2 / fan_in) ** 0.5))
     return net.requires_grad_(True)
 
 
@@ -55,16 +56,29 @@ def picked(output: Tensor) -> list[float]:
     """Values at the corners, edges and inside of the first and the last image; all of an output without places."""
     if output.dim() == 4 and output.shape[-1] > 4:
         height, width = output.shape[-2:]
-        places = [(0, 0), (0, -1), (-1, 0), (-1, -1), (0, width // 2), (height // 2, 0), (-2, width // 3),
-                  (height // 2, width // 2), (height // 2 + 1, width // 2 - 1)]
+        places = [
+            (0, 0),
+            (0, -1),
+            (-1, 0),
+            (-1, -1),
+            (0, width // 2),
+            (height // 2, 0),
+            (-2, width // 3),
+            (height // 2, width // 2),
+            (height // 2 + 1, width // 2 - 1),
+        ]
         output = torch.stack([output[[0, -1]][..., row, column] for row, column in places])
     return [rounded(value) for value in output.detach().flatten().tolist()]
 
 
 def summary(output: Tensor) -> dict[str, Any]:
     """Shape, mean, deviation and picked values."""
-    return dict(shape=list(output.shape), mean=rounded(output.mean().item()), std=rounded(output.std().item()),
-                values=picked(output))
+    return dict(
+        shape=list(output.shape),
+        mean=rounded(output.mean().item()),
+        std=rounded(output.std().item()),
+        values=picked(output),
+    )
 
 
 def gradients(net: nn.Module, given: Tensor, loss: Tensor) -> dict[str, float]:

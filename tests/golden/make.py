@@ -2,6 +2,7 @@
 
 Store only what is meant to change: every trained checkpoint computes what these files say.
 """
+
 import json
 import sys
 from typing import Any
@@ -13,6 +14,7 @@ from golden_kit import FOLDER, differences
 def main() -> None:
     import model_cases
     import network_cases
+
     for file, module in (('networks.json', network_cases), ('models.json', model_cases)):
         found: dict[str, Any] = {name: module.compute(name) for name in module.CASES}
         path = FOLDER / file

@@ -1,4 +1,5 @@
 """Every model, trained for a dozen iterations in double precision: its loss terms, rates and final weights."""
+
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -20,18 +21,32 @@ NETWORKS = {
 }
 # A large eps: Adam would turn the rounding noise of a small gradient into full steps, other ones on other processors.
 ADAM = dict(type='Adam', lr=0.0005, betas=[0.5, 0.99], eps=1e-4)
-STAGE1 = dict(total_iter=12, scheduler=dict(type='LinearDecayLR', decay_from=7),
-              gan_opt=dict(type='GANLoss', gan_type='vanilla', loss_weight=0.5),
-              identity_opt=dict(type='L1Loss', loss_weight=10.0, reduction='mean'),
-              tv_opt=dict(type='FlowTVLoss', loss_weight=3.0))
-CYCLEGAN = dict(total_iter=12, scheduler=dict(type='LinearDecayLR', decay_from=7),
-                gan_opt=dict(type='GANLoss', gan_type='lsgan', loss_weight=0.5),
-                cycle_opt=dict(type='L1Loss', loss_weight=10.0, reduction='mean'),
-                identity_opt=dict(type='L1Loss', loss_weight=5.0, reduction='mean'), pool_size=6)
-STAGE2 = dict(total_iter=12, scheduler=dict(type='LinearDecayLR', decay_from=9), grow_at=[4], fade_iter=4,
-              ema_decay=0.9,
-              pixel_opt=dict(type='L1Loss', loss_weight=20.0, reduction='mean'),
-              gan_opt=dict(type='GANLoss', gan_type='hinge', loss_weight=0.5), r1_reg_weight=10, net_d_reg_every=3)
+STAGE1 = dict(
+    total_iter=12,
+    scheduler=dict(type='LinearDecayLR', decay_from=7),
+    gan_opt=dict(type='GANLoss', gan_type='vanilla', loss_weight=0.5),
+    identity_opt=dict(type='L1Loss', loss_weight=10.0, reduction='mean'),
+    tv_opt=dict(type='FlowTVLoss', loss_weight=3.0),
+)
+CYCLEGAN = dict(
+    total_iter=12,
+    scheduler=dict(type='LinearDecayLR', decay_from=7),
+    gan_opt=dict(type='GANLoss', gan_type='lsgan', loss_weight=0.5),
+    cycle_opt=dict(type='L1Loss', loss_weight=10.0, reduction='mean'),
+    identity_opt=dict(type='L1Loss', loss_weight=5.0, reduction='mean'),
+    pool_size=6,
+)
+STAGE2 = dict(
+    total_iter=12,
+    scheduler=dict(type='LinearDecayLR', decay_from=9),
+    grow_at=[4],
+    fade_iter=4,
+    ema_decay=0.9,
+    pixel_opt=dict(type='L1Loss', loss_weight=20.0, reduction='mean'),
+    gan_opt=dict(type='GANLoss', gan_type='hinge', loss_weight=0.5),
+    r1_reg_weight=10,
+    net_d_reg_every=3,
+)
 # Alive discriminators, whose R1 counts; a degradation that keeps its images near [0, 1].
 GAINS = dict(deg=0.3, clean=0.6, d_lq=1.0, d_clean=1.0, g=0.8, d=1.4)
 # Degraded images of these values stay within [0, 1]: the run without noise meets no clamp of them.
@@ -69,10 +84,14 @@ def _moved(stage: Any, start: dict[str, dict[str, Tensor]]) -> dict[str, dict[st
     """A projection of every parameter that is not what it was; averages of constants are it but for rounding."""
     found = {}
     for label, weights in start.items():
-        moved = {name: parameter.detach() for name, parameter in getattr(stage, f'net_{label}').named_parameters()
-                 if not torch.allclose(parameter, weights[name], rtol=1e-12, atol=0)}
-        found[label] = {name: rounded((value * normal(name, tuple(value.shape))).sum().item())
-                        for name, value in moved.items()}
+        moved = {
+            name: parameter.detach()
+            for name, parameter in getattr(stage, f'net_{label}').named_parameters()
+            if not torch.allclose(parameter, weights[name], rtol=1e-12, atol=0)
+        }
+        found[label] = {
+            name: rounded((value * normal(name, tuple(value.shape))).sum().item()) for name, value in moved.items()
+        }
     return found
 
 
@@ -83,8 +102,9 @@ def _batch(iteration: int, has_lq: bool, side: int, scale: int, **values: float)
     return data
 
 
-def _train(opt: dict[str, Any], has_lq: bool = True, side: int = 64, iterations: int = 12,
-           **values: float) -> dict[str, Any]:
+def _train(
+    opt: dict[str, Any], has_lq: bool = True, side: int = 64, iterations: int = 12, **values: float
+) -> dict[str, Any]:
     model = build_model(opt)
     stage, start, log = None, {}, []
     for i in range(1, iterations + 1):
@@ -133,13 +153,17 @@ def _x8(folder: Path) -> dict[str, Any]:
 
 def _without_discriminator(folder: Path) -> dict[str, Any]:
     train = dict(STAGE2, grow_at=[], ema_decay=0, supervision='paired')
-    return _train(_prepare(stage2_options(folder, ('g', ), **train)), iterations=4)
+    return _train(_prepare(stage2_options(folder, ('g',), **train)), iterations=4)
 
 
 def _both(folder: Path) -> dict[str, Any]:
     stage1 = stage1_options(folder, **dict(STAGE1, total_iter=5, scheduler=dict(type='LinearDecayLR', decay_from=2)))
-    stage2 = stage2_options(folder, **dict(STAGE2, total_iter=9, supervision='pseudo', lq_noise=4,
-                                           scheduler=dict(type='LinearDecayLR', decay_from=6)))
+    stage2 = stage2_options(
+        folder,
+        **dict(
+            STAGE2, total_iter=9, supervision='pseudo', lq_noise=4, scheduler=dict(type='LinearDecayLR', decay_from=6)
+        ),
+    )
     return _train(_prepare(both_stages_options(folder, stage1['train'], stage2['train'])), iterations=14)
 
 

@@ -1,4 +1,5 @@
 """What a constructor or an option file means where it says nothing: files of networks and of options rest on it."""
+
 import dataclasses
 import inspect
 
@@ -11,20 +12,33 @@ from selfsr_plugin.stages.flow_degradation_model import FlowDegradationOptions
 from selfsr_plugin.stages.selfcond_sr_model import SelfCondSROptions
 
 ARGUMENTS = {
-    archs.SelfCondSRNet: dict(num_in_ch=3, num_out_ch=3, widths=(384, 192, 96), num_block=4, cond_ratio=8,
-                              condition='scale'),
+    archs.SelfCondSRNet: dict(
+        num_in_ch=3, num_out_ch=3, widths=(384, 192, 96), num_block=4, cond_ratio=8, condition='scale'
+    ),
     archs.FlowDegradationNet: dict(num_in_ch=3, num_feat=64, num_block=6, max_flow=2.0, center_flow=False),
     archs.CycleGANGenerator: dict(num_in_ch=3, num_feat=64, num_block=6),
     archs.DomainDiscriminator: dict(num_in_ch=3, num_feat=64),
-    archs.ProgressiveDiscriminator: dict(size=128, num_in_ch=3, num_level=3, feat_base=4096, feat_max=512,
-                                         stddev_group=4),
+    archs.ProgressiveDiscriminator: dict(
+        size=128, num_in_ch=3, num_level=3, feat_base=4096, feat_max=512, stddev_group=4
+    ),
     losses.FlowTVLoss: dict(loss_weight=1.0),
 }
 OPTIONS = {
     FlowDegradationOptions: dict(r1_reg_weight=0, warmup_iter=0, accum_iter=1, nonfinite='stop', scheduler=None),
     CycleGANDegradationOptions: dict(warmup_iter=0, accum_iter=1, nonfinite='stop', scheduler=None),
-    SelfCondSROptions: dict(grow_at=[], fade_iter=0, r1_reg_weight=0, net_d_reg_every=1, ema_decay=0, lq_noise=0,
-                            lq_from_gt=False, net_d_iters=1, net_d_init_iters=0, warmup_iter=0, accum_iter=1),
+    SelfCondSROptions: dict(
+        grow_at=[],
+        fade_iter=0,
+        r1_reg_weight=0,
+        net_d_reg_every=1,
+        ema_decay=0,
+        lq_noise=0,
+        lq_from_gt=False,
+        net_d_iters=1,
+        net_d_init_iters=0,
+        warmup_iter=0,
+        accum_iter=1,
+    ),
 }
 
 

@@ -1,4 +1,5 @@
 """Which faces a run sees, in which order and mirrored how: a resumed run must see what it would have seen."""
+
 import itertools
 
 import cv2
@@ -9,10 +10,14 @@ from basicsr.utils.matlab_functions import imresize
 from selfsr_plugin.data import HRFaceDataset, LRFaceDataset, PairedFaceDataset, UnpairedFaceDataset, build_train_loader
 
 # HR face, LR face, and '<' where it is mirrored.
-UNPAIRED = ('2/1< 4/1< 0</1< 3</2< 1/3< 1/0 3</2 2</1< 0/2 4/2< 1/0 2/2< 4/0< 0/0 3</3< 2/1 4/0< 1/3 0</3< 3/0 3/2< '
-            '1/0< 0/0 4/0<')
-PAIRED = ('2/2 4</4< 0/0 3</3< 1</1< 1</1< 3</3< 2</2< 0</0< 4</4< 1/1 2</2< 4/4 0</0< 3</3< 2</2< 4/4 1</1< 0</0< 3/3 '
-          '3</3< 1</1< 0/0 4/4')
+UNPAIRED = (
+    '2/1< 4/1< 0</1< 3</2< 1/3< 1/0 3</2 2</1< 0/2 4/2< 1/0 2/2< 4/0< 0/0 3</3< 2/1 4/0< 1/3 0</3< 3/0 3/2< '
+    '1/0< 0/0 4/0<'
+)
+PAIRED = (
+    '2/2 4</4< 0/0 3</3< 1</1< 1</1< 3</3< 2</2< 0</0< 4</4< 1/1 2</2< 4/4 0</0< 3</3< 2</2< 4/4 1</1< 0</0< 3/3 '
+    '3</3< 1</1< 0/0 4/4'
+)
 HR = '2 4< 0 3< 1< 1< 3< 2< 0< 4< 1 2< 4 0< 3< 2< 4 1< 0< 3 3< 1< 0 4'
 
 

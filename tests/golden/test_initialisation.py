@@ -2,6 +2,7 @@
 
 Their moments, not their values: a layer that goes, or another order of making them, leaves the scheme what it is.
 """
+
 import math
 from collections.abc import Callable
 
@@ -10,8 +11,13 @@ import torch
 from model_kit import cyclegan_options, start
 from torch import nn
 
-from selfsr_plugin.archs import (CycleGANGenerator, DomainDiscriminator, FlowDegradationNet, ProgressiveDiscriminator,
-                                 SelfCondSRNet)
+from selfsr_plugin.archs import (
+    CycleGANGenerator,
+    DomainDiscriminator,
+    FlowDegradationNet,
+    ProgressiveDiscriminator,
+    SelfCondSRNet,
+)
 
 NORMAL, UNIFORM = 3.0, 1.8  # fourth moment over the squared second one
 
@@ -36,10 +42,16 @@ def cyclegan(_: int) -> float:
 
 NETWORKS: dict[str, tuple[Callable[[], nn.Module], Callable[[int], float], float]] = {
     'SelfCondSRNet': (lambda: SelfCondSRNet(widths=[48, 32], num_block=2, cond_ratio=4), standard_normal, NORMAL),
-    'SelfCondSRNet concat': (lambda: SelfCondSRNet(widths=[48, 32], num_block=1, condition='concat'), standard_normal,
-                             NORMAL),
-    'ProgressiveDiscriminator': (lambda: ProgressiveDiscriminator(size=32, feat_base=512, feat_max=48), standard_normal,
-                                 NORMAL),
+    'SelfCondSRNet concat': (
+        lambda: SelfCondSRNet(widths=[48, 32], num_block=1, condition='concat'),
+        standard_normal,
+        NORMAL,
+    ),
+    'ProgressiveDiscriminator': (
+        lambda: ProgressiveDiscriminator(size=32, feat_base=512, feat_max=48),
+        standard_normal,
+        NORMAL,
+    ),
     'DomainDiscriminator': (lambda: DomainDiscriminator(num_feat=24), he, NORMAL),
     'FlowDegradationNet': (lambda: FlowDegradationNet(num_feat=24, num_block=2), torch_default, UNIFORM),
     'CycleGANGenerator': (lambda: CycleGANGenerator(num_feat=24, num_block=2), cyclegan, NORMAL),

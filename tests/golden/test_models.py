@@ -1,4 +1,5 @@
 """Every model trains as it did when the published figures were made, loss by loss, through growth and both stages."""
+
 import json
 
 import model_cases

@@ -1,4 +1,5 @@
 """Every network computes, value and gradient, what it computed when its trained checkpoints were made."""
+
 import json
 
 import network_cases

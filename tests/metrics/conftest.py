@@ -1,4 +1,5 @@
 """Networks with random weights in the published architectures, as files, and small folders of faces."""
+
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -16,6 +17,7 @@ DEMO = Path(__file__).resolve().parents[2] / 'datasets/demo'
 def inception_file(tmp_path_factory) -> str:
     """A file as the published FID weights, with random weights."""
     from selfsr_plugin.metrics.fid_metric import FIDInception
+
     torch.manual_seed(1)
     net = FIDInception().net
     for module in net.modules():

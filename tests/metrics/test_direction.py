@@ -1,4 +1,5 @@
 """Which way a metric counts is known, stated or asked for; never taken for 'higher' in silence."""
+
 from pathlib import Path
 
 import pytest
@@ -11,14 +12,24 @@ from selfsr_plugin.options import read_option_file
 
 ROOT = Path(__file__).resolve().parents[2]
 
-KNOWN = dict(calculate_blur='lower', calculate_fid='lower', calculate_frechet_alex='lower', calculate_lpips='lower', calculate_niqe='lower',
-             calculate_identity='higher', calculate_psnr='higher', calculate_ssim='higher', calculate_psnr_pt='higher',
-             calculate_ssim_pt='higher')
+KNOWN = dict(
+    calculate_blur='lower',
+    calculate_fid='lower',
+    calculate_frechet_alex='lower',
+    calculate_lpips='lower',
+    calculate_niqe='lower',
+    calculate_identity='higher',
+    calculate_psnr='higher',
+    calculate_ssim='higher',
+    calculate_psnr_pt='higher',
+    calculate_ssim_pt='higher',
+)
 
 
 @pytest.fixture
 def foreign():
     """A metric of somebody else's, which says nothing of itself."""
+
     def calculate_foreign(img, img2, **kwargs):
         return 1.0
 
@@ -38,11 +49,17 @@ def test_a_foreign_metric_says_so_in_the_option_file_or_in_its_signature(foreign
     assert direction(dict(type='calculate_foreign')) == 'lower'
 
 
-@pytest.mark.parametrize('settings, message', [
-    (dict(type='calculate_lpips', better='higher'), 'higher is wrong for calculate_lpips, of which lower values are'),
-    (dict(type='calculate_psnr', better='lower'), 'lower is wrong for calculate_psnr'),
-    (dict(type='calculate_psnr', better='up'), "'up' must be 'higher' or 'lower'"),
-])
+@pytest.mark.parametrize(
+    'settings, message',
+    [
+        (
+            dict(type='calculate_lpips', better='higher'),
+            'higher is wrong for calculate_lpips, of which lower values are',
+        ),
+        (dict(type='calculate_psnr', better='lower'), 'lower is wrong for calculate_psnr'),
+        (dict(type='calculate_psnr', better='up'), "'up' must be 'higher' or 'lower'"),
+    ],
+)
 def test_a_wrong_better_is_refused(settings, message):
     with pytest.raises(ValueError, match=message):
         check_metric(settings)
@@ -51,7 +68,9 @@ def test_a_wrong_better_is_refused(settings, message):
 def test_an_option_file_is_asked_for_what_nobody_says(foreign):
     opt = read_option_file(str(ROOT / 'options/train_selfsr_demo.yml'))
     opt['val']['metrics']['x'] = dict(type='calculate_foreign')
-    with pytest.raises(UserError, match=r"val\.metrics\.x: better is missing: write 'better: higher' or 'better: lower'"):
+    with pytest.raises(
+        UserError, match=r"val\.metrics\.x: better is missing: write 'better: higher' or 'better: lower'"
+    ):
         check_options(opt, is_train=True)
     opt['val']['metrics']['x']['better'] = 'lower'
     check_options(opt, is_train=True)

@@ -1,4 +1,5 @@
 """Streaming mean and covariance against numpy's, in any split, and their files."""
+
 import numpy as np
 import pytest
 from hypothesis import given, settings, strategies as st
@@ -10,7 +11,7 @@ def gather(rows, *chunks):
     """Statistics of ``rows``, taken in the given chunks."""
     statistics, start = FeatureStatistics(rows.shape[1]), 0
     for size in (*chunks, len(rows)):
-        statistics.update(rows[start:start + size])
+        statistics.update(rows[start : start + size])
         start += size
     return statistics
 
@@ -36,7 +37,7 @@ def test_parts_merge_to_the_whole(sizes):
     total, start = gather(rows[:2]), 2
     for size in sizes:
         part = FeatureStatistics(rows.shape[1])
-        part.update(rows[start:start + size])
+        part.update(rows[start : start + size])
         total.merge(part)
         start += size
     assert total.count == len(rows)

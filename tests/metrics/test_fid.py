@@ -1,4 +1,5 @@
 """The FID network against torch-fidelity's, with random weights; the published ones are not at hand."""
+
 import numpy as np
 import pytest
 import torch
@@ -14,7 +15,7 @@ def test_features_are_torch_fidelitys(inception_file):
     theirs = fidelity.FeatureExtractorInceptionV3('inception', ['2048'], feature_extractor_weights_path=inception_file)
     images = torch.randint(0, 256, (2, 3, 299, 299), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
     with torch.no_grad():
-        expected, = theirs(images)
+        (expected,) = theirs(images)
         found = load_inception(inception_file)(images.float() / 256)
     assert found.shape == (2, 2048) and expected.std() > 1e-3
     torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4 * expected.abs().max().item())
@@ -41,19 +42,23 @@ def test_fid_of_a_set(inception_file, faces):
     total = 0
     for image, truth in zip(faces.blurred[:3], faces.hr[:3]):
         total += calculate_fid(image, truth, weights=inception_file)
-    a, b = (extract_features(FID, images, inception_file).astype(np.float64)
-            for images in (faces.blurred[:3], faces.hr[:3]))
+    a, b = (
+        extract_features(FID, images, inception_file).astype(np.float64) for images in (faces.blurred[:3], faces.hr[:3])
+    )
     roots = [(rows - rows.mean(axis=0)) / np.sqrt(2) for rows in (a, b)]  # C = root^T root, divided by N - 1
     trace = np.linalg.svd(roots[0] @ roots[1].T, compute_uv=False).sum()
-    expected = ((a.mean(axis=0) - b.mean(axis=0))**2).sum() + sum((root**2).sum() for root in roots) - 2 * trace
+    expected = ((a.mean(axis=0) - b.mean(axis=0)) ** 2).sum() + sum((root**2).sum() for root in roots) - 2 * trace
     value = total / 3
     assert value > 0 and value == pytest.approx(expected, rel=1e-3)
 
 
 def test_missing_weights_are_named_with_their_source(tmp_path, faces):
-    with pytest.raises(FileNotFoundError, match='there is no file .*none.pth: download https://github.com/mseitzer/'
-                       r"pytorch-fid/.*/pt_inception-2015-12-05-6726825d.pth .* put it there, or give its path as "
-                       "'weights'"):
+    with pytest.raises(
+        FileNotFoundError,
+        match='there is no file .*none.pth: download https://github.com/mseitzer/'
+        r'pytorch-fid/.*/pt_inception-2015-12-05-6726825d.pth .* put it there, or give its path as '
+        "'weights'",
+    ):
         calculate_fid(faces.hr[0], faces.hr[1], weights=str(tmp_path / 'none.pth'))
 
 

@@ -1,4 +1,5 @@
 """The Frechet distance against closed forms and torch-fidelity, and how a set's metric adds up in BasicSR's loops."""
+
 import logging
 import pickle
 
@@ -31,9 +32,10 @@ def test_commuting_covariances(tmp_path):
     basis = np.linalg.qr(rng.normal(size=(40, 40)))[0]
     a, b, shift = rng.uniform(0, 5, 40), rng.uniform(0, 5, 40), rng.normal(size=40)
     a[:9] = b[5:12] = 0  # no full rank
-    expected = shift @ shift + ((np.sqrt(a) - np.sqrt(b))**2).sum()
-    found = frechet_distance(gaussian(shift, basis * a @ basis.T, tmp_path),
-                             gaussian(np.zeros(40), basis * b @ basis.T, tmp_path))
+    expected = shift @ shift + ((np.sqrt(a) - np.sqrt(b)) ** 2).sum()
+    found = frechet_distance(
+        gaussian(shift, basis * a @ basis.T, tmp_path), gaussian(np.zeros(40), basis * b @ basis.T, tmp_path)
+    )
     assert found == pytest.approx(expected, rel=1e-9)
 
 
@@ -52,8 +54,9 @@ def test_equal_to_torch_fidelity_on_the_same_features(counts):
     fidelity = pytest.importorskip('torch_fidelity.metric_fid')
     rng = np.random.default_rng(1)
     a, b = (rng.normal(size=(count, 64)) @ rng.normal(size=(64, 64)) + rng.normal(size=64) for count in counts)
-    theirs = fidelity.fid_statistics_to_metric(*(fidelity.fid_features_to_statistics(torch.from_numpy(rows))
-                                                 for rows in (a, b)), verbose=False)
+    theirs = fidelity.fid_statistics_to_metric(
+        *(fidelity.fid_features_to_statistics(torch.from_numpy(rows)) for rows in (a, b)), verbose=False
+    )
     assert frechet_distance(sample(a), sample(b)) == pytest.approx(theirs[fidelity.KEY_METRIC_FID], rel=1e-6)
 
 
@@ -78,6 +81,7 @@ def test_the_distance_is_biased_upwards_with_few_images():
 def whole(faces, alexnet_file, reference):
     """The distance computed in one piece."""
     from selfsr_plugin.metrics.frechet import extract_features
+
     ours = sample(extract_features(FRECHET_ALEX, faces, alexnet_file))
     return frechet_distance(ours, sample(extract_features(FRECHET_ALEX, reference, alexnet_file)))
 
@@ -120,6 +124,7 @@ def test_a_reference_takes_the_place_of_ground_truth(faces, alexnet_file, write,
 def test_an_lmdb_is_a_reference(faces, alexnet_file, tmp_path):
     import cv2
     import lmdb
+
     environment = lmdb.open(str(tmp_path / 'set.lmdb'), map_size=1 << 24)
     with environment.begin(write=True) as transaction:
         for number, image in enumerate(faces.hr):

@@ -1,4 +1,5 @@
 """Identity with ArcFace of facexlib's architecture and random weights; the published ones are not at hand."""
+
 import cv2
 import facexlib
 import numpy as np

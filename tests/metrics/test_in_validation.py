@@ -1,4 +1,5 @@
 """Metrics of whole sets in the validation of this package's models, in BasicSR's own, and over two processes."""
+
 import os
 import subprocess
 import sys
@@ -58,8 +59,13 @@ def test_without_ground_truth_only_what_can_be_computed_is(alone):
 def test_two_processes_give_the_figures_of_one(alone, alexnet_file, reference, tmp_path):
     paths = [str(ROOT), *filter(None, [os.environ.get('PYTHONPATH')])]
     environment = dict(os.environ, PYTHONPATH=os.pathsep.join(paths), OMP_NUM_THREADS='1')
-    done = subprocess.run([sys.executable, str(Path(__file__).with_name('validation_worker.py')), str(tmp_path),
-                           alexnet_file, reference], env=environment, capture_output=True, text=True, timeout=200)
+    done = subprocess.run(
+        [sys.executable, str(Path(__file__).with_name('validation_worker.py')), str(tmp_path), alexnet_file, reference],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=200,
+    )
     assert done.returncode == 0, done.stderr[-3000:]
     ranks = [torch.load(tmp_path / f'rank{rank}.pth') for rank in range(2)]
     assert ranks[0] == pytest.approx(alone, rel=1e-5) and len(alone) == 4
@@ -107,11 +113,13 @@ def test_a_statistics_file_of_other_dimensions_is_refused(inception_file, alexne
     assert 'alex.npz holds statistics of shapes (256,)' in message and '2048' in message
 
 
-def test_an_option_file_that_asks_for_a_set_metric_on_one_image(alexnet_file, write, faces, tmp_path, monkeypatch,
-                                                                capsys):
+def test_an_option_file_that_asks_for_a_set_metric_on_one_image(
+    alexnet_file, write, faces, tmp_path, monkeypatch, capsys
+):
     import yaml
 
     from selfsr_plugin import test as test_entry
+
     monkeypatch.chdir(tmp_path)
     opt = read_option_file(str(ROOT / 'options/test_selfsr_demo.yml'))
     opt['datasets']['test'].update(dataroot_gt=write(tmp_path / 'one', faces.hr[:1]), dataroot_lq=None)

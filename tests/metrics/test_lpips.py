@@ -1,4 +1,5 @@
 """LPIPS against the example values that its authors publish."""
+
 import cv2
 import numpy as np
 import pytest
@@ -8,8 +9,9 @@ import selfsr_plugin  # noqa: F401
 from selfsr_plugin.metrics import calculate_lpips
 
 WEIGHTS = Path(__file__).resolve().parents[3] / 'shared' / 'weights'
-needs_weights = pytest.mark.skipif(not (WEIGHTS / 'alexnet_features.pth').is_file(),
-                                   reason='AlexNet weights are not in ../shared/weights')
+needs_weights = pytest.mark.skipif(
+    not (WEIGHTS / 'alexnet_features.pth').is_file(), reason='AlexNet weights are not in ../shared/weights'
+)
 
 
 def read(name):
@@ -28,6 +30,7 @@ def test_published_values(name, published):
 def test_from_an_option_file_with_a_border():
     pytest.importorskip('lpips')
     from basicsr.metrics import calculate_metric
+
     image, other = read('lpips_ex_ref.png'), read('lpips_ex_p0.png')
     framed = other.copy()
     framed[4:-4, 4:-4] = image[4:-4, 4:-4]
@@ -45,6 +48,7 @@ def test_missing_weights_are_named(tmp_path):
 def test_weights_of_another_network_are_refused(tmp_path):
     pytest.importorskip('lpips')
     import torch
+
     torch.save({'layer.weight': torch.zeros(3)}, tmp_path / 'other.pth')
     image = np.zeros((64, 64, 3), np.uint8)
     with pytest.raises(ValueError, match='other.pth does not hold'):

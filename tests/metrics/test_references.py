@@ -3,6 +3,7 @@
 Images have edges, slopes, noise and colours that differ, and sizes that have to be enlarged in one direction and shrunk
 in the other.
 """
+
 import cv2
 import numpy as np
 import pytest
@@ -32,6 +33,7 @@ def rgb(image: np.ndarray) -> np.ndarray:
 
 def first_input(net: torch.nn.Module, layer: torch.nn.Module, images: torch.Tensor) -> np.ndarray:
     """What ``layer`` is given when ``net`` runs, (H, W, C)."""
+
     class Seen(Exception):
         pass
 
@@ -68,6 +70,7 @@ def test_fid_resizes_as_pytorch_fid(inception, height, width):
 @pytest.mark.parametrize('height, width', SIZES)
 def test_alexnet_is_given_what_torchvision_gives_it(alexnet_file, height, width):
     from torchvision.models import AlexNet_Weights
+
     published = AlexNet_Weights.IMAGENET1K_V1.transforms()
     image, net = picture(height, width), load_alex_features(alexnet_file)
     found = first_input(net, net.features[0], as_batch(image))
@@ -78,14 +81,16 @@ def test_alexnet_is_given_what_torchvision_gives_it(alexnet_file, height, width)
 
 def test_alexnet_features_are_the_means_of_its_last_maps(alexnet_file):
     from torchvision.models import alexnet
+
     features = alexnet(weights=None).features
-    features.load_state_dict({key.removeprefix('features.'): value for key, value in
-                              torch.load(alexnet_file, weights_only=True).items()})
+    features.load_state_dict(
+        {key.removeprefix('features.'): value for key, value in torch.load(alexnet_file, weights_only=True).items()}
+    )
     last = [number for number, layer in enumerate(features) if isinstance(layer, torch.nn.ReLU)][-1]
     image = picture(224, 224)
     given = (rgb(image) / 255 - np.float32([0.485, 0.456, 0.406])) / np.float32([0.229, 0.224, 0.225])
     with torch.no_grad():
-        maps = features[:last + 1](torch.from_numpy(given).permute(2, 0, 1)[None])
+        maps = features[: last + 1](torch.from_numpy(given).permute(2, 0, 1)[None])
     expected = maps.numpy().mean(axis=(2, 3))
     found = extract_features(FRECHET_ALEX, [image], alexnet_file)
     assert found.shape == (1, 256)
@@ -97,8 +102,11 @@ def test_frechet_alex_of_a_set(alexnet_file):
     pictures = [[picture(50, 40, seed) for seed in seeds] for seeds in (range(4), range(10, 14))]
     a, b = (extract_features(FRECHET_ALEX, images, alexnet_file).astype(np.float64) for images in pictures)
     roots = [(rows - rows.mean(axis=0)) / np.sqrt(3) for rows in (a, b)]
-    expected = (((a.mean(axis=0) - b.mean(axis=0))**2).sum() + sum((root**2).sum() for root in roots)
-                - 2 * np.linalg.svd(roots[0] @ roots[1].T, compute_uv=False).sum())
+    expected = (
+        ((a.mean(axis=0) - b.mean(axis=0)) ** 2).sum()
+        + sum((root**2).sum() for root in roots)
+        - 2 * np.linalg.svd(roots[0] @ roots[1].T, compute_uv=False).sum()
+    )
     total = 0
     for image, truth in zip(*pictures):
         total += calculate_frechet_alex(image, truth, weights=alexnet_file)
@@ -125,7 +133,9 @@ def test_lpips_is_the_package_lpips(alexnet_file, height, width, border):
 def test_arcface_is_given_faces_as_pillow_resizes_them(height, width):
     """Bilinear to 112x112, with antialiasing where it shrinks; RGB in [-1, 1]: (x - 127.5) / 127.5."""
     image = picture(height, width)
-    channels = [Image.fromarray(np.ascontiguousarray(channel)).resize((112, 112), Image.Resampling.BILINEAR)
-                for channel in rgb(image).transpose(2, 0, 1)]
+    channels = [
+        Image.fromarray(np.ascontiguousarray(channel)).resize((112, 112), Image.Resampling.BILINEAR)
+        for channel in rgb(image).transpose(2, 0, 1)
+    ]
     expected = (np.stack([np.asarray(channel) for channel in channels]) - 127.5) / 127.5
     np.testing.assert_allclose(prepare_face(image).numpy(), expected, rtol=0, atol=2e-4)

@@ -2,10 +2,11 @@
 
 Its own process, so that the ranks can be forked without what the tests have loaded.
 """
+
 import datetime
 import multiprocessing
 import sys
-from typing import Any, Dict
+from typing import Any
 
 import torch
 from torch import nn
@@ -26,7 +27,7 @@ class Faces(Dataset):
     def __len__(self) -> int:
         return COUNT
 
-    def __getitem__(self, index: int) -> Dict[str, Any]:
+    def __getitem__(self, index: int) -> dict[str, Any]:
         coarse = torch.rand(1, 3, 5, 5, generator=torch.Generator().manual_seed(index))
         gt = nn.functional.interpolate(coarse, size=(32, 32), mode='bilinear')
         sample = dict(lq=nn.functional.avg_pool2d(gt, 4)[0], lq_path=f'/faces/{index}.png')
@@ -37,23 +38,38 @@ class Recorder:
     """Stands in for TensorBoard's writer."""
 
     def __init__(self) -> None:
-        self.scalars: Dict[str, float] = {}
+        self.scalars: dict[str, float] = {}
 
     def add_scalar(self, name: str, value: float, _: Any) -> None:
         self.scalars[name] = value
 
 
-def options(folder: str, alexnet: str, reference: str, **changes: Any) -> Dict[str, Any]:
-    metrics = dict(psnr=dict(type='calculate_psnr', crop_border=0),
-                   paired=dict(type='calculate_frechet_alex', weights=alexnet, better='lower'),
-                   set=dict(type='calculate_frechet_alex', weights=alexnet, better='lower', reference=reference))
-    return dict(dict(name='test', model_type='SelfCondSRModel', scale=4, num_gpu=0, manual_seed=5, is_train=False,
-                     dist=False, rank=0, world_size=1, path=dict(visualization=folder),
-                     network_g=dict(type='SelfCondSRNet', widths=[6, 4], num_block=1),
-                     val=dict(save_img=False, metrics=metrics)), **changes)
+def options(folder: str, alexnet: str, reference: str, **changes: Any) -> dict[str, Any]:
+    metrics = dict(
+        psnr=dict(type='calculate_psnr', crop_border=0),
+        paired=dict(type='calculate_frechet_alex', weights=alexnet, better='lower'),
+        set=dict(type='calculate_frechet_alex', weights=alexnet, better='lower', reference=reference),
+    )
+    return dict(
+        dict(
+            name='test',
+            model_type='SelfCondSRModel',
+            scale=4,
+            num_gpu=0,
+            manual_seed=5,
+            is_train=False,
+            dist=False,
+            rank=0,
+            world_size=1,
+            path=dict(visualization=folder),
+            network_g=dict(type='SelfCondSRNet', widths=[6, 4], num_block=1),
+            val=dict(save_img=False, metrics=metrics),
+        ),
+        **changes,
+    )
 
 
-def validate(opt: Dict[str, Any]) -> Dict[str, float]:
+def validate(opt: dict[str, Any]) -> dict[str, float]:
     """Figures of a set with ground truth and of one without, which can only be compared with a reference."""
     writer, model = Recorder(), build_model(opt)
     model.validation(DataLoader(Faces(True, 'with')), 1, writer)
@@ -63,8 +79,13 @@ def validate(opt: Dict[str, Any]) -> Dict[str, float]:
 
 def _rank(rank: int, folder: str, alexnet: str, reference: str) -> None:
     torch.set_num_threads(1)
-    torch.distributed.init_process_group('gloo', init_method=f'file://{folder}/rendezvous', rank=rank, world_size=2,
-                                         timeout=datetime.timedelta(seconds=60))
+    torch.distributed.init_process_group(
+        'gloo',
+        init_method=f'file://{folder}/rendezvous',
+        rank=rank,
+        world_size=2,
+        timeout=datetime.timedelta(seconds=60),
+    )
     found = validate(options(folder, alexnet, reference, rank=rank, world_size=2, dist=True))
     torch.save(found, f'{folder}/rank{rank}.pth')
     torch.distributed.barrier()

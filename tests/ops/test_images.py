@@ -1,4 +1,5 @@
 """Between tensors and arrays: BasicSR's numbers, without BasicSR."""
+
 import numpy as np
 import pytest
 import torch

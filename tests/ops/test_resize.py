@@ -1,4 +1,5 @@
 """Bicubic resampling against BasicSR's imresize, Pillow, published weights and its own algebra."""
+
 import numpy as np
 import pytest
 import torch
@@ -9,8 +10,16 @@ from selfsr_plugin.ops import bicubic_downsample, bicubic_matrix, bicubic_resize
 
 CONVENTIONS = ('matlab', 'pil')
 # Shrinking, enlarging, both at once, no whole factor, down to less than the kernel's reach, unchanged.
-SIZES = [((64, 64), (16, 16)), ((128, 96), (16, 12)), ((16, 24), (128, 192)), ((24, 40), (9, 15)),
-         ((10, 14), (25, 35)), ((9, 12), (3, 4)), ((7, 7), (7, 7)), ((4, 6), (2, 3))]
+SIZES = [
+    ((64, 64), (16, 16)),
+    ((128, 96), (16, 12)),
+    ((16, 24), (128, 192)),
+    ((24, 40), (9, 15)),
+    ((10, 14), (25, 35)),
+    ((9, 12), (3, 4)),
+    ((7, 7), (7, 7)),
+    ((4, 6), (2, 3)),
+]
 
 
 def random_images(*shape: int, dtype: torch.dtype = torch.float64, seed: int = 0) -> torch.Tensor:
@@ -58,8 +67,9 @@ def test_same_size_is_the_identity(convention):
 @pytest.mark.parametrize('out', [(4, 6), (64, 48), (5, 31)])
 def test_keeps_constants_and_inner_ramps(out, convention):
     constant = torch.full((2, 16, 12), 0.37, dtype=torch.float64)
-    torch.testing.assert_close(bicubic_resize(constant, out, convention),
-                               torch.full((2, *out), 0.37, dtype=torch.float64), rtol=0, atol=1e-14)
+    torch.testing.assert_close(
+        bicubic_resize(constant, out, convention), torch.full((2, *out), 0.37, dtype=torch.float64), rtol=0, atol=1e-14
+    )
     # Keys' kernel reproduces a ramp wherever the kernel does not reach the border.
     if out[0] > 16:
         ramp = torch.arange(16, dtype=torch.float64)[:, None].expand(16, 12)
@@ -78,12 +88,12 @@ def test_conventions_differ_at_the_borders_only():
 @pytest.mark.parametrize('out', [(3, 4), (11, 9)])
 def test_gradient(out, convention):
     images = random_images(2, 1, 7, 6).requires_grad_()
-    assert torch.autograd.gradcheck(lambda x: bicubic_resize(x, out, convention), (images, ))
+    assert torch.autograd.gradcheck(lambda x: bicubic_resize(x, out, convention), (images,))
 
 
 def test_backward_is_the_adjoint():
     x, y = random_images(2, 3, 16, 12).requires_grad_(), random_images(2, 3, 4, 3, seed=1)
-    pulled_back, = torch.autograd.grad(bicubic_downsample(x, 4), x, y)
+    (pulled_back,) = torch.autograd.grad(bicubic_downsample(x, 4), x, y)
     expected = bicubic_matrix(16, 4).T @ y @ bicubic_matrix(12, 3)
     torch.testing.assert_close(pulled_back, expected, rtol=0, atol=1e-14)
 
@@ -144,13 +154,16 @@ def test_arrays():
     assert to_uint8(np.array([-3, 0.4, 0.6, 254.6, 300])).tolist() == [0, 0, 1, 255, 255]
 
 
-@pytest.mark.parametrize('call, message', [
-    (lambda: bicubic_matrix(0, 4), 'at least 1, got 0 -> 4'),
-    (lambda: bicubic_matrix(4, 0), 'at least 1, got 4 -> 0'),
-    (lambda: bicubic_matrix(4, 2, 'lanczos'), "'lanczos': use 'matlab' or 'pil'"),
-    (lambda: bicubic_downsample(torch.zeros(1, 16, 18), 4), '16x18 cannot be shrunk by 4'),
-    (lambda: bicubic_downsample(torch.zeros(1, 18, 16), 4), '18x16 cannot be shrunk by 4'),
-])
+@pytest.mark.parametrize(
+    'call, message',
+    [
+        (lambda: bicubic_matrix(0, 4), 'at least 1, got 0 -> 4'),
+        (lambda: bicubic_matrix(4, 0), 'at least 1, got 4 -> 0'),
+        (lambda: bicubic_matrix(4, 2, 'lanczos'), "'lanczos': use 'matlab' or 'pil'"),
+        (lambda: bicubic_downsample(torch.zeros(1, 16, 18), 4), '16x18 cannot be shrunk by 4'),
+        (lambda: bicubic_downsample(torch.zeros(1, 18, 16), 4), '18x16 cannot be shrunk by 4'),
+    ],
+)
 def test_refuses(call, message):
     with pytest.raises(ValueError, match=message):
         call()

@@ -1,4 +1,5 @@
 """Flow warping (Eq. 1) and the total variation of a flow (Eq. 4)."""
+
 import pytest
 import torch
 from basicsr.archs.arch_util import flow_warp as basicsr_flow_warp
@@ -46,7 +47,7 @@ def test_every_sample_has_its_own_flow():
     images, flow = random_tensor(3, 2, 5, 7), random_tensor(3, 2, 5, 7, seed=1, low=-2, high=2)
     whole = flow_warp(images, flow)
     for i in range(3):
-        torch.testing.assert_close(whole[i:i + 1], flow_warp(images[i:i + 1], flow[i:i + 1]), rtol=0, atol=1e-14)
+        torch.testing.assert_close(whole[i : i + 1], flow_warp(images[i : i + 1], flow[i : i + 1]), rtol=0, atol=1e-14)
 
 
 def test_equals_basicsr_with_border_padding():
@@ -112,7 +113,7 @@ def test_variation_is_homogeneous_and_ignores_offsets_and_directions():
 
 
 def test_gradient_of_the_variation():
-    assert torch.autograd.gradcheck(flow_total_variation, (random_tensor(1, 2, 4, 5).requires_grad_(), ))
+    assert torch.autograd.gradcheck(flow_total_variation, (random_tensor(1, 2, 4, 5).requires_grad_(),))
 
 
 def test_loss_weighs_the_variation():

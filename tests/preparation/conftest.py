@@ -1,4 +1,5 @@
 """A painted photo and a detector that finds the faces painted into it, so that no weights are needed."""
+
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -20,8 +21,9 @@ def landmarks(left, top, side, angle=0.0):
 
 def face(left, top, side, score=0.95):
     points = landmarks(left, top, side)
-    return Face(box=(left + 0.2 * side, top + 0.1 * side, left + 0.8 * side, top + 0.95 * side), landmarks=points,
-                score=score)
+    return Face(
+        box=(left + 0.2 * side, top + 0.1 * side, left + 0.8 * side, top + 0.95 * side), landmarks=points, score=score
+    )
 
 
 def photo(seed=0, height=200, width=240):

@@ -4,12 +4,12 @@ import pytest
 from selfsr_plugin.preparation.annotations import read_annotations
 from selfsr_plugin.errors import UserError
 
-CELEBA = '''2
+CELEBA = """2
 lefteye_x lefteye_y righteye_x righteye_y nose_x nose_y leftmouth_x leftmouth_y rightmouth_x rightmouth_y
 000001.jpg  69  109  106  113   77  142   73  152  108  154
 000002.jpg  69  110  107  112   81  135   70  151  108  153
-'''
-WIDER = '''0--Parade/a.jpg
+"""
+WIDER = """0--Parade/a.jpg
 2
 449 330 122 149 0 0 0 0 0 0
 10 20 30 40 2 0 0 1 0 0
@@ -19,7 +19,7 @@ WIDER = '''0--Parade/a.jpg
 1--Handshaking/b.jpg
 1
 1 2 0 9 0 0 0 0 0 0
-'''
+"""
 
 
 def test_celeba(tmp_path):
@@ -34,16 +34,26 @@ def test_wider(tmp_path):
     (tmp_path / 'list.txt').write_text(WIDER)
     faces = read_annotations(tmp_path / 'list.txt')
     assert {name: len(found) for name, found in faces.items()} == {
-        '0--Parade/a.jpg': 2, '0--Parade/none.jpg': 0, '1--Handshaking/b.jpg': 1}
+        '0--Parade/a.jpg': 2,
+        '0--Parade/none.jpg': 0,
+        '1--Handshaking/b.jpg': 1,
+    }
     good, invalid = faces['0--Parade/a.jpg']
     assert good.box == (449, 330, 571, 479) and good.landmarks is None and not good.flaw
     assert 'invalid' in invalid.flaw and '0 by 9 pixels' in faces['1--Handshaking/b.jpg'][0].flaw
 
 
-@pytest.mark.parametrize('text, why', [
-    (CELEBA.replace('  154', ''), 'line 3 .*10 numbers'), (CELEBA.replace('112', 'x'), 'line 4 .*10 numbers'),
-    (WIDER.replace('\n2\n', '\n'), 'line 2 .*number of faces'), (WIDER.rstrip().rsplit('\n', 1)[0], 'file ends'),
-    (WIDER.replace('330', 'nan'), 'line 3'), ('', 'lists no photos')])
+@pytest.mark.parametrize(
+    'text, why',
+    [
+        (CELEBA.replace('  154', ''), 'line 3 .*10 numbers'),
+        (CELEBA.replace('112', 'x'), 'line 4 .*10 numbers'),
+        (WIDER.replace('\n2\n', '\n'), 'line 2 .*number of faces'),
+        (WIDER.rstrip().rsplit('\n', 1)[0], 'file ends'),
+        (WIDER.replace('330', 'nan'), 'line 3'),
+        ('', 'lists no photos'),
+    ],
+)
 def test_bad_lines_are_named(tmp_path, text, why):
     (tmp_path / 'list.txt').write_text(text)
     with pytest.raises(UserError, match=why):

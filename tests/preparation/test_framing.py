@@ -30,8 +30,10 @@ def test_turned_crop_shows_the_upright_face(kit):
     turned = cv2.warpAffine(photo, cv2.getRotationMatrix2D((149.5, 149.5), -25, 1), (300, 300), flags=cv2.INTER_CUBIC)
     aligned = align(kit.landmarks(90, 90, 120, 25), 300, 300, 16).cut(turned)
     assert np.abs(aligned - upright).mean() < 1
-    assert np.abs(frame(kit.landmarks(90, 90, 120, 25), 300, 300, 16).cut(turned)[:110, :110]
-                  - upright[:110, :110]).mean() > 5
+    assert (
+        np.abs(frame(kit.landmarks(90, 90, 120, 25), 300, 300, 16).cut(turned)[:110, :110] - upright[:110, :110]).mean()
+        > 5
+    )
 
 
 @pytest.mark.parametrize('framing', ['square', 'similarity'])
@@ -59,7 +61,9 @@ def test_refusals(kit, framing):
         frame_face(Face(None, kit.landmarks(-40, 50, 100)), framing, 400, 400, 16, 0)
     with pytest.raises(Refused, match='cuts the face'):
         frame_face(Face(None, kit.landmarks(-40, 50, 100)), framing, 400, 400, 16, 0)
-    with pytest.raises(Refused, match='show some of it again'):  # an eye lies 14 pixels from the edge, the square 22 beyond
+    with pytest.raises(
+        Refused, match='show some of it again'
+    ):  # an eye lies 14 pixels from the edge, the square 22 beyond
         frame_face(Face(None, kit.landmarks(-22, 50, 100)), framing, 400, 400, 16, 0)
     # in a margin it may be seen again: only the crop with it is then framed as all the others
     assert frame_face(Face(None, kit.landmarks(60, 60, 100)), framing, 220, 220, 16, 2.0).side == 500
@@ -68,13 +72,15 @@ def test_refusals(kit, framing):
 
 
 @pytest.mark.parametrize('framing', ['square', 'similarity'])
-@pytest.mark.parametrize('left, top, beyond', [(-10, 50, (10, 0, 0, 0)), (50, -15, (0, 15, 0, 0)), (108, 105, (0, 0, 8, 5)),
-                                               (50, 50, (0, 0, 0, 0))])
+@pytest.mark.parametrize(
+    'left, top, beyond',
+    [(-10, 50, (10, 0, 0, 0)), (50, -15, (0, 15, 0, 0)), (108, 105, (0, 0, 8, 5)), (50, 50, (0, 0, 0, 0))],
+)
 def test_a_square_that_leaves_the_photo_is_mirrored_there(kit, framing, left, top, beyond):
     photo = kit.photo(2, 200, 200)
     box = frame_face(Face(None, kit.landmarks(left, top, 100)), framing, 200, 200, 16)
     assert box.beyond(200, 200) == beyond
-    whole = np.pad(photo, ((50, 50), (50, 50), (0, 0)), 'reflect')[top + 50:top + 150, left + 50:left + 150]
+    whole = np.pad(photo, ((50, 50), (50, 50), (0, 0)), 'reflect')[top + 50 : top + 150, left + 50 : left + 150]
     np.testing.assert_array_equal(box.cut(photo), whole)
 
 

@@ -135,8 +135,12 @@ def test_decompression_bombs_are_refused_before_they_are_decoded(monkeypatch, si
     def chunk(kind, content):
         return struct.pack('>I', len(content)) + kind + content + struct.pack('>I', zlib.crc32(kind + content))
 
-    bomb = (b'\x89PNG\r\n\x1a\n' + chunk(b'IHDR', struct.pack('>IIBBBBB', side, side, 8, 2, 0, 0, 0)) +
-            chunk(b'IDAT', zlib.compress(bytes(1000))) + chunk(b'IEND', b''))
+    bomb = (
+        b'\x89PNG\r\n\x1a\n'
+        + chunk(b'IHDR', struct.pack('>IIBBBBB', side, side, 8, 2, 0, 0, 0))
+        + chunk(b'IDAT', zlib.compress(bytes(1000)))
+        + chunk(b'IEND', b'')
+    )
     monkeypatch.setattr(image_recode, 'decode_image', lambda *_: pytest.fail('decoded'))
     with pytest.raises(CorruptImageError, match='more than 178956970 pixels .a decompression bomb'):
         recode(bomb, 'x', Recipe())
@@ -146,7 +150,7 @@ def test_decompression_bombs_are_refused_before_they_are_decoded(monkeypatch, si
 def test_broken_files_are_refused(files, rgb, extension):
     whole = files.encode(rgb, extension)
     recode(whole, 'x', Recipe())
-    for broken in (b'', whole[:1], whole[:10], whole[:len(whole) // 2], whole[:-3], b'I am not an image'):
+    for broken in (b'', whole[:1], whole[:10], whole[: len(whole) // 2], whole[:-3], b'I am not an image'):
         with pytest.raises(CorruptImageError, match='^x: '):
             recode(broken, 'x', Recipe())
 

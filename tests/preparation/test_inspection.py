@@ -9,8 +9,17 @@ from selfsr_plugin import inspect_faces, prepare_faces
 from selfsr_plugin.data import open_image_source
 from selfsr_plugin.ops import resize_array, to_uint8
 from selfsr_plugin.preparation import detection, runner
-from selfsr_plugin.preparation.inspection import (Framing, compare, compare_framing, difference_hash, laplacian_energy,
-                                           measure, measure_framing, near_groups, warnings_of)
+from selfsr_plugin.preparation.inspection import (
+    Framing,
+    compare,
+    compare_framing,
+    difference_hash,
+    laplacian_energy,
+    measure,
+    measure_framing,
+    near_groups,
+    warnings_of,
+)
 
 
 def test_figures_of_flat_images_are_known(files, tmp_path):
@@ -29,8 +38,12 @@ def test_laplacian_energy_of_a_chessboard():
 
 def test_copies_and_look_alikes_are_told_apart(files, tmp_path):
     face = files.make_image(1, 64)
-    images = {'a': face, 'copy': face, 'brighter': np.clip(face * 0.5 + 60, 0, 255).astype(np.uint8),
-              'other': files.make_image(2, 64)}
+    images = {
+        'a': face,
+        'copy': face,
+        'brighter': np.clip(face * 0.5 + 60, 0, 255).astype(np.uint8),
+        'other': files.make_image(2, 64),
+    }
     figures = measure(open_image_source(files.write_lmdb(tmp_path / 'x.lmdb', images)), 16)
     assert figures.identical == [['a', 'copy']]
     assert len(figures.similar) == 1 and set(figures.similar[0]) == {'a', 'brighter'}
@@ -59,8 +72,10 @@ def test_difference_hash_survives_resizing_and_coding_and_not_mirroring(files):
 
 def test_bad_images_are_listed_and_sizes_are_judged(files, tmp_path):
     folder = tmp_path / 'mixed'
-    files.write_folder(folder, {'small': files.make_image(1, 20), 'wide': files.make_image(2, 70, 100),
-                                'good': files.make_image(3, 70)})
+    files.write_folder(
+        folder,
+        {'small': files.make_image(1, 20), 'wide': files.make_image(2, 70, 100), 'good': files.make_image(3, 70)},
+    )
     (folder / 'zero.png').write_bytes(b'')
     figures = measure(open_image_source(str(folder)), 16)
     text = ' '.join(warnings_of(figures, 64))
@@ -78,7 +93,7 @@ def test_colours_that_differ_are_named(files, tmp_path):
     assert compare(hr, hr) == []
     dark = compare(hr, figures(files, tmp_path, 'dark', lambda x: x * 0.6 + 15))
     assert len(dark) == 1 and 'darker than HR by 25 grey levels' in dark[0]
-    cast = compare(hr, figures(files, tmp_path, 'cast', lambda x: x * 0.6 + np.array([60, 40, 20.])))
+    cast = compare(hr, figures(files, tmp_path, 'cast', lambda x: x * 0.6 + np.array([60, 40, 20.0])))
     assert len(cast) == 1 and 'red -20, green +0, blue +20' in cast[0]
     noise = np.random.default_rng(0).normal(0, 60, (32, 32, 3))
     noisy = figures(files, tmp_path, 'noisy', lambda x: x * 0.6 + 40 + noise)
@@ -94,11 +109,11 @@ def test_framing_is_read_from_detections_in_shares_of_the_crop(files, tmp_path):
     framing = measure_framing(source, lambda image, threshold: [away, there], 5)
     assert (framing.tried, framing.found) == (1, 1)
     assert [framing.width, framing.height, framing.distance, framing.x, framing.y] == pytest.approx(
-        [0.4, 0.7, 0.2 + 0.3, 0.5, 0.55])
+        [0.4, 0.7, 0.2 + 0.3, 0.5, 0.55]
+    )
     seen = []
     measure_framing(source, lambda image, _: seen.append(image) or [], 5, sides=[10])
-    expected = cv2.resize(to_uint8(resize_array(source.read(0), 10)), (128, 128),
-                          interpolation=cv2.INTER_CUBIC)
+    expected = cv2.resize(to_uint8(resize_array(source.read(0), 10)), (128, 128), interpolation=cv2.INTER_CUBIC)
     np.testing.assert_array_equal(seen[0][64:-64, 64:-64], expected)
 
 
@@ -148,8 +163,22 @@ def test_the_options_it_names_make_the_domains_alike(kit, tmp_path, capsys, monk
         prepare_faces.main(['--input', str(tmp_path / f'{kind}_photos'), '--output', str(tmp_path / output), *options])
 
     def look(hr, lr):
-        inspect_faces.main(['--gt', str(tmp_path / hr), '--lq', str(tmp_path / lr), '--output', str(tmp_path / 'report'),
-                            '--weights', 'retinaface=FILE', '--sample', '6', '--lq-size', '16'])
+        inspect_faces.main(
+            [
+                '--gt',
+                str(tmp_path / hr),
+                '--lq',
+                str(tmp_path / lr),
+                '--output',
+                str(tmp_path / 'report'),
+                '--weights',
+                'retinaface=FILE',
+                '--sample',
+                '6',
+                '--lq-size',
+                '16',
+            ]
+        )
         return (tmp_path / 'report' / 'report.md').read_text()
 
     cut('hr', 'hr', '--margin', '0.05')
@@ -159,7 +188,7 @@ def test_the_options_it_names_make_the_domains_alike(kit, tmp_path, capsys, monk
     text = look('hr', 'lr')
     assert 'the framing differs' in text and f'cut the {"LR" if lr_has_manifest else "HR"} faces again' in text
     advice = next(line for line in text.splitlines() if line.startswith('    --margin')).split()
-    again = ('lr', ) if lr_has_manifest else ('hr', )
+    again = ('lr',) if lr_has_manifest else ('hr',)
     cut(*again, 'again', *advice)
     text = look('hr', 'again') if lr_has_manifest else look('again', 'lr')
     assert 'The two domains are framed alike.' in text and 'differs' not in text

@@ -1,4 +1,5 @@
 """Names, images and outputs that an LMDB cannot be made of or written to."""
+
 import os
 
 import lmdb
@@ -26,8 +27,10 @@ def folder(files, tmp_path):
 
 def test_unusual_names(files, tmp_path):
     """Names that differ only in case, hold dots or are not ASCII are kept apart, and counted for BasicSR's sake."""
-    images = {name: files.make_image(i) for i, name in enumerate(
-        ['A', 'a', 'a.b', 'Ångström 顔', '\U0001f600', '\ue000', 'x (1)', ' '])}
+    images = {
+        name: files.make_image(i)
+        for i, name in enumerate(['A', 'a', 'a.b', 'Ångström 顔', '\U0001f600', '\ue000', 'x (1)', ' '])
+    }
     folder = files.write_folder(tmp_path / 'in', images)
     report = make(folder, tmp_path / '顔.lmdb')
     source = open_image_source(str(tmp_path / '顔.lmdb'))
@@ -126,7 +129,9 @@ def test_output_errors(folder, tmp_path, monkeypatch):
 
     with monkeypatch.context() as patch:
         patch.setattr(lmdb, 'open', full)
-        with pytest.raises(UserError, match='y.lmdb cannot be written .No space left on device.: make room on its disk'):
+        with pytest.raises(
+            UserError, match='y.lmdb cannot be written .No space left on device.: make room on its disk'
+        ):
             make(folder, tmp_path / 'y.lmdb')
     make(folder, tmp_path / 'y.lmdb')  # and then it goes on
     make(folder, tmp_path / 'new' / 'folders' / 'x.lmdb')

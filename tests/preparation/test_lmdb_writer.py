@@ -64,8 +64,9 @@ def commits(monkeypatch):
 
 def test_equals_basicsrs_maker(folder, tmp_path):
     names = sorted(os.path.splitext(file)[0] for file in os.listdir(folder))
-    lmdb_util.make_lmdb_from_imgs(folder, str(tmp_path / 'theirs.lmdb'), [f'{n}.png' for n in names], names,
-                                  map_size=1 << 24)
+    lmdb_util.make_lmdb_from_imgs(
+        folder, str(tmp_path / 'theirs.lmdb'), [f'{n}.png' for n in names], names, map_size=1 << 24
+    )
     report = make(folder, tmp_path / 'ours.lmdb', Recipe(encode='png'))
     assert content(tmp_path / 'ours.lmdb') == content(tmp_path / 'theirs.lmdb')
     assert sorted(os.listdir(tmp_path / 'ours.lmdb')) == sorted(os.listdir(tmp_path / 'theirs.lmdb'))
@@ -78,14 +79,21 @@ def test_basicsrs_data_set_reads_pairs(files, tmp_path):
     gt = files.write_folder(tmp_path / 'gt', images, '.jpg')
     make(gt, tmp_path / 'gt.lmdb')
     make(gt, tmp_path / 'lq.lmdb', Recipe(size=8))
-    opt = {'dataroot_gt': str(tmp_path / 'gt.lmdb'), 'dataroot_lq': str(tmp_path / 'lq.lmdb'), 'scale': 4,
-           'phase': 'val', 'io_backend': {'type': 'lmdb'}}
+    opt = {
+        'dataroot_gt': str(tmp_path / 'gt.lmdb'),
+        'dataroot_lq': str(tmp_path / 'lq.lmdb'),
+        'scale': 4,
+        'phase': 'val',
+        'io_backend': {'type': 'lmdb'},
+    }
     theirs = PairedImageDataset(opt)
     gt_source = open_image_source(gt)
     got = [theirs[index] for index in range(len(theirs))]
     assert [item['gt_path'] for item in got] == sorted(images)
     for index, item in enumerate(got):
-        np.testing.assert_array_equal((item['gt'] * 255).round().flip(0).permute(1, 2, 0).numpy(), gt_source.read(index))
+        np.testing.assert_array_equal(
+            (item['gt'] * 255).round().flip(0).permute(1, 2, 0).numpy(), gt_source.read(index)
+        )
         assert item['lq'].shape == (3, 8, 8)
 
 
@@ -103,8 +111,9 @@ def test_recursive_keys_are_basicsrs(files, tmp_path):
 
 def test_from_an_lmdb_of_basicsr(folder, tmp_path):
     names = sorted(os.path.splitext(file)[0] for file in os.listdir(folder))
-    lmdb_util.make_lmdb_from_imgs(folder, str(tmp_path / 'theirs.lmdb'), [f'{n}.png' for n in names], names,
-                                  map_size=1 << 24)
+    lmdb_util.make_lmdb_from_imgs(
+        folder, str(tmp_path / 'theirs.lmdb'), [f'{n}.png' for n in names], names, map_size=1 << 24
+    )
     make(tmp_path / 'theirs.lmdb', tmp_path / 'copy.lmdb')
     make(tmp_path / 'theirs.lmdb', tmp_path / 'small.lmdb', Recipe(size=8))
     close_environments()
@@ -173,6 +182,7 @@ def test_killed_at_the_weakest_points(folder, tmp_path, commits, monkeypatch, wh
             if len(calls) == call:
                 os.kill(os.getpid(), signal.SIGKILL)
             return function(*args, **kwargs)
+
         return wrapped
 
     place = {'_put_batch': lmdb_writer._Unfinished, '_write_lines': lmdb_writer, 'rename': os, 'rmtree': shutil}[where]
@@ -261,7 +271,7 @@ def test_a_damaged_beginning_is_refused(folder, tmp_path, monkeypatch):
     stop_part_way(monkeypatch, folder, tmp_path / 'x.lmdb')
     journal = tmp_path / 'x.lmdb.partial' / 'journal.jsonl'
     lines = journal.read_bytes()
-    journal.write_bytes(lines[:len(lines) // 2])
+    journal.write_bytes(lines[: len(lines) // 2])
     with pytest.raises(UserError, match='x.lmdb.partial is damaged .its journal ends before its images.: remove it'):
         make(folder, tmp_path / 'x.lmdb')
     (tmp_path / 'x.lmdb.partial' / 'lmdb' / 'data.mdb').write_bytes(bytes(9000))
@@ -310,8 +320,9 @@ def test_few_images_are_held_at_once(folder, tmp_path, monkeypatch):
     monkeypatch.setattr(lmdb_writer, 'COMMIT_SECONDS', 1000)
     monkeypatch.setattr(lmdb_writer, 'recode', lambda *args: begun.append(1) or recode(*args))
     monkeypatch.setattr(lmdb_writer._Unfinished, 'add', slow_add)
-    monkeypatch.setattr(lmdb_writer._Unfinished, '_put_batch',
-                        lambda self: sizes.append(self._batch_bytes) or put(self))
+    monkeypatch.setattr(
+        lmdb_writer._Unfinished, '_put_batch', lambda self: sizes.append(self._batch_bytes) or put(self)
+    )
     make(folder, tmp_path / 'x.lmdb', workers=1)
     assert max(held) <= 3 * lmdb_writer.CHUNK
     largest = max(os.path.getsize(os.path.join(folder, file)) for file in os.listdir(folder))

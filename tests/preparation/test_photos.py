@@ -64,7 +64,7 @@ def test_decompression_bombs_are_refused_before_decoding(kit, tmp_path, monkeypa
 @pytest.mark.parametrize('extension', ['.jpg', '.png', '.webp'])
 def test_truncated(kit, tmp_path, extension):
     path = kit.write(tmp_path / f'a{extension}')
-    path.write_bytes(path.read_bytes()[:path.stat().st_size // 2])
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     with pytest.raises(Refused, match='cut short'):
         read_photo(path)
 
@@ -92,8 +92,19 @@ def test_find_photos_goes_into_folders_and_skips_hidden_ones(kit, tmp_path):
 
 
 def test_crop_names_are_ascii_without_dots_and_never_collide():
-    names = ['a.jpg', 'A.jpg', 'a.png', 'x/a.b.jpg', 'x_a_b.jpg', '山.jpg', '川.jpg', 'plain/name-1.jpg',
-             'l' * 250 + '1.jpg', 'l' * 250 + '2.jpg', 'not\udcffutf8.jpg']
+    names = [
+        'a.jpg',
+        'A.jpg',
+        'a.png',
+        'x/a.b.jpg',
+        'x_a_b.jpg',
+        '山.jpg',
+        '川.jpg',
+        'plain/name-1.jpg',
+        'l' * 250 + '1.jpg',
+        'l' * 250 + '2.jpg',
+        'not\udcffutf8.jpg',
+    ]
     stems = crop_stems(names)
     assert len({stem.lower() for stem in stems.values()}) == len(names)
     assert all(stem.isascii() and '.' not in stem and '/' not in stem and len(stem) < 200 for stem in stems.values())

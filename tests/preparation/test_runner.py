@@ -1,4 +1,5 @@
 """prepare() from end to end, also stopped in every way."""
+
 import errno
 import hashlib
 import json
@@ -56,8 +57,9 @@ def test_crops_and_manifest_agree(kit, photos, tmp_path):
             assert np.allclose(entry['landmarks'], kit.landmarks(left, top, side), atol=0.01)
             data = (out / entry['file']).read_bytes()
             assert entry['sha256'] == hashlib.sha256(data).hexdigest()
-            np.testing.assert_array_equal(cv2.imread(str(out / entry['file'])),
-                                          photo[top:top + side, left:left + side])
+            np.testing.assert_array_equal(
+                cv2.imread(str(out / entry['file'])), photo[top : top + side, left : left + side]
+            )
     assert len(open_image_source(str(out))) == 10
     assert (out / 'refused.txt').read_text() == ''
 
@@ -79,24 +81,30 @@ def test_no_face_bad_files_and_others_are_listed(kit, photos, tmp_path):
     (photos / 'notes.txt').write_text('x')
     out = tmp_path / 'out'
     empty = kit.photo(0)[0, 0, 0]
-    manifest = prepare(photos, out, Settings(),
-                       detect=lambda image, _: [] if image[0, 0, 0] == empty else [kit.face(20, 30, 64)])
+    manifest = prepare(
+        photos, out, Settings(), detect=lambda image, _: [] if image[0, 0, 0] == empty else [kit.face(20, 30, 64)]
+    )
     assert manifest.counts()['refused'] == 2
     assert (out / 'refused.txt').read_text().splitlines() == [
-        'notes.txt: not a photo by its name.', 'sub/0.png: no face found.', 'zero.jpg: it is empty (0 bytes).']
+        'notes.txt: not a photo by its name.',
+        'sub/0.png: no face found.',
+        'zero.jpg: it is empty (0 bytes).',
+    ]
 
 
 def test_margins_are_what_was_asked_for_also_at_the_border(kit, photos, tmp_path, capsys):
     """Crops of one set are framed alike: what the photo does not hold is mirrored, marked and counted."""
     out = tmp_path / 'out'
-    manifest = prepare(photos, out, Settings(margin=0.4), detect=lambda *_: [kit.face(20, 30, 64), kit.face(100, 100, 40)])
+    manifest = prepare(
+        photos, out, Settings(margin=0.4), detect=lambda *_: [kit.face(20, 30, 64), kit.face(100, 100, 40)]
+    )
     assert manifest.counts() == {'photos': 5, 'refused': 0, 'faces': 10, 'padded': 5, 'left_out': 0}
     photo = cv2.imread(str(photos / 'sub/0.png'))
     large, small = lines(out)[0]['faces']
     assert (large['size'], small['size']) == (round(64 * 1.8), 40 * 1.8)
     assert large['crop']['left'] == 20 - 26 and large['padded'] == [6, 0, 0, 0] and small['padded'] == [0, 0, 0, 0]
     top = large['crop']['top']
-    np.testing.assert_array_equal(cv2.imread(str(out / large['file']))[:, :6], photo[top:top + 115, 6:0:-1])
+    np.testing.assert_array_equal(cv2.imread(str(out / large['file']))[:, :6], photo[top : top + 115, 6:0:-1])
     prepare(photos, tmp_path / 'b', Settings(), detect=lambda *_: [kit.face(-40, 30, 64)])
     manifest = prepare(photos, tmp_path / 'b', Settings(), detect=kit.two_faces)
     assert manifest.reasons() == {'the edge of the photo cuts the face': 5}
@@ -144,7 +152,13 @@ def test_done_photos_are_skipped_and_refused_ones_retried_on_request(kit, photos
     assert len(seen) == 6 and 'bad.png' in (out / 'refused.txt').read_text()
     prepare(photos, out, Settings(), detect=detect, retry=True)
     assert len(seen) == 7 and (out / 'refused.txt').read_text() == ''
-    assert Manifest(out, {**lines_settings(out)}).counts() == {'photos': 7, 'refused': 0, 'faces': 14, 'padded': 0, 'left_out': 0}
+    assert Manifest(out, {**lines_settings(out)}).counts() == {
+        'photos': 7,
+        'refused': 0,
+        'faces': 14,
+        'padded': 0,
+        'left_out': 0,
+    }
 
 
 def lines_settings(folder):
@@ -155,8 +169,7 @@ def test_annotated(kit, tmp_path):
     for name in ('000001.jpg', '000009.jpg'):
         kit.write(tmp_path / 'in' / name, kit.photo(0, 218, 178))
     points = ' '.join(f'{value:.0f}' for value in kit.landmarks(20, 40, 130).ravel())
-    header = ('lefteye_x lefteye_y righteye_x righteye_y nose_x nose_y leftmouth_x leftmouth_y rightmouth_x '
-              'rightmouth_y')
+    header = 'lefteye_x lefteye_y righteye_x righteye_y nose_x nose_y leftmouth_x leftmouth_y rightmouth_x rightmouth_y'
     (tmp_path / 'list.txt').write_text(f'1\n{header}\n000001.jpg {points}\n')
     prepare(tmp_path / 'in', tmp_path / 'out', Settings(size=128), annotations=tmp_path / 'list.txt')
     assert list(files(tmp_path / 'out')) == ['000001_000.png']
@@ -254,9 +267,16 @@ def test_one_writer_and_one_kind_of_crops_per_folder(kit, photos, tmp_path):
         prepare(photos, kit.write(tmp_path / 'file.png'), Settings(), detect=kit.two_faces)
 
 
-@pytest.mark.parametrize('settings, why', [
-    (Settings(size=0), '--size'), (Settings(margin=-1), '--margin'), (Settings(threshold=1.5), '--threshold'),
-    (Settings(size=64, max_face=50), '--max-face: 50 is less'), (Settings('round'), '--framing')])
+@pytest.mark.parametrize(
+    'settings, why',
+    [
+        (Settings(size=0), '--size'),
+        (Settings(margin=-1), '--margin'),
+        (Settings(threshold=1.5), '--threshold'),
+        (Settings(size=64, max_face=50), '--max-face: 50 is less'),
+        (Settings('round'), '--framing'),
+    ],
+)
 def test_bad_settings(photos, tmp_path, settings, why):
     with pytest.raises(UserError, match=why):
         prepare(photos, tmp_path / 'out', settings)
@@ -289,7 +309,9 @@ def test_weights_that_cannot_be_downloaded(photos, tmp_path, monkeypatch):
         raise URLError('no network')
 
     monkeypatch.setattr(facexlib.utils, 'load_file_from_url', offline)
-    with pytest.raises(UserError, match=f'cannot be downloaded .*no network.*{WEIGHTS_FILE}.*--weights retinaface=FILE'):
+    with pytest.raises(
+        UserError, match=f'cannot be downloaded .*no network.*{WEIGHTS_FILE}.*--weights retinaface=FILE'
+    ):
         prepare(photos, tmp_path / 'out', Settings())
 
 
@@ -316,8 +338,10 @@ def test_killed_with_workers_and_resumed(tmp_path):
     assert not any(_runs(pid) for pid in children)
     prepare(source, out, Settings(), weights=WEIGHTS)  # in one process: their number does not matter
     prepare(source, tmp_path / 'whole', Settings(), weights=WEIGHTS)
-    crops = [{line['photo']: [face['sha256'] for face in line['faces']] for line in lines(folder)}
-             for folder in (out, tmp_path / 'whole')]
+    crops = [
+        {line['photo']: [face['sha256'] for face in line['faces']] for line in lines(folder)}
+        for folder in (out, tmp_path / 'whole')
+    ]
     assert crops[0] == crops[1]
     assert files(out) == files(tmp_path / 'whole')
 
@@ -352,6 +376,7 @@ def test_a_dead_worker_names_the_photos(kit, photos, tmp_path, monkeypatch):
 
         def submit(self, *_):
             from concurrent.futures import Future
+
             future = Future()
             future.set_exception(BrokenProcessPool('gone'))
             return future

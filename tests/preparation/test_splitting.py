@@ -1,4 +1,5 @@
 """split_faces as a user types it."""
+
 import json
 import os
 
@@ -13,8 +14,9 @@ from selfsr_plugin.preparation.runner import Settings, prepare
 @pytest.fixture
 def folder(files, tmp_path):
     """20 people with 1 to 4 images each."""
-    images = {f'p{person:02d}_{number}': files.make_image(person) for person in range(20)
-              for number in range(1 + person % 4)}
+    images = {
+        f'p{person:02d}_{number}': files.make_image(person) for person in range(20) for number in range(1 + person % 4)
+    }
     return files.write_folder(tmp_path / 'faces', images)
 
 
@@ -47,32 +49,46 @@ def test_faces_of_one_photo_stay_together_and_the_manifest_is_divided(kit, tmp_p
         kit.write(tmp_path / 'photos' / f'who{number % 6}' / f'{number}.png', kit.photo(number))
     prepare(tmp_path / 'photos', tmp_path / 'faces', Settings(margin=0.1), detect=kit.two_faces)
     run('--input', tmp_path / 'faces', '--output', tmp_path / 'PART_hr', '--shares', 'train=0.5', 'val=0.5')
-    train, val = ({name.rsplit('_', 1)[0] for name in open_image_source(str(tmp_path / part)).names}
-                  for part in ('train_hr', 'val_hr'))
+    train, val = (
+        {name.rsplit('_', 1)[0] for name in open_image_source(str(tmp_path / part)).names}
+        for part in ('train_hr', 'val_hr')
+    )
     assert len(train) == len(val) == 6 and not train & val
     assert 'If somebody is in several photos, give --person' in capsys.readouterr().out
     first, *lines = map(json.loads, (tmp_path / 'val_hr' / 'manifest.jsonl').read_text().splitlines())
     assert first['settings']['margin'] == 0.1 and len(lines) == 6
     with pytest.raises(UserError, match='other settings .*split'):
         prepare(tmp_path / 'photos', tmp_path / 'val_hr', Settings(margin=0.1), detect=kit.two_faces)
-    run('--input', tmp_path / 'faces', '--output', tmp_path / 'by_person' / 'PART', '--person', '^([^/]+)/', '--shares',
-        'train=0.5', 'val=0.5')
+    run(
+        '--input',
+        tmp_path / 'faces',
+        '--output',
+        tmp_path / 'by_person' / 'PART',
+        '--person',
+        '^([^/]+)/',
+        '--shares',
+        'train=0.5',
+        'val=0.5',
+    )
     people = [{name[:4] for name in names} for names in parts_of(tmp_path / 'by_person', ('train', 'val')).values()]
     assert [len(part) for part in people] == [3, 3] and not people[0] & people[1]
 
 
-@pytest.mark.parametrize('wrong, sentence', [
-    ([], 'no manifest.jsonl of prepare_faces that says which photo p00_0.png is from: give --person'),
-    (['--person', 'q(.)'], "'q(.)' finds nobody in p00_0.png"),
-    (['--person', '('], 'is no regular expression'),
-    (['--person', 'p.', '--shares', 'train=0.9', 'test=0.2'], 'add up to 1.1'),
-    (['--person', 'p.', '--shares', 'train=0.9', 'test'], "'test' is not PART=SHARE"),
-    (['--person', 'p.', '--shares', 'train=0.5', 'train=0.5'], "'train=0.5' is not PART=SHARE"),
-    (['--person', 'p', '--shares', 'train=0.5', 'val=0.5'], 'nobody is left for val'),
-    (['--person', 'p.', '--output', 'x'], '--output: x has no PART in it'),
-    (['--person', 'p.', '--input', 'nowhere'], 'nowhere cannot be read'),
-    (['--person', 'p..', '--output', 'full_PART'], 'full_train exists already'),
-])
+@pytest.mark.parametrize(
+    'wrong, sentence',
+    [
+        ([], 'no manifest.jsonl of prepare_faces that says which photo p00_0.png is from: give --person'),
+        (['--person', 'q(.)'], "'q(.)' finds nobody in p00_0.png"),
+        (['--person', '('], 'is no regular expression'),
+        (['--person', 'p.', '--shares', 'train=0.9', 'test=0.2'], 'add up to 1.1'),
+        (['--person', 'p.', '--shares', 'train=0.9', 'test'], "'test' is not PART=SHARE"),
+        (['--person', 'p.', '--shares', 'train=0.5', 'train=0.5'], "'train=0.5' is not PART=SHARE"),
+        (['--person', 'p', '--shares', 'train=0.5', 'val=0.5'], 'nobody is left for val'),
+        (['--person', 'p.', '--output', 'x'], '--output: x has no PART in it'),
+        (['--person', 'p.', '--input', 'nowhere'], 'nowhere cannot be read'),
+        (['--person', 'p..', '--output', 'full_PART'], 'full_train exists already'),
+    ],
+)
 def test_what_cannot_be_split_is_one_sentence(folder, tmp_path, capsys, monkeypatch, wrong, sentence):
     monkeypatch.chdir(tmp_path)
     (tmp_path / 'full_train').mkdir()

@@ -1,4 +1,5 @@
 """A run of seconds as a user starts it, in this process."""
+
 import logging
 from pathlib import Path
 
@@ -32,8 +33,9 @@ def options(**changes):
     opt = yaml.safe_load((ROOT / 'options/train_selfsr_demo.yml').read_text())
     opt['name'] = 'tiny'
     opt['num_gpu'] = 0
-    opt['datasets']['train'].update(dataroot_gt='data/hr', dataroot_lq='data/lr', batch_size_per_gpu=2,
-                                    num_worker_per_gpu=0)
+    opt['datasets']['train'].update(
+        dataroot_gt='data/hr', dataroot_lq='data/lr', batch_size_per_gpu=2, num_worker_per_gpu=0
+    )
     opt['datasets']['val'] = dict(name='people', type='PairedFaceDataset', dataroot_gt='data/test_hr')
     opt['network_deg'].update(num_feat=4, num_block=1)
     opt['network_d_lq'].update(num_feat=4)

@@ -1,4 +1,5 @@
 """A discriminator that has collapsed is reported, a healthy one is not."""
+
 import logging
 import math
 import sys
@@ -29,19 +30,24 @@ def propagate():
     logger.propagate = before
 
 
-@pytest.mark.parametrize('gan_type, loss', [('hinge', (0.0, 0.0)), ('hinge', (1.0, 1.0)),
-                                            ('vanilla', (math.log(2), math.log(2))), ('lsgan', (0.25, 0.25))])
+@pytest.mark.parametrize(
+    'gan_type, loss',
+    [('hinge', (0.0, 0.0)), ('hinge', (1.0, 1.0)), ('vanilla', (math.log(2), math.log(2))), ('lsgan', (0.25, 0.25))],
+)
 def test_loss_at_a_bound_is_reported_once_for_each_span(caplog, gan_type, loss):
     messages = watch(caplog, [loss] * 7, gan_type)  # iterations 10 to 70
     assert len(messages) == 2
     assert 'l_d_real + l_d_fake' in messages[0] and 'since iteration 10' in messages[0]
 
 
-@pytest.mark.parametrize('losses', [
-    [(0.0, 0.0)] * 3,  # not long enough
-    [(0.0, 0.0)] * 3 + [(0.4, 0.3)] + [(0.0, 0.0)] * 3,
-    [(0.6, 0.7)] * 20,
-])
+@pytest.mark.parametrize(
+    'losses',
+    [
+        [(0.0, 0.0)] * 3,  # not long enough
+        [(0.0, 0.0)] * 3 + [(0.4, 0.3)] + [(0.0, 0.0)] * 3,
+        [(0.6, 0.7)] * 20,
+    ],
+)
 def test_healthy_losses_are_not(caplog, losses):
     assert watch(caplog, losses) == []
 
@@ -60,4 +66,4 @@ def test_models_say_what_kind_of_loss_theirs_is(tmp_path):
     assert both.gan_type == 'vanilla'
     train(both, [9])
     assert both.gan_type == 'hinge'
-    assert start(stage2_options(tmp_path, labels=('g', ), optim_d=None, gan_opt=None)).gan_type is None
+    assert start(stage2_options(tmp_path, labels=('g',), optim_d=None, gan_opt=None)).gan_type is None

@@ -1,4 +1,5 @@
 """What a resumed run must have in common with the run before, and what it may change."""
+
 import copy
 from pathlib import Path
 
@@ -26,22 +27,25 @@ def saved(tmp_path_factory):
     return torch.load(file, weights_only=True)
 
 
-@pytest.mark.parametrize('override, named', [
-    ('scale=8', 'scale (4 -> 8)'),
-    ('manual_seed=1', 'manual_seed (0 -> 1)'),
-    ('network_g:condition=concat', "network_g.condition ('scale' -> 'concat')"),
-    ('network_deg:center_flow=true', 'network_deg.center_flow (False -> True)'),
-    ('train:sr:optim_g:lr=0.001', 'train.sr.optim_g.lr (0.003 -> 0.001)'),
-    ('train:sr:optim_g:amsgrad=true', 'train.sr.optim_g.amsgrad (False -> True)'),
-    ('train:sr:optim_g:type=RAdam', "train.sr.optim_g.type ('Adam' -> 'RAdam')"),
-    ('train:sr:ema_decay=0.9', 'train.sr.ema_decay (0.0 -> 0.9)'),
-    ('train:sr:grow_at=[50000]', 'train.sr.grow_at ([60000] -> [50000])'),
-    ('train:degradation:warmup_iter=5', 'train.degradation.warmup_iter (0 -> 5)'),
-    ('train:degradation:total_iter=180001', 'train.degradation.total_iter (180000 -> 180001)'),
-    ('train:degradation:identity_opt=~', 'train.degradation.identity_opt'),
-    ('datasets:train:use_hflip=false', 'datasets.train.use_hflip (True -> False)'),
-    ('datasets:train:batch_size_per_gpu=24', 'batch_size_per_gpu x processes (48 -> 24)'),
-])
+@pytest.mark.parametrize(
+    'override, named',
+    [
+        ('scale=8', 'scale (4 -> 8)'),
+        ('manual_seed=1', 'manual_seed (0 -> 1)'),
+        ('network_g:condition=concat', "network_g.condition ('scale' -> 'concat')"),
+        ('network_deg:center_flow=true', 'network_deg.center_flow (False -> True)'),
+        ('train:sr:optim_g:lr=0.001', 'train.sr.optim_g.lr (0.003 -> 0.001)'),
+        ('train:sr:optim_g:amsgrad=true', 'train.sr.optim_g.amsgrad (False -> True)'),
+        ('train:sr:optim_g:type=RAdam', "train.sr.optim_g.type ('Adam' -> 'RAdam')"),
+        ('train:sr:ema_decay=0.9', 'train.sr.ema_decay (0.0 -> 0.9)'),
+        ('train:sr:grow_at=[50000]', 'train.sr.grow_at ([60000] -> [50000])'),
+        ('train:degradation:warmup_iter=5', 'train.degradation.warmup_iter (0 -> 5)'),
+        ('train:degradation:total_iter=180001', 'train.degradation.total_iter (180000 -> 180001)'),
+        ('train:degradation:identity_opt=~', 'train.degradation.identity_opt'),
+        ('datasets:train:use_hflip=false', 'datasets.train.use_hflip (True -> False)'),
+        ('datasets:train:batch_size_per_gpu=24', 'batch_size_per_gpu x processes (48 -> 24)'),
+    ],
+)
 def test_a_change_of_what_is_computed_is_named(saved, override, named):
     opt = options(override)
     if 'degradation:total_iter' in override:
@@ -49,10 +53,23 @@ def test_a_change_of_what_is_computed_is_named(saved, override, named):
     assert named in differences(saved, opt)
 
 
-@pytest.mark.parametrize('override', [
-    'name=other', 'num_gpu=0', 'datasets:train:dataroot_gt=elsewhere', 'datasets:train:num_worker_per_gpu=0',
-    'datasets:train:max_bad_share=0.5', 'train:sr:nonfinite=skip', 'logger:print_freq=1', 'val:val_freq=7',
-    'path:pretrain_network_g=x.pth', 'train:sr:optim_g:weight_decay=0', 'train:sr:scheduler=~', 'network_g:cond_ratio=8'])
+@pytest.mark.parametrize(
+    'override',
+    [
+        'name=other',
+        'num_gpu=0',
+        'datasets:train:dataroot_gt=elsewhere',
+        'datasets:train:num_worker_per_gpu=0',
+        'datasets:train:max_bad_share=0.5',
+        'train:sr:nonfinite=skip',
+        'logger:print_freq=1',
+        'val:val_freq=7',
+        'path:pretrain_network_g=x.pth',
+        'train:sr:optim_g:weight_decay=0',
+        'train:sr:scheduler=~',
+        'network_g:cond_ratio=8',
+    ],
+)
 def test_what_computes_the_same_may_change(saved, override):
     assert differences(saved, options(override)) == ''
 
@@ -80,14 +97,21 @@ def test_what_leaves_out_a_default_is_what_writes_it_out(saved):
 
 def test_states_of_version_0_1_0_are_compared_by_the_keys_that_it_had():
     opt = options(file='table3/train_vanilla.yml')
-    old = {key: value for key, value in run_options(opt).items()
-           if not key.endswith(('lq_from_gt', 'warmup_iter', 'accum_iter', 'net_d_iters', 'net_d_init_iters', 'perceptual_opt'))}
+    old = {
+        key: value
+        for key, value in run_options(opt).items()
+        if not key.endswith(
+            ('lq_from_gt', 'warmup_iter', 'accum_iter', 'net_d_iters', 'net_d_init_iters', 'perceptual_opt')
+        )
+    }
     assert differences(old, opt) == ''
     both = options()
     old = {key.replace('d_lq', 'd_lr'): value for key, value in run_options(both).items()}
     assert differences({**old, 'model_type': 'SelfSRModel'}, both) == ''
     old = run_options(opt)
-    assert 'train.ema_decay (0.0 -> 0.5)' in differences(old, options('train:ema_decay=0.5', file='table3/train_vanilla.yml'))
+    assert 'train.ema_decay (0.0 -> 0.5)' in differences(
+        old, options('train:ema_decay=0.5', file='table3/train_vanilla.yml')
+    )
 
 
 def test_a_shortened_run_says_so(saved):

@@ -1,4 +1,5 @@
 """A folder that this run reads from is not renamed."""
+
 import re
 
 import pytest
@@ -16,18 +17,29 @@ def opt(tmp_path):
     (tmp_path / 'tiny.yml').write_text('name: tiny\n')
     (tmp_path / 'data').mkdir()
     path = dict(experiments_root=str(root), models=str(root / 'models'), log=str(root))
-    return dict(name='tiny', is_train=True, path=path, datasets=dict(train=dict(dataroot_gt=str(tmp_path / 'data'))),
-                val=dict(metrics=dict(fid=dict(type='calculate_fid', reference=str(tmp_path / 'data')))))
+    return dict(
+        name='tiny',
+        is_train=True,
+        path=path,
+        datasets=dict(train=dict(dataroot_gt=str(tmp_path / 'data'))),
+        val=dict(metrics=dict(fid=dict(type='calculate_fid', reference=str(tmp_path / 'data')))),
+    )
 
 
 def test_what_lies_elsewhere_is_no_reason(opt, tmp_path):
     refuse_input_inside(opt, str(tmp_path / 'tiny.yml'))
 
 
-@pytest.mark.parametrize('section, key, value', [
-    ('path', 'pretrain_network_g', 'models/net_g_latest.pth'), ('path', 'resume_state', 'models/net_g_latest.pth'),
-    ('datasets', 'dataroot_gt', 'models'), ('datasets', 'dataroot_gt', ''), ('val', 'reference', 'models'),
-])
+@pytest.mark.parametrize(
+    'section, key, value',
+    [
+        ('path', 'pretrain_network_g', 'models/net_g_latest.pth'),
+        ('path', 'resume_state', 'models/net_g_latest.pth'),
+        ('datasets', 'dataroot_gt', 'models'),
+        ('datasets', 'dataroot_gt', ''),
+        ('val', 'reference', 'models'),
+    ],
+)
 def test_what_is_read_is_not_renamed(opt, tmp_path, section, key, value):
     node = dict(path=opt['path'], datasets=opt['datasets']['train'], val=opt['val']['metrics']['fid'])[section]
     node[key] = f'{opt["path"]["experiments_root"]}/{value}'

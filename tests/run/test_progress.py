@@ -1,4 +1,5 @@
 """The time left is that of the parts still to come, each at its own cost."""
+
 import pytest
 
 from selfsr_plugin.run.progress import Part, TimeLeft, parts

@@ -1,4 +1,5 @@
 """What would show hours later shows before the first iteration; what shows later all the same costs nothing."""
+
 import re
 import sys
 from pathlib import Path
@@ -28,17 +29,26 @@ def earlier(workplace):  # noqa: F811
     assert Path('experiments/tiny/kept.txt').exists() and not list(Path('experiments').glob('*archived*'))
 
 
-@pytest.mark.parametrize('changes, message', [
-    (dict(val__metrics=dict(niqe=dict(type='calculate_niqe', crop_border=0))),
-     r'val\.metrics\.niqe: it cannot be computed for the images of datasets\.val \(64x64\): '),
-    (dict(val__metrics=dict(mine=dict(type='calculate_psnr', crop_border='4'))),
-     r"val\.metrics\.mine: crop_border: '4' must be a whole number"),
-    (dict(val__metrics=dict(mine=dict(type='calculate_psnr', crop_border=40))),
-     r'val\.metrics\.mine: it cannot be computed .*it comes to no number \(NaN\)'),
-    (dict(train__sr__optim_g=dict(type='Adam', lr='0,003')), r'optim_g'),
-    (dict(network_g__num_block=[1]), r'num_block|cannot be built|network_g'),
-    (dict(logger__wandb=dict(project='x'), logger__use_tb_logger=False), r'logger\.wandb'),
-])
+@pytest.mark.parametrize(
+    'changes, message',
+    [
+        (
+            dict(val__metrics=dict(niqe=dict(type='calculate_niqe', crop_border=0))),
+            r'val\.metrics\.niqe: it cannot be computed for the images of datasets\.val \(64x64\): ',
+        ),
+        (
+            dict(val__metrics=dict(mine=dict(type='calculate_psnr', crop_border='4'))),
+            r"val\.metrics\.mine: crop_border: '4' must be a whole number",
+        ),
+        (
+            dict(val__metrics=dict(mine=dict(type='calculate_psnr', crop_border=40))),
+            r'val\.metrics\.mine: it cannot be computed .*it comes to no number \(NaN\)',
+        ),
+        (dict(train__sr__optim_g=dict(type='Adam', lr='0,003')), r'optim_g'),
+        (dict(network_g__num_block=[1]), r'num_block|cannot be built|network_g'),
+        (dict(logger__wandb=dict(project='x'), logger__use_tb_logger=False), r'logger\.wandb'),
+    ],
+)
 def test_refused_before_anything_is_renamed(earlier, capsys, changes, message):
     assert re.search(message, refused(capsys, options(**changes)))
 
@@ -53,8 +63,10 @@ def test_the_model_is_tried_on_every_size(earlier, capsys):
     """Stage 1 shrinks HR images by the scale; the data set does not know."""
     write_faces(earlier / 'data/odd', 2, 61, 3)
     val = dict(name='odd', type='HRFaceDataset', dataroot_gt='data/odd')
-    assert re.search(r'datasets\.val: 2 of 2 images cannot be used: data/odd/000\.png, 61x61: |datasets\.val: 1 of 2',
-                     refused(capsys, options(datasets__val=val)))
+    assert re.search(
+        r'datasets\.val: 2 of 2 images cannot be used: data/odd/000\.png, 61x61: |datasets\.val: 1 of 2',
+        refused(capsys, options(datasets__val=val)),
+    )
 
 
 def test_lack_of_memory_at_the_last_level_shows_at_once(earlier, capsys, monkeypatch):
@@ -67,7 +79,10 @@ def test_lack_of_memory_at_the_last_level_shows_at_once(earlier, capsys, monkeyp
 
     monkeypatch.setattr(SelfCondSRModel, 'generator_loss', loss)
     message = refused(capsys, options())
-    assert 'not enough memory for iteration 5 with datasets.train.batch_size_per_gpu: 2' in message and 'accum_iter' in message
+    assert (
+        'not enough memory for iteration 5 with datasets.train.batch_size_per_gpu: 2' in message
+        and 'accum_iter' in message
+    )
 
 
 def test_the_rehearsal_changes_nothing(workplace, monkeypatch):  # noqa: F811
@@ -97,7 +112,7 @@ def test_every_part_is_rehearsed_with_all_it_computes(workplace, monkeypatch):  
     with pytest.raises(pytest.exit.Exception):
         start(opt)
     with_r1 = [labels for labels, terms in tried if 'l_d_r1' in terms]
-    assert len(with_r1) == 4 and len([labels for labels, _ in tried if labels == ('d', )]) == 8
+    assert len(with_r1) == 4 and len([labels for labels, _ in tried if labels == ('d',)]) == 8
 
 
 # ----- later -----
@@ -115,7 +130,10 @@ def test_a_failing_validation_costs_nothing(workplace, monkeypatch):  # noqa: F8
     start(options())
     log = log_text()
     assert 'ERROR: Validation of people at iteration 3: ' in log and 'Training goes on.' in log
-    assert log.splitlines()[-1].endswith('(and 2 more)') and 'Validations that were not complete: 1.' in log.splitlines()[-1]
+    assert (
+        log.splitlines()[-1].endswith('(and 2 more)')
+        and 'Validations that were not complete: 1.' in log.splitlines()[-1]
+    )
     assert Path('experiments/tiny/models/net_g_latest.pth').exists()
     assert not Path('experiments/tiny/visualization/000/000_3.png').exists()
     assert Path('experiments/tiny/visualization/000/000_6.png').exists()
@@ -142,7 +160,10 @@ def pictures():
 def test_a_test_goes_on_after_a_bad_image(tested, capsys, bad):
     Path(f'data/test_hr/{bad}.png').write_bytes(b'no image')
     message = refused(capsys, tested, entry=test_entry)
-    assert f'1 of 3 images are left out; the figures are those of the others: datasets.test: data/test_hr/{bad}.png' in message
+    assert (
+        f'1 of 3 images are left out; the figures are those of the others: datasets.test: data/test_hr/{bad}.png'
+        in message
+    )
     assert pictures() == [f'{name}_x.png' for name in ('000', '001', '002') if name != bad]
     log = next(Path('results/test_selfsr_demo').glob('*.log')).read_text()
     assert 'Validation people, 2 of 3 images' in log and '# psnr' in log
@@ -165,8 +186,9 @@ def test_nan_is_not_drawn(tested, capsys):
 
 def test_earlier_results_are_not_renamed_when_read(tested, capsys):
     start(tested, entry=test_entry)
-    tested['datasets']['test'].update(type='LRFaceDataset', dataroot_gt=None,
-                                      dataroot_lq='results/test_selfsr_demo/visualization/people')
+    tested['datasets']['test'].update(
+        type='LRFaceDataset', dataroot_gt=None, dataroot_lq='results/test_selfsr_demo/visualization/people'
+    )
     del tested['datasets']['test']['dataroot_gt']
     tested['val']['metrics'] = None
     assert 'give this run another name' in refused(capsys, tested, entry=test_entry)
@@ -186,7 +208,10 @@ def test_weights_and_biases_that_refuses_costs_nothing(earlier, capsys, monkeypa
 
     monkeypatch.setitem(sys.modules, 'wandb', SimpleNamespace(init=init))
     message = refused(capsys, wandb_options())
-    assert 'logger.wandb: No API key configured (RuntimeError). Log in with wandb login, or set WANDB_MODE=offline' in message
+    assert (
+        'logger.wandb: No API key configured (RuntimeError). Log in with wandb login, or set WANDB_MODE=offline'
+        in message
+    )
     monkeypatch.setitem(sys.modules, 'wandb', None)
     assert 'logger.wandb: the package is missing: pip install wandb' in refused(capsys, wandb_options())
 
@@ -197,7 +222,9 @@ def test_weights_and_biases_is_started_before_tensorboard(workplace, monkeypatch
     wandb = SimpleNamespace(init=lambda **given: calls.append(given) or SimpleNamespace(id='a1'))
     monkeypatch.setitem(sys.modules, 'wandb', wandb)
     original = training.start_tensorboard
-    monkeypatch.setattr(training, 'start_tensorboard', lambda *args, **given: calls.append('tb') or original(*args, **given))
+    monkeypatch.setattr(
+        training, 'start_tensorboard', lambda *args, **given: calls.append('tb') or original(*args, **given)
+    )
     start(wandb_options())
     assert calls[0]['project'] == 'faces' and calls[0]['sync_tensorboard'] and calls[1:] == ['tb']
     assert list(Path('tb_logger/tiny').glob('events*')) and 'run a1 of the project faces' in log_text()

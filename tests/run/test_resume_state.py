@@ -1,4 +1,5 @@
 """From which state a run goes on."""
+
 from pathlib import Path
 
 import pytest
@@ -31,7 +32,11 @@ def test_the_newest_of_the_run_wins_over_the_named_one(states):
 
 def test_the_named_one_serves_where_the_run_has_none(states, tmp_path):
     named = str(states / '10.state')
-    opt = dict(path=dict(training_states=str(tmp_path / 'none'), models=str(states), resume_state=named), auto_resume=True, rank=0)
+    opt = dict(
+        path=dict(training_states=str(tmp_path / 'none'), models=str(states), resume_state=named),
+        auto_resume=True,
+        rank=0,
+    )
     assert find_resume_state(opt)['iter'] == 10
     (states / '20.state').write_bytes(b'broken')
     (states / '10.state').rename(states / 'kept.state')

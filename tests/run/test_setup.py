@@ -1,4 +1,5 @@
 """Training and testing as a user starts them: option file in, pictures, checkpoints and figures out."""
+
 import re
 import shutil
 import sys
@@ -22,8 +23,18 @@ def test_both_stages_train_and_the_result_is_tested(workplace):
     pictures = Path('experiments/tiny/visualization/000')
     assert cv2.imread(str(pictures / '000_6.png')).shape == (64, 64, 3)
     log = log_text()
-    for term in ('l_deg_adv', 'l_deg_idt', 'l_deg_tv', 'l_d_lq_real', 'l_g_rec', 'l_g_adv', 'l_d_real', 'l_d_r1',
-                 '# psnr', '# ssim'):
+    for term in (
+        'l_deg_adv',
+        'l_deg_idt',
+        'l_deg_tv',
+        'l_d_lq_real',
+        'l_g_rec',
+        'l_g_adv',
+        'l_d_real',
+        'l_d_r1',
+        '# psnr',
+        '# ssim',
+    ):
         assert term in log
     assert re.search(r'iter: +4.*level: 1\.0', log) and re.search(r'iter: +5.*level: 2\.0', log)
 
@@ -65,18 +76,24 @@ def test_an_earlier_run_is_renamed_but_not_by_a_refused_one(workplace, capsys):
     assert len(list(Path('experiments').glob('tiny_archived_*'))) == 1
 
 
-@pytest.mark.parametrize('changes, message', [
-    (dict(datasets__train__dataroot_gt='data/nowhere'), r'datasets\.train: .*data/nowhere'),
-    (dict(datasets__train__dataroot_lq='data/empty'), r'datasets\.train: .*data/empty'),
-    (dict(datasets__train__lq_size=128), r'lq_size'),
-    (dict(datasets__train__gt_size=48), r'gt_size'),
-    (dict(datasets__train__gt_size=128, datasets__train__lq_size=32, network_d__size=128), r'data/hr'),  # larger than the faces are
-    (dict(network_d__size=32), r'network_d\.size: 32 must be the side of the HR images'),
-    (dict(name='a/b'), r'name: '),
-    (dict(model_type='SelfSRMode'), r"model_type: unknown name 'SelfSRMode'; did you mean 'SelFSRModel'"),
-    (dict(model_type='SelfSRModel'), r"model_type: unknown name 'SelfSRModel'; its name is 'SelFSRModel' since"),
-    (dict(path__pretrain_network_g='bad.pth'), r'bad\.pth cannot be read as a checkpoint'),
-])
+@pytest.mark.parametrize(
+    'changes, message',
+    [
+        (dict(datasets__train__dataroot_gt='data/nowhere'), r'datasets\.train: .*data/nowhere'),
+        (dict(datasets__train__dataroot_lq='data/empty'), r'datasets\.train: .*data/empty'),
+        (dict(datasets__train__lq_size=128), r'lq_size'),
+        (dict(datasets__train__gt_size=48), r'gt_size'),
+        (
+            dict(datasets__train__gt_size=128, datasets__train__lq_size=32, network_d__size=128),
+            r'data/hr',
+        ),  # larger than the faces are
+        (dict(network_d__size=32), r'network_d\.size: 32 must be the side of the HR images'),
+        (dict(name='a/b'), r'name: '),
+        (dict(model_type='SelfSRMode'), r"model_type: unknown name 'SelfSRMode'; did you mean 'SelFSRModel'"),
+        (dict(model_type='SelfSRModel'), r"model_type: unknown name 'SelfSRModel'; its name is 'SelFSRModel' since"),
+        (dict(path__pretrain_network_g='bad.pth'), r'bad\.pth cannot be read as a checkpoint'),
+    ],
+)
 def test_bad_input_ends_with_one_sentence(workplace, capsys, changes, message):
     Path('data/empty').mkdir()
     Path('bad.pth').write_bytes(b'PK no checkpoint')
@@ -127,7 +144,8 @@ def test_parts_are_exchanged_with_basicsr(workplace, name):
     opt['train']['total_iter'] = 3
     opt['val']['val_freq'] = opt['logger']['print_freq'] = opt['logger']['save_checkpoint_freq'] = 3
     start(opt)
-    before, after = (torch.load(f'experiments/tiny/models/net_g_{when}.pth', weights_only=True)['params']
-                     for when in (3, 'latest'))
+    before, after = (
+        torch.load(f'experiments/tiny/models/net_g_{when}.pth', weights_only=True)['params'] for when in (3, 'latest')
+    )
     assert all(torch.equal(before[key], after[key]) for key in before)
     assert '# psnr' in log_text()

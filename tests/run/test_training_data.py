@@ -1,4 +1,5 @@
 """The batch that is due comes, whatever way the death of a worker process shows."""
+
 import pytest
 import torch
 from torch.utils.data import Dataset
@@ -27,9 +28,13 @@ def broken(error):
 
 
 # A worker that is killed between handing over a batch and its tensors shows as a failed connection.
-DEATHS = [ConnectionRefusedError(111, 'Connection refused'), ConnectionResetError(104, 'reset'), EOFError(),
-          FileNotFoundError(2, 'No such file or directory'),
-          RuntimeError('DataLoader worker (pid(s) 7) exited unexpectedly')]
+DEATHS = [
+    ConnectionRefusedError(111, 'Connection refused'),
+    ConnectionResetError(104, 'reset'),
+    EOFError(),
+    FileNotFoundError(2, 'No such file or directory'),
+    RuntimeError('DataLoader worker (pid(s) 7) exited unexpectedly'),
+]
 
 
 @pytest.mark.parametrize('error', DEATHS, ids=lambda error: type(error).__name__)
@@ -53,8 +58,15 @@ def test_workers_that_die_again_and_again_end_the_run(monkeypatch):
         hit.next_batch(1)
 
 
-@pytest.mark.parametrize('workers, error', [(0, FileNotFoundError(2, 'gone')), (1, KeyError('bug')), (1, RuntimeError('x')),
-                                            (1, FileNotFoundError('Caught it in DataLoader worker process 0.'))])
+@pytest.mark.parametrize(
+    'workers, error',
+    [
+        (0, FileNotFoundError(2, 'gone')),
+        (1, KeyError('bug')),
+        (1, RuntimeError('x')),
+        (1, FileNotFoundError('Caught it in DataLoader worker process 0.')),
+    ],
+)
 def test_errors_of_the_data_set_are_passed_on(workers, error):
     hit = data(workers)
     hit._batches = broken(error)

@@ -1,4 +1,5 @@
 """Weights & Biases with the package itself, which writes to the disk and talks to nobody."""
+
 import os
 import subprocess
 import sys
@@ -13,14 +14,36 @@ def test_a_run_arrives_at_wandb_offline(tmp_path: Path) -> None:
     pytest.importorskip('wandb', reason="wandb is not installed (pip install '.[wandb]')")
     (tmp_path / 'datasets').symlink_to(ROOT / 'datasets')
     folders = {f'WANDB_{name}_DIR': str(tmp_path / name) for name in ('CACHE', 'CONFIG', 'DATA')}
-    changes = ['name=offline', 'num_gpu=0', 'logger:print_freq=1', 'logger:wandb:project=faces', 'val:save_img=false',
-               'network_g:widths=[8,4]', 'network_deg:num_feat=4', 'network_d_lq:num_feat=4']
-    command = [sys.executable, '-m', 'selfsr_plugin.train', '-opt', ROOT / 'options/train_selfsr_demo.yml',
-               '--shorten', '450', '--force_yml', *changes]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True,
-                          env={**os.environ, **folders, 'WANDB_MODE': 'offline', 'OMP_NUM_THREADS': '1'})
+    changes = [
+        'name=offline',
+        'num_gpu=0',
+        'logger:print_freq=1',
+        'logger:wandb:project=faces',
+        'val:save_img=false',
+        'network_g:widths=[8,4]',
+        'network_deg:num_feat=4',
+        'network_d_lq:num_feat=4',
+    ]
+    command = [
+        sys.executable,
+        '-m',
+        'selfsr_plugin.train',
+        '-opt',
+        ROOT / 'options/train_selfsr_demo.yml',
+        '--shorten',
+        '450',
+        '--force_yml',
+        *changes,
+    ]
+    done = subprocess.run(
+        command,
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        env={**os.environ, **folders, 'WANDB_MODE': 'offline', 'OMP_NUM_THREADS': '1'},
+    )
     assert done.returncode == 0, done.stderr
-    written, = (tmp_path / 'wandb').glob('offline-run-*/run-*.wandb')
+    (written,) = (tmp_path / 'wandb').glob('offline-run-*/run-*.wandb')
     record = written.read_bytes()
     for expected in (b'losses/l_g_rec', b'metrics/demo_val/psnr', b'grow_at'):  # the last: the run's options
         assert expected in record, expected

@@ -2,28 +2,41 @@
 
 Its own process, so that the ranks can be forked: torch cannot fork a process that has run a backward pass.
 """
+
 import datetime
 import multiprocessing
 import sys
 from copy import deepcopy
 from pathlib import Path
-from typing import Any, Dict
+from typing import Any
 
 import torch
 from torch import nn
 
 import selfsr_plugin  # noqa: F401  before basicsr
 from basicsr.utils.registry import ARCH_REGISTRY
-from model_kit import (Recorder, batch, both_stages_options, cyclegan_options, everything, loader, stage1_options,
-                       stage1_train, stage2_options, stage2_train, start)
+from model_kit import (
+    Recorder,
+    batch,
+    both_stages_options,
+    cyclegan_options,
+    everything,
+    loader,
+    stage1_options,
+    stage1_train,
+    stage2_options,
+    stage2_train,
+    start,
+)
 
 GROWTH = dict(grow_at=[2], fade_iter=2, ema_decay=0.9, net_d_reg_every=2)
 ITERATIONS = 6
 
 
-def _both(folder: Path) -> Dict[str, Any]:
-    return both_stages_options(folder, stage1_train(total_iter=2, scheduler=None),
-                               stage2_train(supervision='pseudo', **GROWTH))
+def _both(folder: Path) -> dict[str, Any]:
+    return both_stages_options(
+        folder, stage1_train(total_iter=2, scheduler=None), stage2_train(supervision='pseudo', **GROWTH)
+    )
 
 
 @ARCH_REGISTRY.register()
@@ -34,7 +47,7 @@ class BatchNormDiscriminator(nn.Sequential):
         super().__init__(nn.Conv2d(3, 4, 4, 2, 1), nn.BatchNorm2d(4), nn.LeakyReLU(0.2), nn.Conv2d(4, 1, 4, 2, 1))
 
 
-def _batchnorm(folder: Path) -> Dict[str, Any]:
+def _batchnorm(folder: Path) -> dict[str, Any]:
     return dict(stage2_options(folder, grow_at=[], ema_decay=0.9), network_d=dict(type='BatchNormDiscriminator'))
 
 
@@ -56,7 +69,7 @@ CASES = {
 OF_RANKS_ALONE = {'batchnorm': (_batchnorm, True)}
 
 
-def _wide(folder: Path) -> Dict[str, Any]:
+def _wide(folder: Path) -> dict[str, Any]:
     opt = stage2_options(folder, supervision='pseudo', **GROWTH)
     opt['network_g'].update(widths=[32, 16], num_block=2)
     return opt
@@ -66,7 +79,7 @@ def _wide(folder: Path) -> Dict[str, Any]:
 PARTING = {'wide_float32': (_wide, False)}
 
 
-def run_case(name: str, folder: Path, rank: int, world_size: int) -> Dict[str, Any]:
+def run_case(name: str, folder: Path, rank: int, world_size: int) -> dict[str, Any]:
     """Train on this rank's share of the batches; weights, log, the figures of a validation, and the gradients of iteration 1."""
     make, double = {**CASES, **OF_RANKS_ALONE, **PARTING}[name]
     torch.set_default_dtype(torch.float64 if double else torch.float32)
@@ -75,29 +88,42 @@ def run_case(name: str, folder: Path, rank: int, world_size: int) -> Dict[str, A
         model = start(opt)
         for i in range(1, ITERATIONS + 1):
             share = 8 // world_size
-            data = {key: value[rank * share:(rank + 1) * share] for key, value in batch(i, size=8).items()}
+            data = {key: value[rank * share : (rank + 1) * share] for key, value in batch(i, size=8).items()}
             model.update_learning_rate(i, -1)
             model.feed_data(data)
             model.optimize_parameters(i)
             if i == 1:
                 first = getattr(model, 'stage', model)
-                gradients = {f'{label}.{key}': each.grad.clone() for label in first.trained
-                             for key, each in getattr(first, f'net_{label}').named_parameters() if each.grad is not None}
+                gradients = {
+                    f'{label}.{key}': each.grad.clone()
+                    for label in first.trained
+                    for key, each in getattr(first, f'net_{label}').named_parameters()
+                    if each.grad is not None
+                }
         model.check_processes_agree()
         log, writer = model.get_current_log(), Recorder()
         model.validation(loader(['gt', 'lq'], count=3), ITERATIONS, writer, save_img=rank == 0)
         stage = getattr(model, 'stage', model)
-        return dict(weights={key: value for key, value in everything(stage).items() if '.' in key},
-                    extra=deepcopy(stage.extra_state()), log=dict(log), figures=deepcopy(writer.scalars),
-                    gradients=gradients)
+        return dict(
+            weights={key: value for key, value in everything(stage).items() if '.' in key},
+            extra=deepcopy(stage.extra_state()),
+            log=dict(log),
+            figures=deepcopy(writer.scalars),
+            gradients=gradients,
+        )
     finally:
         torch.set_default_dtype(torch.float32)
 
 
 def _rank(rank: int, folder: Path) -> None:
     torch.set_num_threads(1)
-    torch.distributed.init_process_group('gloo', init_method=f'file://{folder}/rendezvous', rank=rank, world_size=2,
-                                         timeout=datetime.timedelta(seconds=60))
+    torch.distributed.init_process_group(
+        'gloo',
+        init_method=f'file://{folder}/rendezvous',
+        rank=rank,
+        world_size=2,
+        timeout=datetime.timedelta(seconds=60),
+    )
     found = {name: run_case(name, folder / f'two_{name}', rank, 2) for name in (*CASES, *OF_RANKS_ALONE, *PARTING)}
     torch.save(found, folder / f'rank{rank}.pth')
     torch.distributed.barrier()

@@ -1,7 +1,9 @@
 """Tiny networks, option dictionaries, batches and runs for the model tests and the two-process worker."""
+
 from copy import deepcopy
 from pathlib import Path
-from typing import Any, Dict, Iterable, List, Optional
+from typing import Any
+from collections.abc import Iterable
 
 import torch
 from basicsr.models import build_model
@@ -22,65 +24,116 @@ ADAM = dict(type='Adam', lr=0.003, betas=[0.0, 0.99], eps=1e-8)
 STAGE1_RATE = 2e-4
 
 
-def options(folder: Path, model_type: str, labels: Iterable[str], train: Dict[str, Any], scale: int = 4,
-            **changes: Any) -> Dict[str, Any]:
+def options(
+    folder: Path, model_type: str, labels: Iterable[str], train: dict[str, Any], scale: int = 4, **changes: Any
+) -> dict[str, Any]:
     """What ``complete_options`` makes of an option file; the folders exist."""
     folders = {key: folder / key for key in ('models', 'training_states', 'visualization')}
     for each in folders.values():
         each.mkdir(parents=True, exist_ok=True)
-    opt = dict(name='test', model_type=model_type, scale=scale, num_gpu=0, manual_seed=5, is_train=True, dist=False,
-               rank=0, world_size=1, auto_resume=False, root_path=str(folder), datasets={},
-               path={key: str(value) for key, value in folders.items()}, train=train,
-               val=dict(val_freq=1, save_img=True, metrics=dict(psnr=dict(
-                   type='calculate_psnr', crop_border=0, test_y_channel=True))),
-               logger=dict(print_freq=1, save_checkpoint_freq=1, use_tb_logger=False))
+    opt = dict(
+        name='test',
+        model_type=model_type,
+        scale=scale,
+        num_gpu=0,
+        manual_seed=5,
+        is_train=True,
+        dist=False,
+        rank=0,
+        world_size=1,
+        auto_resume=False,
+        root_path=str(folder),
+        datasets={},
+        path={key: str(value) for key, value in folders.items()},
+        train=train,
+        val=dict(
+            val_freq=1,
+            save_img=True,
+            metrics=dict(psnr=dict(type='calculate_psnr', crop_border=0, test_y_channel=True)),
+        ),
+        logger=dict(print_freq=1, save_checkpoint_freq=1, use_tb_logger=False),
+    )
     opt.update({f'network_{label}': NETWORKS[f'network_{label}'] for label in labels})
     opt.update(changes)
     return deepcopy(opt)
 
 
-def stage1_train(**changes: Any) -> Dict[str, Any]:
-    return dict(dict(total_iter=8, optim_deg=dict(ADAM, lr=STAGE1_RATE), optim_d_lq=dict(ADAM, lr=STAGE1_RATE),
-                     scheduler=dict(type='LinearDecayLR', decay_from=4),
-                     gan_opt=dict(type='GANLoss', gan_type='vanilla', loss_weight=0.5),
-                     identity_opt=dict(type='L1Loss', loss_weight=10.0, reduction='mean'),
-                     tv_opt=dict(type='FlowTVLoss', loss_weight=3.0)), **changes)
+def stage1_train(**changes: Any) -> dict[str, Any]:
+    return dict(
+        dict(
+            total_iter=8,
+            optim_deg=dict(ADAM, lr=STAGE1_RATE),
+            optim_d_lq=dict(ADAM, lr=STAGE1_RATE),
+            scheduler=dict(type='LinearDecayLR', decay_from=4),
+            gan_opt=dict(type='GANLoss', gan_type='vanilla', loss_weight=0.5),
+            identity_opt=dict(type='L1Loss', loss_weight=10.0, reduction='mean'),
+            tv_opt=dict(type='FlowTVLoss', loss_weight=3.0),
+        ),
+        **changes,
+    )
 
 
-def cyclegan_train(**changes: Any) -> Dict[str, Any]:
+def cyclegan_train(**changes: Any) -> dict[str, Any]:
     optimizers = {f'optim_{label}': dict(ADAM, lr=STAGE1_RATE) for label in ('deg', 'clean', 'd_lq', 'd_clean')}
-    return dict(dict(total_iter=8, scheduler=dict(type='LinearDecayLR', decay_from=4), **optimizers,
-                     gan_opt=dict(type='GANLoss', gan_type='lsgan', loss_weight=0.5),
-                     cycle_opt=dict(type='L1Loss', loss_weight=10.0, reduction='mean'),
-                     identity_opt=dict(type='L1Loss', loss_weight=5.0, reduction='mean'), pool_size=6), **changes)
+    return dict(
+        dict(
+            total_iter=8,
+            scheduler=dict(type='LinearDecayLR', decay_from=4),
+            **optimizers,
+            gan_opt=dict(type='GANLoss', gan_type='lsgan', loss_weight=0.5),
+            cycle_opt=dict(type='L1Loss', loss_weight=10.0, reduction='mean'),
+            identity_opt=dict(type='L1Loss', loss_weight=5.0, reduction='mean'),
+            pool_size=6,
+        ),
+        **changes,
+    )
 
 
-def stage2_train(**changes: Any) -> Dict[str, Any]:
-    return dict(dict(total_iter=8, supervision='paired', grow_at=[3], fade_iter=0, optim_g=ADAM, optim_d=ADAM,
-                     pixel_opt=dict(type='L1Loss', loss_weight=20.0, reduction='mean'),
-                     gan_opt=dict(type='GANLoss', gan_type='hinge', loss_weight=0.5), r1_reg_weight=10,
-                     net_d_reg_every=1, ema_decay=0), **changes)
+def stage2_train(**changes: Any) -> dict[str, Any]:
+    return dict(
+        dict(
+            total_iter=8,
+            supervision='paired',
+            grow_at=[3],
+            fade_iter=0,
+            optim_g=ADAM,
+            optim_d=ADAM,
+            pixel_opt=dict(type='L1Loss', loss_weight=20.0, reduction='mean'),
+            gan_opt=dict(type='GANLoss', gan_type='hinge', loss_weight=0.5),
+            r1_reg_weight=10,
+            net_d_reg_every=1,
+            ema_decay=0,
+        ),
+        **changes,
+    )
 
 
-def stage1_options(folder: Path, **train: Any) -> Dict[str, Any]:
+def stage1_options(folder: Path, **train: Any) -> dict[str, Any]:
     return options(folder, 'FlowDegradationModel', ('deg', 'd_lq'), stage1_train(**train))
 
 
-def cyclegan_options(folder: Path, **train: Any) -> Dict[str, Any]:
-    return options(folder, 'CycleGANDegradationModel', ('clean', 'd_lq', 'd_clean'), cyclegan_train(**train),
-                   network_deg=NETWORKS['network_clean'])
+def cyclegan_options(folder: Path, **train: Any) -> dict[str, Any]:
+    return options(
+        folder,
+        'CycleGANDegradationModel',
+        ('clean', 'd_lq', 'd_clean'),
+        cyclegan_train(**train),
+        network_deg=NETWORKS['network_clean'],
+    )
 
 
-def stage2_options(folder: Path, labels: Iterable[str] = ('g', 'd', 'deg'), **train: Any) -> Dict[str, Any]:
+def stage2_options(folder: Path, labels: Iterable[str] = ('g', 'd', 'deg'), **train: Any) -> dict[str, Any]:
     return options(folder, 'SelfCondSRModel', labels, stage2_train(**train))
 
 
-def both_stages_options(folder: Path, stage1: Dict[str, Any], stage2: Dict[str, Any]) -> Dict[str, Any]:
+def both_stages_options(folder: Path, stage1: dict[str, Any], stage2: dict[str, Any]) -> dict[str, Any]:
     train = dict(degradation=stage1, sr=stage2, total_iter=stage1['total_iter'] + stage2['total_iter'])
     opt = options(folder, 'SelFSRModel', ('deg', 'd_lq', 'g', 'd'), train)
     if stage1.get('model_type') == 'CycleGANDegradationModel':
-        opt.update(deepcopy({key: NETWORKS[key] for key in ('network_clean', 'network_d_clean')}),
-                   network_deg=deepcopy(NETWORKS['network_clean']))
+        opt.update(
+            deepcopy({key: NETWORKS[key] for key in ('network_clean', 'network_d_clean')}),
+            network_deg=deepcopy(NETWORKS['network_clean']),
+        )
     return opt
 
 
@@ -91,7 +144,7 @@ def images(*shape: int, seed: int = 0) -> Tensor:
     return (0.5 * noise + 0.5 * smooth).to(torch.get_default_dtype())
 
 
-def batch(iteration: int, size: int = 4, gt: int = 64, lq: int = 16) -> Dict[str, Tensor]:
+def batch(iteration: int, size: int = 4, gt: int = 64, lq: int = 16) -> dict[str, Tensor]:
     """The batch of an iteration: HR faces and unrelated LR faces, a function of the number alone."""
     return dict(gt=images(size, 3, gt, gt, seed=2 * iteration), lq=images(size, 3, lq, lq, seed=2 * iteration + 1))
 
@@ -107,7 +160,7 @@ def train(model: Any, iterations: Iterable[int], save_at: Iterable[int] = ()) ->
     return model
 
 
-def start(opt: Dict[str, Any], seed_heads: bool = True) -> Any:
+def start(opt: dict[str, Any], seed_heads: bool = True) -> Any:
     """Build the model; the heads of a degradation network, which start at zero, get weights so that they count."""
     model = build_model(opt)
     net_deg = getattr(model, 'net_deg', None)
@@ -124,14 +177,15 @@ def give_heads_weights(net_deg: nn.Module, seed: int = 3) -> None:
             parameter.data.copy_(0.3 * noise)
 
 
-def snapshot(net: nn.Module) -> Dict[str, Tensor]:
+def snapshot(net: nn.Module) -> dict[str, Tensor]:
     return {name: value.clone() for name, value in net.state_dict().items()}
 
 
-def everything(model: Any) -> Dict[str, Any]:
+def everything(model: Any) -> dict[str, Any]:
     """All that a run leaves in a model of one stage: weights, moving average, optimizers, schedulers, and its own."""
-    found = {f'{label}.{key}': snapshot(net) for label in model.trained
-             for key, net in model.weights_to_save(label).items()}
+    found = {
+        f'{label}.{key}': snapshot(net) for label in model.trained for key, net in model.weights_to_save(label).items()
+    }
     found['optimizers'] = [deepcopy(optimizer.state_dict()) for optimizer in model.optimizers]
     found['schedulers'] = [scheduler.state_dict() for scheduler in model.schedulers]
     found['extra'] = deepcopy(model.extra_state())
@@ -142,7 +196,7 @@ class Recorder:
     """Stands in for TensorBoard's writer."""
 
     def __init__(self) -> None:
-        self.scalars: Dict[str, float] = {}
+        self.scalars: dict[str, float] = {}
 
     def add_scalar(self, name: str, value: float, _: Any) -> None:
         self.scalars[name] = value
@@ -157,19 +211,19 @@ class Faces(torch.utils.data.Dataset):
     def __len__(self) -> int:
         return self.count
 
-    def __getitem__(self, index: int) -> Dict[str, Any]:
+    def __getitem__(self, index: int) -> dict[str, Any]:
         if index >= self.count:
             raise IndexError(index)
         gt = images(1, 3, 64, 64, seed=100 + index)
         sides = dict(gt=gt[0], lq=nn.functional.avg_pool2d(gt, self.scale)[0])
-        sample: Dict[str, Any] = {key: sides[key] for key in self.keys}
+        sample: dict[str, Any] = {key: sides[key] for key in self.keys}
         sample.update({f'{key}_path': f'/faces/{key}/face{index}.png' for key in self.keys})
         return sample
 
 
-def loader(keys: Iterable[str], name: Optional[str] = None, count: int = 2) -> torch.utils.data.DataLoader:
+def loader(keys: Iterable[str], name: str | None = None, count: int = 2) -> torch.utils.data.DataLoader:
     return torch.utils.data.DataLoader(Faces(keys, count, name or 'faces'))
 
 
-def files_below(folder: 'str | Path') -> List[str]:
+def files_below(folder: 'str | Path') -> list[str]:
     return sorted(str(path.relative_to(folder)) for path in Path(folder).rglob('*') if path.is_file())

@@ -1,4 +1,5 @@
 """What discriminators learn from: the two sides of Eqs. 2 and 7, and R1 (Eq. 9)."""
+
 import pytest
 import torch
 from basicsr.losses.gan_loss import GANLoss

@@ -1,4 +1,5 @@
 """Stage 1 by CycleGAN: its objective by hand, the alternation of the steps, the pool, validation."""
+
 from copy import deepcopy
 
 import cv2
@@ -7,8 +8,21 @@ import pytest
 import torch
 from basicsr.utils import tensor2img
 from basicsr.utils.matlab_functions import imresize
-from model_kit import (Recorder, assert_identical, batch, both_stages_options, cyclegan_options, cyclegan_train,
-                       everything, files_below, loader, snapshot, stage2_train, start, train)
+from model_kit import (
+    Recorder,
+    assert_identical,
+    batch,
+    both_stages_options,
+    cyclegan_options,
+    cyclegan_train,
+    everything,
+    files_below,
+    loader,
+    snapshot,
+    stage2_train,
+    start,
+    train,
+)
 
 from selfsr_plugin.stages import CycleGANDegradationModel, SelfCondSRModel
 from selfsr_plugin.engine.checkpoint import load_checkpoint
@@ -63,12 +77,16 @@ def test_each_step_moves_its_own_network_by_its_own_loss(tmp_path, float64):
     train(model, [1])
     x, y = model.clean, batch(1)['lq']
 
-    optimizers = {label: torch.optim.Adam(net.parameters(), lr=2e-4, betas=(0.0, 0.99), eps=1e-8)
-                  for label, net in mine.items()}
+    optimizers = {
+        label: torch.optim.Adam(net.parameters(), lr=2e-4, betas=(0.0, 0.99), eps=1e-8) for label, net in mine.items()
+    }
     degraded, cleaned = deg(x), clean(y)
-    (0.5 * (d_lq(degraded) - 1).square().mean() + 0.5 * (d_clean(cleaned) - 1).square().mean()
-     + 20 * ((clean(degraded) - x).abs().mean() + (deg(cleaned) - y).abs().mean())
-     + 10 * ((deg(y) - y).abs().mean() + (clean(x) - x).abs().mean())).backward()
+    (
+        0.5 * (d_lq(degraded) - 1).square().mean()
+        + 0.5 * (d_clean(cleaned) - 1).square().mean()
+        + 20 * ((clean(degraded) - x).abs().mean() + (deg(cleaned) - y).abs().mean())
+        + 10 * ((deg(y) - y).abs().mean() + (clean(x) - x).abs().mean())
+    ).backward()
     optimizers['deg'].step()
     optimizers['clean'].step()
     for label, net, real, fake in (('d_lq', d_lq, y, degraded), ('d_clean', d_clean, x, cleaned)):
@@ -85,7 +103,8 @@ def test_discriminators_learn_from_the_pool_and_generators_from_their_own_images
     seen = {label: [] for label in ('d_lq', 'd_clean')}
     for label in seen:
         getattr(model, f'net_{label}').register_forward_hook(
-            lambda _, inputs, __, label=label: seen[label].append(inputs[0].detach().clone()))
+            lambda _, inputs, __, label=label: seen[label].append(inputs[0].detach().clone())
+        )
     made, given = dict(d_lq=[], d_clean=[]), dict(d_lq=[], d_clean=[])
     for i in range(1, 6):
         train(model, [i])
@@ -113,8 +132,9 @@ def test_generators_step_before_discriminators(tmp_path, monkeypatch):
             order.append(label)
             at_step[label] = {other: snapshot(getattr(model, f'net_{other}')) for other in LABELS}
             if label in ('deg', 'clean'):
-                assert all(parameter.grad is None for d in (model.net_d_lq, model.net_d_clean)
-                           for parameter in d.parameters())
+                assert all(
+                    parameter.grad is None for d in (model.net_d_lq, model.net_d_clean) for parameter in d.parameters()
+                )
             return run()
 
         monkeypatch.setattr(optimizer, 'step', step)
@@ -152,12 +172,13 @@ def test_validation_draws_the_strip_and_reports_the_distances(tmp_path):
             again = model.net_clean(degraded)
             found.append([(degraded - clean).abs().mean().item(), (again - clean).abs().mean().item()])
     expected = np.array(found).mean(0)
-    assert writer.scalars == pytest.approx({'metrics/faces/degraded_l1': expected[0],
-                                            'metrics/faces/cycle_l1': expected[1]}, rel=1e-3)
+    assert writer.scalars == pytest.approx(
+        {'metrics/faces/degraded_l1': expected[0], 'metrics/faces/cycle_l1': expected[1]}, rel=1e-3
+    )
     strip = cv2.imread(str(tmp_path / 'visualization/face1/face1_7.png'))
     assert strip.shape == (16, 48, 3)
     for place, image in enumerate((clean, degraded, again)):
-        assert np.abs(strip[:, 16 * place:16 * place + 16].astype(int) - tensor2img(image)).max() <= 1
+        assert np.abs(strip[:, 16 * place : 16 * place + 16].astype(int) - tensor2img(image)).max() <= 1
     assert model.net_deg.training and model.net_clean.training
 
 

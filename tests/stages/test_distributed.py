@@ -1,4 +1,5 @@
 """Two gloo processes with half a batch each equal one process with the whole batch."""
+
 import os
 import subprocess
 import sys
@@ -19,8 +20,13 @@ def ranks(tmp_path_factory):
     folder = tmp_path_factory.mktemp('gloo')
     paths = [str(ROOT), str(ROOT / 'tests'), *filter(None, [os.environ.get('PYTHONPATH')])]
     environment = dict(os.environ, PYTHONPATH=os.pathsep.join(paths), OMP_NUM_THREADS='1')
-    done = subprocess.run([sys.executable, str(Path(__file__).with_name('gloo_worker.py')), str(folder)],
-                          env=environment, capture_output=True, text=True, timeout=240)
+    done = subprocess.run(
+        [sys.executable, str(Path(__file__).with_name('gloo_worker.py')), str(folder)],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=240,
+    )
     assert done.returncode == 0, done.stderr[-3000:]
     return [torch.load(folder / f'rank{i}.pth', weights_only=True) for i in range(2)]
 
@@ -34,8 +40,12 @@ def test_ranks_hold_identical_weights(ranks, case):
 def test_network_with_batch_normalisation_trains(ranks):
     """Its running statistics differ between processes, as under DDP always; those of process 0 are saved."""
     first, second = (rank['batchnorm']['weights'] for rank in ranks)
-    differing = {f'{net}.{name}' for net, values in first.items() for name, value in values.items()
-                 if not torch.equal(value, second[net][name])}
+    differing = {
+        f'{net}.{name}'
+        for net, values in first.items()
+        for name, value in values.items()
+        if not torch.equal(value, second[net][name])
+    }
     assert differing == {'d.params.1.running_mean', 'd.params.1.running_var'}
 
 
@@ -58,8 +68,11 @@ SINGLE_PRECISION = [name for name in (*CASES, *PARTING) if name not in DOUBLE_PR
 @pytest.mark.parametrize('case', DOUBLE_PRECISION)
 def test_weights_equal_those_of_one_process(ranks, alone, case):
     theirs = ranks[0][case]['weights']
-    found = {f'{net}.{name}': (value - theirs[net][name]).abs().max().item()
-             for net, values in alone[case]['weights'].items() for name, value in values.items()}
+    found = {
+        f'{net}.{name}': (value - theirs[net][name]).abs().max().item()
+        for net, values in alone[case]['weights'].items()
+        for name, value in values.items()
+    }
     assert len(found) > 20
     worst = {name: f'{value:.1e}' for name, value in found.items() if not value <= 1e-10}
     assert not worst, worst
@@ -80,10 +93,15 @@ def test_weights_part_no_further_than_adam_can_take_them(ranks, alone, case):
     beta1 = 0, step t is at most sqrt((1 - beta2^t) / (1 - beta2)) rates long."""
     rate = STAGE1_RATE if case.startswith('stage1') else ADAM['lr']
     beta2 = ADAM['betas'][1]
-    bound = 2 * rate * sum(((1 - beta2**t) / (1 - beta2))**0.5 for t in range(1, ITERATIONS + 1))
+    bound = 2 * rate * sum(((1 - beta2**t) / (1 - beta2)) ** 0.5 for t in range(1, ITERATIONS + 1))
     theirs = ranks[0][case]['weights']
-    apart = torch.cat([(value - theirs[net][name]).abs().flatten() for net, values in alone[case]['weights'].items()
-                       for name, value in values.items()])
+    apart = torch.cat(
+        [
+            (value - theirs[net][name]).abs().flatten()
+            for net, values in alone[case]['weights'].items()
+            for name, value in values.items()
+        ]
+    )
     assert apart.max() <= bound and apart.median() < rate / 10
 
 

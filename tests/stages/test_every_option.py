@@ -3,6 +3,7 @@
 The keys are those of the dataclasses and of all option files. Each one of the models and networks is changed in a training
 of a few iterations, and what comes out must differ; those of the run around it are changed in a run and in a test.
 """
+
 import copy
 import hashlib
 import logging
@@ -38,43 +39,94 @@ def cyclegan_base(folder):
 
 
 def sr_base(folder):
-    opt = stage2_options(folder, total_iter=ITERATIONS, scheduler=dict(DECAY), supervision='pseudo', grow_at=[2],
-                         net_d_reg_every=2, ema_decay=0.5)
+    opt = stage2_options(
+        folder,
+        total_iter=ITERATIONS,
+        scheduler=dict(DECAY),
+        supervision='pseudo',
+        grow_at=[2],
+        net_d_reg_every=2,
+        ema_decay=0.5,
+    )
     opt['network_d'].update(size=32)
     return opt
 
 
 def optimizer(label: str) -> dict[str, Any]:
-    return {f'train.optim_{label}.{key}': value for key, value in
-            dict(type='RAdam', lr=0.02, betas=[0.5, 0.9], eps=0.01).items()}
+    return {
+        f'train.optim_{label}.{key}': value
+        for key, value in dict(type='RAdam', lr=0.02, betas=[0.5, 0.9], eps=0.01).items()
+    }
 
 
 def net(label: str, **changes: Any) -> dict[str, Any]:
     return {f'network_{label}.{key}': value for key, value in changes.items()}
 
 
-COMMON = {'scale': 2, 'manual_seed': 6, 'train.total_iter': 9, 'train.warmup_iter': 3, 'train.accum_iter': 2,
-          'train.scheduler': None, 'train.scheduler.decay_from': 3,
-          'train.scheduler.type': {'type': 'MultiStepLR', 'milestones': [2], 'gamma': 0.1},
-          'train.gan_opt.gan_type': 'wgan', 'train.gan_opt.loss_weight': 0.1}
+COMMON = {
+    'scale': 2,
+    'manual_seed': 6,
+    'train.total_iter': 9,
+    'train.warmup_iter': 3,
+    'train.accum_iter': 2,
+    'train.scheduler': None,
+    'train.scheduler.decay_from': 3,
+    'train.scheduler.type': {'type': 'MultiStepLR', 'milestones': [2], 'gamma': 0.1},
+    'train.gan_opt.gan_type': 'wgan',
+    'train.gan_opt.loss_weight': 0.1,
+}
 L1 = dict(type='MSELoss', loss_weight=1.0, reduction='sum')
 # model -> (its tiny options, key -> another value)
 CHANGES = {
-    FlowDegradationModel: (flow_base, {
-        **COMMON, **optimizer('deg'), **optimizer('d_lq'), **net('deg', num_feat=4, num_block=2, max_flow=1.0, center_flow=True),
-        **net('d_lq', num_feat=4), 'train.identity_opt': None, **{f'train.identity_opt.{k}': v for k, v in L1.items()},
-        'train.tv_opt.loss_weight': 9.0, 'train.r1_reg_weight': 5}),
-    CycleGANDegradationModel: (cyclegan_base, {
-        **COMMON, 'train.gan_opt.gan_type': 'vanilla', 'train.pool_size': 0, 'train.identity_opt': None,
-        **{k: v for label in ('deg', 'clean', 'd_lq', 'd_clean') for k, v in optimizer(label).items()},
-        **{f'train.{loss}.{k}': v for loss in ('identity_opt', 'cycle_opt') for k, v in L1.items()},
-        **net('deg', num_feat=4, num_block=2), **net('clean', num_feat=4, num_block=2), **net('d_clean', num_feat=4)}),
-    SelfCondSRModel: (sr_base, {
-        **COMMON, **optimizer('g'), **optimizer('d'), **{f'train.pixel_opt.{k}': v for k, v in L1.items()},
-        'train.gan_opt.gan_type': 'vanilla', 'train.supervision': 'unpaired', 'train.lq_noise': 9.0, 'train.grow_at': [3], 'train.fade_iter': 2,
-        'train.r1_reg_weight': 1, 'train.net_d_reg_every': 1, 'train.net_d_iters': 2, 'train.net_d_init_iters': 2,
-        'train.ema_decay': 0.9, **net('g', widths=[4, 4], num_block=2, cond_ratio=3, condition='concat'),
-        **net('d', feat_base=32, feat_max=8, stddev_group=1)}),
+    FlowDegradationModel: (
+        flow_base,
+        {
+            **COMMON,
+            **optimizer('deg'),
+            **optimizer('d_lq'),
+            **net('deg', num_feat=4, num_block=2, max_flow=1.0, center_flow=True),
+            **net('d_lq', num_feat=4),
+            'train.identity_opt': None,
+            **{f'train.identity_opt.{k}': v for k, v in L1.items()},
+            'train.tv_opt.loss_weight': 9.0,
+            'train.r1_reg_weight': 5,
+        },
+    ),
+    CycleGANDegradationModel: (
+        cyclegan_base,
+        {
+            **COMMON,
+            'train.gan_opt.gan_type': 'vanilla',
+            'train.pool_size': 0,
+            'train.identity_opt': None,
+            **{k: v for label in ('deg', 'clean', 'd_lq', 'd_clean') for k, v in optimizer(label).items()},
+            **{f'train.{loss}.{k}': v for loss in ('identity_opt', 'cycle_opt') for k, v in L1.items()},
+            **net('deg', num_feat=4, num_block=2),
+            **net('clean', num_feat=4, num_block=2),
+            **net('d_clean', num_feat=4),
+        },
+    ),
+    SelfCondSRModel: (
+        sr_base,
+        {
+            **COMMON,
+            **optimizer('g'),
+            **optimizer('d'),
+            **{f'train.pixel_opt.{k}': v for k, v in L1.items()},
+            'train.gan_opt.gan_type': 'vanilla',
+            'train.supervision': 'unpaired',
+            'train.lq_noise': 9.0,
+            'train.grow_at': [3],
+            'train.fade_iter': 2,
+            'train.r1_reg_weight': 1,
+            'train.net_d_reg_every': 1,
+            'train.net_d_iters': 2,
+            'train.net_d_init_iters': 2,
+            'train.ema_decay': 0.9,
+            **net('g', widths=[4, 4], num_block=2, cond_ratio=3, condition='concat'),
+            **net('d', feat_base=32, feat_max=8, stddev_group=1),
+        },
+    ),
 }
 # Keys of options that are shown to change something elsewhere: the test that does.
 ELSEWHERE = {
@@ -146,7 +198,9 @@ def test_every_option_of_a_model_is_among_them(case):
     for key, section in opt.items():
         if key.startswith('network_'):
             arguments = {argument for argument in section if argument not in ('type', *GIVEN)}
-            shown = {each.split('.')[1] for _, (_, table) in CHANGES.items() for each in table if each.startswith(f'{key}.')}
+            shown = {
+                each.split('.')[1] for _, (_, table) in CHANGES.items() for each in table if each.startswith(f'{key}.')
+            }
             assert arguments <= shown, key
 
 
@@ -166,19 +220,46 @@ def test_the_tests_that_show_the_others_exist():
 # ----- the run around a model -----
 
 # Key -> another value, in a training or a test, or the file with the tests that show what it changes.
-TRAINING = {'name': 'other', 'val.val_freq': 1, 'val.save_img': False, 'val.pbar': True, 'val.metrics': {},
-            'logger.print_freq': 2, 'logger.save_checkpoint_freq': 3, 'logger.keep_checkpoints': 1,
-            'logger.use_tb_logger': True, 'datasets.train.dataroot_gt': 'data/test_hr', 'datasets.train.gt_size': 32,
-            'datasets.train.use_hflip': False, 'datasets.train.batch_size_per_gpu': 3, 'datasets.val.name': 'faces',
-            'datasets.val.dataroot_gt': 'data/hr', 'manual_seed': 5}
-TESTING = {'name': 'other', 'val.suffix': 'x', 'val.save_img': False, 'val.pbar': True, 'val.metrics': {},
-           'path.pretrain_network_g': 'other.pth', 'path.param_key_g': 'params_ema', 'path.strict_load_g': False}
+TRAINING = {
+    'name': 'other',
+    'val.val_freq': 1,
+    'val.save_img': False,
+    'val.pbar': True,
+    'val.metrics': {},
+    'logger.print_freq': 2,
+    'logger.save_checkpoint_freq': 3,
+    'logger.keep_checkpoints': 1,
+    'logger.use_tb_logger': True,
+    'datasets.train.dataroot_gt': 'data/test_hr',
+    'datasets.train.gt_size': 32,
+    'datasets.train.use_hflip': False,
+    'datasets.train.batch_size_per_gpu': 3,
+    'datasets.val.name': 'faces',
+    'datasets.val.dataroot_gt': 'data/hr',
+    'manual_seed': 5,
+}
+TESTING = {
+    'name': 'other',
+    'val.suffix': 'x',
+    'val.save_img': False,
+    'val.pbar': True,
+    'val.metrics': {},
+    'path.pretrain_network_g': 'other.pth',
+    'path.param_key_g': 'params_ema',
+    'path.strict_load_g': False,
+}
 IN_OTHER_TESTS = {
-    'num_gpu': 'run/test_setup.py', 'path.resume_state': 'stages/test_resume.py', 'scale': 'stages/test_every_option.py',
-    'path.pretrain_network_deg': 'stages/test_selfcond_sr_model.py', 'logger.collapse_iter': 'run/test_collapse_watch.py',
-    'datasets.type': 'data/test_face_datasets.py', 'datasets.dataroot_lq': 'data/test_face_datasets.py',
-    'datasets.lq_size': 'data/test_face_datasets.py', 'datasets.max_bad_share': 'data/test_face_datasets.py',
-    'datasets.num_worker_per_gpu': 'data/test_sampling.py', 'datasets.pin_memory': 'data/test_sampling.py',
+    'num_gpu': 'run/test_setup.py',
+    'path.resume_state': 'stages/test_resume.py',
+    'scale': 'stages/test_every_option.py',
+    'path.pretrain_network_deg': 'stages/test_selfcond_sr_model.py',
+    'logger.collapse_iter': 'run/test_collapse_watch.py',
+    'datasets.type': 'data/test_face_datasets.py',
+    'datasets.dataroot_lq': 'data/test_face_datasets.py',
+    'datasets.lq_size': 'data/test_face_datasets.py',
+    'datasets.max_bad_share': 'data/test_face_datasets.py',
+    'datasets.num_worker_per_gpu': 'data/test_sampling.py',
+    'datasets.pin_memory': 'data/test_sampling.py',
 }
 WANDB = {'logger.wandb.project', 'logger.wandb.resume_id'}  # a service
 
@@ -212,18 +293,38 @@ def seen(opt: dict[str, Any], entry: Any, capfd: Any) -> Any:
     weights = [torch.load(path, weights_only=True)['params'] for path in files if path.name.endswith('_latest.pth')]
     sums = [value.double().sum().item() for each in weights for value in each.values()]
     names = [re.sub(r'\d{8}_\d{6}|events.*', '', str(path)) for path in files]
-    return (names, content, sums, re.findall(r'(?:epoch: *\d+, iter: *\d+|# \w+: \S+|Loaded .*|Validation \S+)', log),
-            'image/s' in capfd.readouterr().err)
+    return (
+        names,
+        content,
+        sums,
+        re.findall(r'(?:epoch: *\d+, iter: *\d+|# \w+: \S+|Loaded .*|Validation \S+)', log),
+        'image/s' in capfd.readouterr().err,
+    )
 
 
 def training() -> dict[str, Any]:
     opt = yaml.safe_load((ROOT / 'options/train_selfsr_real_sr.yml').read_text('utf-8'))
-    data = dict(name='train', type='HRFaceDataset', dataroot_gt='data/hr', gt_size=64, use_hflip=True,
-                batch_size_per_gpu=2, num_worker_per_gpu=0)
+    data = dict(
+        name='train',
+        type='HRFaceDataset',
+        dataroot_gt='data/hr',
+        gt_size=64,
+        use_hflip=True,
+        batch_size_per_gpu=2,
+        num_worker_per_gpu=0,
+    )
     opt['datasets'] = dict(train=data, val=dict(name='val', type='PairedFaceDataset', dataroot_gt='data/test_hr'))
     opt['network_g'].update(widths=[4, 4], num_block=1)
     del opt['network_deg'], opt['network_d'], opt['path']['pretrain_network_deg']
-    for key in ('optim_d', 'gan_opt', 'r1_reg_weight', 'net_d_reg_every', 'net_d_iters', 'net_d_init_iters', 'lq_noise'):
+    for key in (
+        'optim_d',
+        'gan_opt',
+        'r1_reg_weight',
+        'net_d_reg_every',
+        'net_d_iters',
+        'net_d_init_iters',
+        'lq_noise',
+    ):
         del opt['train'][key]
     opt['train'].update(total_iter=4, supervision='paired', lq_from_gt=True, grow_at=[])
     opt['logger'].update(print_freq=1, save_checkpoint_freq=2, use_tb_logger=False, collapse_iter=0)
@@ -282,7 +383,9 @@ def test_no_key_of_any_option_file_is_left_out():
                 continue  # names of classes, which are looked up; what images and scale decide
             key = [each for each in key if each not in ('degradation', 'sr')]
             name = '.'.join([key[0], *key[2:]] if key[0] == 'datasets' else key)
-            if name not in shown and name not in {each.rsplit('.', 1)[0] for each in shown if each.startswith('train.')}:
+            if name not in shown and name not in {
+                each.rsplit('.', 1)[0] for each in shown if each.startswith('train.')
+            }:
                 missing.add(name)
     assert not missing
     assert all((ROOT / 'tests' / each).is_file() for each in IN_OTHER_TESTS.values())

@@ -1,4 +1,5 @@
 """Stage 1: Eqs. 2 to 5 by hand, the alternation of the two steps, validation."""
+
 from copy import deepcopy
 
 import cv2
@@ -7,8 +8,18 @@ import pytest
 import torch
 from basicsr.utils import tensor2img
 from basicsr.utils.matlab_functions import imresize
-from model_kit import (Recorder, assert_identical, batch, everything, files_below, loader, snapshot, stage1_options,
-                       start, train)
+from model_kit import (
+    Recorder,
+    assert_identical,
+    batch,
+    everything,
+    files_below,
+    loader,
+    snapshot,
+    stage1_options,
+    start,
+    train,
+)
 from torch.nn import functional as F
 
 from selfsr_plugin.stages.flow_degradation_model import draw_flow
@@ -31,8 +42,8 @@ def test_losses_are_equations_2_to_4(tmp_path):
     expected = {
         'l_deg_adv': 0.5 * F.softplus(-fake).mean(),
         'l_deg_idt': 10 * (2 * (intermediate - clean)).abs().mean(),
-        'l_deg_tv': 3 * ((flow[..., 1:] - flow[..., :-1]).abs().mean()
-                         + (flow[..., 1:, :] - flow[..., :-1, :]).abs().mean()),
+        'l_deg_tv': 3
+        * ((flow[..., 1:] - flow[..., :-1]).abs().mean() + (flow[..., 1:, :] - flow[..., :-1, :]).abs().mean()),
         'l_d_lq_real': F.softplus(-real).mean(),
         'l_d_lq_fake': F.softplus(fake).mean(),
         'flow_px': flow.abs().mean(),
@@ -58,13 +69,15 @@ def test_each_step_moves_its_own_network_by_its_own_loss(tmp_path, float64, gamm
         optimizer.step()
 
     parts = net_deg(clean, return_parts=True)
-    tv = (parts.flow.diff(dim=3).abs().mean() + parts.flow.diff(dim=2).abs().mean())
+    tv = parts.flow.diff(dim=3).abs().mean() + parts.flow.diff(dim=2).abs().mean()
     # Eq. 5 with the weights of the fixture.
-    adam_step(net_deg, 0.5 * F.softplus(-net_d(parts.degraded)).mean()
-              + 20 * (parts.intermediate - clean).abs().mean() + 3 * tv)
+    adam_step(
+        net_deg,
+        0.5 * F.softplus(-net_d(parts.degraded)).mean() + 20 * (parts.intermediate - clean).abs().mean() + 3 * tv,
+    )
     signed = (data['lq'] * 2 - 1).requires_grad_()  # Eq. 9 counts in [-1, 1]
     real = net_d((signed + 1) / 2)
-    slope, = torch.autograd.grad(real.sum(), signed, create_graph=True)
+    (slope,) = torch.autograd.grad(real.sum(), signed, create_graph=True)
     r1 = gamma / 2 * slope.flatten(1).norm(dim=1).square().mean()
     assert r1 > 1e-3 or gamma == 0
     adam_step(net_d, F.softplus(-real).mean() + F.softplus(net_d(parts.degraded.detach())).mean() + r1)
@@ -140,8 +153,13 @@ def test_validation_draws_the_strip_and_reports_the_motion(tmp_path):
         for sample in faces:
             clean = clean_lr(sample['gt'])
             parts = model.net_deg(clean, return_parts=True)
-            found.append([(parts.intermediate - clean).abs().mean(), (parts.degraded - clean).abs().mean(),
-                          parts.flow.abs().mean()])
+            found.append(
+                [
+                    (parts.intermediate - clean).abs().mean(),
+                    (parts.degraded - clean).abs().mean(),
+                    parts.flow.abs().mean(),
+                ]
+            )
     expected = np.array(found).mean(0)
     names = [f'metrics/faces/{name}' for name in ('intermediate_l1', 'degraded_l1', 'flow_px')]
     assert set(writer.scalars) == set(names)
@@ -150,7 +168,7 @@ def test_validation_draws_the_strip_and_reports_the_motion(tmp_path):
     strip = cv2.imread(str(tmp_path / 'visualization/face1/face1_7.png'))
     assert strip.shape == (16, 64, 3)
     for place, image in ((0, clean), (1, parts.intermediate), (3, parts.degraded)):
-        assert np.abs(strip[:, 16 * place:16 * place + 16].astype(int) - tensor2img(image)).max() <= 1
+        assert np.abs(strip[:, 16 * place : 16 * place + 16].astype(int) - tensor2img(image)).max() <= 1
     assert model.net_deg.training
 
 
@@ -197,8 +215,10 @@ def test_weights_of_another_bound_of_the_flow_are_refused(tmp_path, name, value)
     torch.save(dict(params=before), tmp_path / 'net_deg_before.pth')  # buffers said it, once
     model.save(0, 3)
     opt['network_deg'][name] = value
-    for file, message in (('net_deg_before.pth', rf'trained with {name}: .*, not {value}'),
-                          ('models/net_deg_3.pth', rf'with {name}: .* one with {name}: {value}; make the two equal')):
+    for file, message in (
+        ('net_deg_before.pth', rf'trained with {name}: .*, not {value}'),
+        ('models/net_deg_3.pth', rf'with {name}: .* one with {name}: {value}; make the two equal'),
+    ):
         opt['path']['pretrain_network_deg'] = str(tmp_path / file)
         with pytest.raises(ValueError, match=rf'{file}.* {message}'):
             start(opt, seed_heads=False)

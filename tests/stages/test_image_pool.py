@@ -1,4 +1,5 @@
 """The pool of generated images: which come back, and that the draws depend on seed, name and iteration alone."""
+
 import pytest
 import torch
 

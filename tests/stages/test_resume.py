@@ -1,10 +1,23 @@
 """A run that is stopped and resumed ends with the same bits as one that was not."""
+
 from pathlib import Path
 
 import pytest
 import torch
-from model_kit import (assert_identical, both_stages_options, cyclegan_options, cyclegan_train, everything, snapshot,
-                       stage1_options, stage1_train, stage2_options, stage2_train, start, train)
+from model_kit import (
+    assert_identical,
+    both_stages_options,
+    cyclegan_options,
+    cyclegan_train,
+    everything,
+    snapshot,
+    stage1_options,
+    stage1_train,
+    stage2_options,
+    stage2_train,
+    start,
+    train,
+)
 
 from selfsr_plugin.stages import FlowDegradationModel, SelfCondSRModel
 from selfsr_plugin.engine.checkpoint import load_checkpoint
@@ -12,8 +25,9 @@ from selfsr_plugin.errors import UserError
 from selfsr_plugin.run.resume import find_resume_state
 
 TOTAL = 8
-GROWTH = dict(grow_at=[3], fade_iter=2, ema_decay=0.9, net_d_reg_every=2,
-              scheduler=dict(type='LinearDecayLR', decay_from=4))
+GROWTH = dict(
+    grow_at=[3], fade_iter=2, ema_decay=0.9, net_d_reg_every=2, scheduler=dict(type='LinearDecayLR', decay_from=4)
+)
 
 
 def stage1(folder: Path):
@@ -29,12 +43,16 @@ def stage2(supervision: str, **changes):
                 torch.save(dict(params=start(opt).net_deg.state_dict()), file)
             opt['path']['pretrain_network_deg'] = str(file)
         return opt
+
     return make
 
 
 def both(folder: Path):
-    return both_stages_options(folder, stage1_train(total_iter=2, scheduler=dict(type='LinearDecayLR', decay_from=1)),
-                               stage2_train(supervision='pseudo', **dict(GROWTH, grow_at=[2])))
+    return both_stages_options(
+        folder,
+        stage1_train(total_iter=2, scheduler=dict(type='LinearDecayLR', decay_from=1)),
+        stage2_train(supervision='pseudo', **dict(GROWTH, grow_at=[2])),
+    )
 
 
 def cyclegan_and_stage2(folder: Path):
@@ -46,15 +64,19 @@ def final(model):
     return everything(getattr(model, 'stage', model))
 
 
-@pytest.mark.parametrize('make, stops', [
-    (stage1, (1, 4, 6)),
-    (cyclegan_options, (1, 2, 5)),  # while the pool of 6 fills by 4, and after
-    (cyclegan_and_stage2, (2, 3, 4)),
-    (stage2('paired'), (2, 3, 4, 5, 7)),  # before, at and within the growth step and its fade, and after
-    (stage2('unpaired'), (3, )),
-    (stage2('pseudo', lq_noise=3.0), (4, )),
-    (both, (1, 2, 3, 4, 5, 7)),  # in stage 1, at its end, and in stage 2
-], ids=['stage1', 'cyclegan', 'cyclegan+stage2', 'paired', 'unpaired', 'pseudo', 'both'])
+@pytest.mark.parametrize(
+    'make, stops',
+    [
+        (stage1, (1, 4, 6)),
+        (cyclegan_options, (1, 2, 5)),  # while the pool of 6 fills by 4, and after
+        (cyclegan_and_stage2, (2, 3, 4)),
+        (stage2('paired'), (2, 3, 4, 5, 7)),  # before, at and within the growth step and its fade, and after
+        (stage2('unpaired'), (3,)),
+        (stage2('pseudo', lq_noise=3.0), (4,)),
+        (both, (1, 2, 3, 4, 5, 7)),  # in stage 1, at its end, and in stage 2
+    ],
+    ids=['stage1', 'cyclegan', 'cyclegan+stage2', 'paired', 'unpaired', 'pseudo', 'both'],
+)
 def test_resumed_run_is_bit_identical(tmp_path, make, stops):
     expected = final(train(start(make(tmp_path), seed_heads=False), range(1, TOTAL + 1), save_at=stops))
     for stop in stops:
@@ -88,6 +110,7 @@ def test_stage_of_the_state_decides(tmp_path):
 def test_networks_are_written_before_the_state(tmp_path, monkeypatch):
     # A state on the disk always has its networks.
     from selfsr_plugin.engine import checkpoint
+
     names = []
     monkeypatch.setattr(checkpoint, 'save_checkpoint', lambda _, path: names.append(Path(path).name))
     train(start(stage1(tmp_path)), [1], save_at=[1])
@@ -104,7 +127,9 @@ def test_missing_network_of_a_state_is_named(tmp_path):
 def test_every_file_is_read_once(tmp_path, monkeypatch):
     train(start(stage1(tmp_path)), [1], save_at=[1])
     read, load = [], torch.load
-    monkeypatch.setattr(torch, 'load', lambda path, **keywords: (read.append(Path(path).name), load(path, **keywords))[1])
+    monkeypatch.setattr(
+        torch, 'load', lambda path, **keywords: (read.append(Path(path).name), load(path, **keywords))[1]
+    )
     state = find_resume_state(dict(stage1(tmp_path), auto_resume=True))
     start(stage1(tmp_path)).resume_training(state)
     assert sorted(read) == ['1.state', 'net_d_lq_1.pth', 'net_deg_1.pth']

@@ -1,4 +1,5 @@
 """Stage 2: what is trained against what (Eqs. 7 to 11), growth, R1, the moving average, validation."""
+
 from copy import deepcopy
 from dataclasses import replace
 
@@ -9,8 +10,24 @@ import torch
 from basicsr.metrics import calculate_psnr
 from basicsr.utils import get_root_logger, tensor2img
 from basicsr.utils.matlab_functions import imresize
-from model_kit import (ADAM, NETWORKS, Recorder, assert_identical, batch, everything, files_below, give_heads_weights,
-                       images, loader, options, snapshot, stage2_options, stage2_train, start, train)
+from model_kit import (
+    ADAM,
+    NETWORKS,
+    Recorder,
+    assert_identical,
+    batch,
+    everything,
+    files_below,
+    give_heads_weights,
+    images,
+    loader,
+    options,
+    snapshot,
+    stage2_options,
+    stage2_train,
+    start,
+    train,
+)
 
 from selfsr_plugin.engine.checkpoint import load_checkpoint
 from selfsr_plugin.errors import UserError
@@ -47,8 +64,10 @@ class Watch:
 
 
 @pytest.mark.parametrize('iteration, level', [(1, 1), (4, 2)])
-@pytest.mark.parametrize('supervision, has_lq', [('paired', True), ('paired', False), ('unpaired', True),
-                                                 ('pseudo', False), ('pseudo', True)])
+@pytest.mark.parametrize(
+    'supervision, has_lq',
+    [('paired', True), ('paired', False), ('unpaired', True), ('pseudo', False), ('pseudo', True)],
+)
 def test_input_and_losses(tmp_path, supervision, has_lq, iteration, level):
     asked = dict(lq_from_gt=True) if supervision == 'paired' and not has_lq else {}
     model = start(stage2_options(tmp_path, supervision=supervision, **asked))
@@ -91,7 +110,9 @@ def test_input_and_losses(tmp_path, supervision, has_lq, iteration, level):
 def test_shrunk_images_are_clamped_as_stored_images_are(tmp_path, supervision):
     # The bicubic kernel overshoots at an edge between black and white.
     asked = dict(lq_from_gt=True) if supervision == 'paired' else {}
-    model = start(stage2_options(tmp_path, supervision=supervision, **asked), seed_heads=False)  # the degradation is none
+    model = start(
+        stage2_options(tmp_path, supervision=supervision, **asked), seed_heads=False
+    )  # the degradation is none
     watch, judged = Watch(model), []
     model.net_d.register_forward_hook(lambda _, inputs, __: judged.append(inputs[0].detach()))
     gt = torch.zeros(2, 3, 64, 64)
@@ -198,7 +219,7 @@ def test_lazy_r1_makes_up_for_the_iterations_it_skips(tmp_path, float64, every):
         judged = net_d(real)
         loss = (1 - judged).clamp(min=0).mean() + (1 + net_d(watch.fake)).clamp(min=0).mean()
         if i % every == 0:
-            gradient, = torch.autograd.grad(judged.sum(), real, create_graph=True)
+            (gradient,) = torch.autograd.grad(judged.sum(), real, create_graph=True)
             # In [0, 1] the gradient is twice that in [-1, 1].
             loss = loss + every * 10 / 2 * (gradient / 2).square().sum() / len(real)
         net_d.zero_grad(set_to_none=True)
@@ -219,10 +240,13 @@ def test_without_weight_there_is_no_r1(tmp_path):
 
 def test_levels_that_are_not_reached_have_no_gradient_no_state_and_do_not_move(tmp_path):
     model = start(stage2_options(tmp_path, grow_at=[2], fade_iter=0))
-    later = {label: dict(parameters) for label, parameters in {
-        'g': [(n, p) for n, p in model.net_g.named_parameters() if n.startswith('levels.1.')],
-        'd': [(n, p) for n, p in model.net_d.named_parameters() if n.startswith(('blocks.0.', 'from_rgb.0.'))],
-    }.items()}
+    later = {
+        label: dict(parameters)
+        for label, parameters in {
+            'g': [(n, p) for n, p in model.net_g.named_parameters() if n.startswith('levels.1.')],
+            'd': [(n, p) for n, p in model.net_d.named_parameters() if n.startswith(('blocks.0.', 'from_rgb.0.'))],
+        }.items()
+    }
     before = {label: {name: p.clone() for name, p in named.items()} for label, named in later.items()}
     train(model, [1, 2])
     for label, named in later.items():
@@ -266,10 +290,13 @@ def test_level_is_a_function_of_the_iteration_alone(tmp_path):
     assert model.get_current_log()['level'] == 2
 
 
-@pytest.mark.parametrize('changes, message', [
-    (dict(scale=8), 'scale: 8 needs 3 levels, but network_g has 2'),
-    (dict(network_d=dict(NETWORKS['network_d'], num_level=3)), 'network_d has 3'),
-])
+@pytest.mark.parametrize(
+    'changes, message',
+    [
+        (dict(scale=8), 'scale: 8 needs 3 levels, but network_g has 2'),
+        (dict(network_d=dict(NETWORKS['network_d'], num_level=3)), 'network_d has 3'),
+    ],
+)
 def test_refuses_networks_of_another_scale(tmp_path, changes, message):
     opt = dict(stage2_options(tmp_path, grow_at=[]), **changes)
     with pytest.raises(ValueError, match=message):
@@ -320,18 +347,23 @@ def fixed_batch_losses(model, iterations, name, data):
 
 
 def test_basicsrs_network_trains_in_our_model(tmp_path):
-    opt = stage2_options(tmp_path, ('d', 'deg'), supervision='pseudo', grow_at=[], ema_decay=0.5,
-                         gan_opt=dict(type='GANLoss', gan_type='hinge', loss_weight=1e-3))
+    opt = stage2_options(
+        tmp_path,
+        ('d', 'deg'),
+        supervision='pseudo',
+        grow_at=[],
+        ema_decay=0.5,
+        gan_opt=dict(type='GANLoss', gan_type='hinge', loss_weight=1e-3),
+    )
     model = start(dict(opt, network_g=RRDB))
     losses = fixed_batch_losses(model, 25, 'l_g_rec', batch(1, size=2))
     assert losses[-1] < 0.7 * losses[0]
     assert all(parameter in model.optimizer_g.state for parameter in model.net_g.parameters())
 
 
-@pytest.mark.parametrize('label, network', [
-    ('g', RRDB),
-    ('d', dict(type='UNetDiscriminatorSN', num_in_ch=3, num_feat=4)),
-])
+@pytest.mark.parametrize(
+    'label, network', [('g', RRDB), ('d', dict(type='UNetDiscriminatorSN', num_in_ch=3, num_feat=4))]
+)
 def test_basicsrs_networks_cannot_grow(tmp_path, label, network):
     opt = stage2_options(tmp_path)
     opt[f'network_{label}'] = network
@@ -341,10 +373,12 @@ def test_basicsrs_networks_cannot_grow(tmp_path, label, network):
 
 def test_a_file_of_a_growing_run_is_tested_at_its_level(tmp_path, caplog, basicsr_log):
     model = train(start(stage2_options(tmp_path, ema_decay=0.9)), range(1, 5), save_at=[2, 4])
-    opt = dict(stage2_options(tmp_path, ('g', )), is_train=False)
+    opt = dict(stage2_options(tmp_path, ('g',)), is_train=False)
     lq, outputs = images(1, 3, 16, 16), {}
-    for iteration, words in ((2, 'net_g_2.pth was saved at level 1 of 2, alpha 1; what is above has not been trained'),
-                             (4, '')):
+    for iteration, words in (
+        (2, 'net_g_2.pth was saved at level 1 of 2, alpha 1; what is above has not been trained'),
+        (4, ''),
+    ):
         caplog.clear()
         opt['path']['pretrain_network_g'] = str(tmp_path / 'models' / f'net_g_{iteration}.pth')
         tester = start(opt)
@@ -363,8 +397,9 @@ def test_weights_of_a_lower_level_are_trained_further(tmp_path):
     """The schedule of the new run says where it stands, and the file is no hindrance."""
     train(start(stage2_options(tmp_path)), [1], save_at=[1])
     opt = stage2_options(tmp_path, grow_at=[])
-    opt['path'].update(pretrain_network_g=str(tmp_path / 'models/net_g_1.pth'),
-                       pretrain_network_d=str(tmp_path / 'models/net_d_1.pth'))
+    opt['path'].update(
+        pretrain_network_g=str(tmp_path / 'models/net_g_1.pth'), pretrain_network_d=str(tmp_path / 'models/net_d_1.pth')
+    )
     model = start(opt)
     assert model.net_g.level == model.net_d.level == 1
     train(model, [1]).save(0, 9)
@@ -386,10 +421,13 @@ def test_what_a_file_says_and_what_the_options_say(tmp_path):
     start(opt)
     opt['path']['pretrain_network_d'] = str(tmp_path / 'models/net_g_1.pth')
     opt['path'].pop('strict_load_d')
-    with pytest.raises(UserError, match='net_g_1.pth holds a SelfCondSRNet, and .* describes a ProgressiveDiscriminator'):
+    with pytest.raises(
+        UserError, match='net_g_1.pth holds a SelfCondSRNet, and .* describes a ProgressiveDiscriminator'
+    ):
         start(opt)
     assert torch.load(tmp_path / 'models/net_g_1.pth', weights_only=True)['architecture'] == dict(
-        type='SelfCondSRNet', num_in_ch=3, num_out_ch=3, widths=[6, 4], num_block=1, cond_ratio=2, condition='scale')
+        type='SelfCondSRNet', num_in_ch=3, num_out_ch=3, widths=[6, 4], num_block=1, cond_ratio=2, condition='scale'
+    )
 
 
 def test_without_strict_what_fits_is_taken(tmp_path, caplog, basicsr_log):
@@ -408,18 +446,30 @@ def test_without_strict_what_fits_is_taken(tmp_path, caplog, basicsr_log):
 
 
 def test_our_network_trains_in_basicsrs_model(tmp_path):
-    opt = options(tmp_path, 'SRModel', ('g', ), dict(
-        total_iter=25, optim_g=ADAM, scheduler=dict(type='MultiStepLR', milestones=[20], gamma=0.5), ema_decay=0.9,
-        pixel_opt=dict(type='L1Loss', loss_weight=1.0, reduction='mean')))
+    opt = options(
+        tmp_path,
+        'SRModel',
+        ('g',),
+        dict(
+            total_iter=25,
+            optim_g=ADAM,
+            scheduler=dict(type='MultiStepLR', milestones=[20], gamma=0.5),
+            ema_decay=0.9,
+            pixel_opt=dict(type='L1Loss', loss_weight=1.0, reduction='mean'),
+        ),
+    )
     model, data = start(opt), batch(1, size=2)
     losses = fixed_batch_losses(model, 25, 'l_pix', data)
     assert losses[-1] < 0.8 * losses[0]
-    assert all(p.grad is not None for n, p in model.net_g.named_parameters() if n != 'levels.0.to_rgb.weight'
-               and n != 'levels.0.to_rgb.bias')  # SRModel trains the full scale
+    assert all(
+        p.grad is not None
+        for n, p in model.net_g.named_parameters()
+        if n != 'levels.0.to_rgb.weight' and n != 'levels.0.to_rgb.bias'
+    )  # SRModel trains the full scale
 
     # What BasicSR saved, we test with.
     model.save(0, 25)
-    opt = dict(stage2_options(tmp_path, ('g', )), is_train=False)
+    opt = dict(stage2_options(tmp_path, ('g',)), is_train=False)
     opt['path'].update(pretrain_network_g=str(tmp_path / 'models' / 'net_g_25.pth'))
     tester = start(opt)
     with torch.no_grad():
@@ -428,7 +478,7 @@ def test_our_network_trains_in_basicsrs_model(tmp_path):
 
 
 def test_without_discriminator(tmp_path, float64):
-    model = start(stage2_options(tmp_path, ('g', )))
+    model = start(stage2_options(tmp_path, ('g',)))
     net_g, data = deepcopy(model.net_g), batch(4)
     train(model, [4], save_at=[4])
     assert set(model.get_current_log()) == {'l_g_rec', 'level', 'alpha'}
@@ -530,12 +580,15 @@ def test_test_mode_writes_where_basicsr_does(tmp_path):
 # ----- loading -----
 
 
-@pytest.mark.parametrize('content, message', [
-    (dict(params=dict(stem=torch.zeros(3))), 'does not fit SelfCondSRNet'),
-    (dict(weights=1), 'holds no weights of a network'),
-    (torch.zeros(3), 'holds no weights of a network'),
-    (dict(params=3), "holds no weights of a network under 'params'"),
-])
+@pytest.mark.parametrize(
+    'content, message',
+    [
+        (dict(params=dict(stem=torch.zeros(3))), 'does not fit SelfCondSRNet'),
+        (dict(weights=1), 'holds no weights of a network'),
+        (torch.zeros(3), 'holds no weights of a network'),
+        (dict(params=3), "holds no weights of a network under 'params'"),
+    ],
+)
 def test_weights_that_do_not_fit_are_named(tmp_path, content, message):
     torch.save(content, tmp_path / 'net.pth')
     opt = stage2_options(tmp_path)
@@ -572,8 +625,14 @@ def test_gpu_equals_cpu_across_a_growth_step(tmp_path, float64):
     for num_gpu in (0, 1):
         model = start(dict(stage2_options(tmp_path, **settings), num_gpu=num_gpu))
         train(model, range(1, 6))
-        found.append({f'{label}.{key}.{name}': value.cpu() for label in model.trained
-                      for key, net in model.weights_to_save(label).items() for name, value in net.state_dict().items()})
+        found.append(
+            {
+                f'{label}.{key}.{name}': value.cpu()
+                for label in model.trained
+                for key, net in model.weights_to_save(label).items()
+                for name, value in net.state_dict().items()
+            }
+        )
         assert all(p.device.type == ('cuda' if num_gpu else 'cpu') for p in model.net_g.parameters())
     for name, value in found[0].items():
         torch.testing.assert_close(found[1][name], value, rtol=1e-6, atol=1e-8, msg=name)
@@ -581,8 +640,11 @@ def test_gpu_equals_cpu_across_a_growth_step(tmp_path, float64):
 
 def test_default_training_options_are_complete(tmp_path):
     """Left-out options mean: full scale from the start, no R1, no moving average."""
-    settings = {key: value for key, value in stage2_train().items()
-                if key not in ('grow_at', 'fade_iter', 'r1_reg_weight', 'net_d_reg_every', 'ema_decay')}
+    settings = {
+        key: value
+        for key, value in stage2_train().items()
+        if key not in ('grow_at', 'fade_iter', 'r1_reg_weight', 'net_d_reg_every', 'ema_decay')
+    }
     model = train(start(options(tmp_path, 'SelfCondSRModel', ('g', 'd'), settings)), [1])
     log = model.get_current_log()
     assert log['level'] == 2 and 'l_d_r1' not in log and not hasattr(model, 'net_g_ema')
@@ -638,8 +700,9 @@ def test_perceptual_term_compares_with_the_hr_image(tmp_path, monkeypatch):
             return 3 * (x - gt).square().mean(), None
 
     build = module.build_loss
-    monkeypatch.setattr(module, 'build_loss',
-                        lambda settings: Content() if settings['type'] == 'PerceptualLoss' else build(settings))
+    monkeypatch.setattr(
+        module, 'build_loss', lambda settings: Content() if settings['type'] == 'PerceptualLoss' else build(settings)
+    )
     weights = dict(type='PerceptualLoss', layer_weights={'conv5_4': 1})
     model = start(stage2_options(tmp_path, perceptual_opt=weights))
     plain = start(stage2_options(tmp_path))
@@ -650,5 +713,9 @@ def test_perceptual_term_compares_with_the_hr_image(tmp_path, monkeypatch):
     log = model.get_current_log()
     assert log['l_g_percep'] == pytest.approx(3 * (watch.fake - data['gt']).square().mean().item(), rel=1e-5)
     assert 'l_g_style' not in log and log['l_g_adv'] == plain.get_current_log()['l_g_adv']
-    moved = [name for name, value in model.net_g.state_dict().items() if not torch.equal(value, plain.net_g.state_dict()[name])]
+    moved = [
+        name
+        for name, value in model.net_g.state_dict().items()
+        if not torch.equal(value, plain.net_g.state_dict()[name])
+    ]
     assert moved

@@ -1,17 +1,39 @@
 """Both stages in one run equal the two stages one after the other."""
+
 from typing import Any
 
 import pytest
 from basicsr.utils import get_root_logger
-from model_kit import (Recorder, assert_identical, batch, both_stages_options, everything, files_below, loader,
-                       snapshot, stage1_options, stage1_train, stage2_options, stage2_train, start, train)
+from model_kit import (
+    Recorder,
+    assert_identical,
+    batch,
+    both_stages_options,
+    everything,
+    files_below,
+    loader,
+    snapshot,
+    stage1_options,
+    stage1_train,
+    stage2_options,
+    stage2_train,
+    start,
+    train,
+)
 
 from selfsr_plugin.stages import FlowDegradationModel, SelfCondSRModel
 from selfsr_plugin.engine.checkpoint import load_checkpoint
 
 STAGE1 = dict(total_iter=3, scheduler=dict(type='LinearDecayLR', decay_from=1))
-STAGE2 = dict(total_iter=5, supervision='pseudo', grow_at=[2], fade_iter=2, ema_decay=0.9, net_d_reg_every=2,
-              scheduler=dict(type='LinearDecayLR', decay_from=2))
+STAGE2 = dict(
+    total_iter=5,
+    supervision='pseudo',
+    grow_at=[2],
+    fade_iter=2,
+    ema_decay=0.9,
+    net_d_reg_every=2,
+    scheduler=dict(type='LinearDecayLR', decay_from=2),
+)
 
 
 def both(folder: Any) -> Any:
@@ -51,15 +73,24 @@ def test_files_carry_the_iteration_of_the_whole_run(tmp_path):
     model = train(both(tmp_path), range(1, 9), save_at=[2, 6])
     model.save(-1, -1)
     assert files_below(tmp_path / 'models') == [
-        'net_d_6.pth', 'net_d_latest.pth', 'net_d_lq_2.pth', 'net_deg_2.pth', 'net_deg_3.pth', 'net_g_6.pth',
-        'net_g_latest.pth']
+        'net_d_6.pth',
+        'net_d_latest.pth',
+        'net_d_lq_2.pth',
+        'net_deg_2.pth',
+        'net_deg_3.pth',
+        'net_g_6.pth',
+        'net_g_latest.pth',
+    ]
     assert files_below(tmp_path / 'training_states') == ['2.state', '6.state']
 
 
-@pytest.mark.parametrize('iterations, drawn, figures', [
-    ([1], 'hr', {'metrics/hr/intermediate_l1', 'metrics/hr/degraded_l1', 'metrics/hr/flow_px'}),
-    ([1, 2, 3, 4], 'lr', set()),
-])
+@pytest.mark.parametrize(
+    'iterations, drawn, figures',
+    [
+        ([1], 'hr', {'metrics/hr/intermediate_l1', 'metrics/hr/degraded_l1', 'metrics/hr/flow_px'}),
+        ([1, 2, 3, 4], 'lr', set()),
+    ],
+)
 def test_each_stage_validates_the_data_it_can_use(tmp_path, iterations, drawn, figures):
     model, writer = train(both(tmp_path), iterations), Recorder()
     model.validation(loader(['gt'], 'hr', 1), 9, writer, save_img=drawn == 'hr')
