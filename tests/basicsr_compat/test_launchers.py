@@ -28,9 +28,14 @@ SLURM = dict(SLURM_PROCID='1', SLURM_NTASKS='2', SLURM_LOCALID='1', SLURM_NODELI
 
 @pytest.fixture(autouse=True)
 def environment(monkeypatch):
+    """No launcher has been here; what the tested code sets does not outlive its test."""
+    before = dict(os.environ)
     for name in VARIABLES:
         monkeypatch.delenv(name, raising=False)
-    return monkeypatch
+    yield monkeypatch
+    monkeypatch.undo()
+    os.environ.clear()
+    os.environ.update(before)
 
 
 @pytest.fixture
