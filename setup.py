@@ -10,8 +10,8 @@ ROOT = Path(__file__).parent
 HOOK_SOURCE = 'selfsr_plugin/basicsr_compat/autoload.py'
 # Python runs this line at every start. A hook that is broken or gone must never be felt there, hence the try; the exec
 # because a line of a .pth file must begin with import and cannot hold a compound statement.
-# Python 3.15 and later run the callable that the .start file of the same name gives (PEP 829) in place of the line, which
-# 3.18 will no longer run.
+# Python 3.15 and later run the callable that the .start file of the same name gives (PEP 829) in place of the line,
+# which 3.18 will no longer run.
 START_LINE = '_selfsr_autoload:install'
 PTH_LINE = r"import sys; exec('try: import _selfsr_autoload; _selfsr_autoload.install()\nexcept Exception: pass')"
 
@@ -88,8 +88,8 @@ setup(
         'pillow',
         'pyyaml',
         'scikit-image',
-        # BasicSR imports distutils, which left Python with 3.12 and which setuptools brings back; the tensorboard command of
-        # tb-nightly, which BasicSR asks for, imports pkg_resources, which left setuptools with 82
+        # BasicSR imports distutils, which left Python with 3.12 and which setuptools brings back; the tensorboard
+        # command of tb-nightly, which BasicSR asks for, imports pkg_resources, which left setuptools with 82
         'setuptools<82',
         'torch>=2.6',  # the first whose torch.load(weights_only=True) withstands crafted files (CVE-2025-32434)
         'torchvision',

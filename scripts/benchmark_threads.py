@@ -1,13 +1,14 @@
-"""Milliseconds per iteration of the demo's training on a CPU, idle and beside a process that computes, for settings of OpenMP.
+"""Milliseconds per iteration of the demo's training on a CPU, idle and beside a computing process, by OpenMP settings.
 
     python scripts/benchmark_threads.py
 
 PyTorch's threads meet at the end of every operation, and those that come first spin for a while before they sleep. On a
-machine whose cores are shared the last one may be waiting for a core, and what spins keeps that core from it. All settings
-are variables of the environment, which libgomp, the OpenMP of PyTorch's builds for Linux, reads once, when torch is loaded;
-so each setting has a process of its own. The processes take turns, idle and loaded, several times over, and the table shows
-medians and their ratio to those of the first line. An iteration is a third one of stage 1 and two thirds one of the last level
-of stage 2, as in the demo. Only what runs beside it is made here: anything else on the machine falsifies the idle column.
+machine whose cores are shared the last one may be waiting for a core, and what spins keeps that core from it. All
+settings are variables of the environment, which libgomp, the OpenMP of PyTorch's builds for Linux, reads once, when
+torch is loaded; so each setting has a process of its own. The processes take turns, idle and loaded, several times
+over, and the table shows medians and their ratio to those of the first line. An iteration is a third one of stage 1 and
+two thirds one of the last level of stage 2, as in the demo. Only what runs beside it is made here: anything else on the
+machine falsifies the idle column.
 """
 
 import argparse
@@ -115,7 +116,8 @@ def main() -> None:
         work()
         return
     print(
-        f'{len(os.sched_getaffinity(0))} cores, {args.competitors} competing; load average before: {os.getloadavg()[0]:.1f}'
+        f'{len(os.sched_getaffinity(0))} cores, {args.competitors} competing; '
+        f'load average before: {os.getloadavg()[0]:.1f}'
     )
     results = measure(args.turns, args.competitors)
     print('| setting | idle, ms | loaded, ms | idle, ratio | loaded, ratio |\n|---|---|---|---|---|')

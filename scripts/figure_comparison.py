@@ -91,12 +91,14 @@ def common_ending(names: Sequence[str], faces: Sequence[str], root: str) -> str:
     if not complete:
         missing = min(lacking.values(), key=len)
         raise UserError(
-            f'{root} has no image of {", ".join(map(files.printable, missing[:5]))}{" ..." if len(missing) > 5 else ""}: images '
-            "need the face's name, or the name and one ending for all, as in face_run.png."
+            f'{root} has no image of {", ".join(map(files.printable, missing[:5]))}'
+            f'{" ..." if len(missing) > 5 else ""}: '
+            "images need the face's name, or the name and one ending for all, as in face_run.png."
         )
     if len(complete) > 1 and complete[0]:
         raise UserError(
-            f'{root} has several images of each face, ending in {", ".join(map(files.printable, complete))}: keep one run.'
+            f'{root} has several images of each face, ending in {", ".join(map(files.printable, complete))}: '
+            'keep one run.'
         )
     return complete[0]
 

@@ -2,10 +2,11 @@
 
     python scripts/install_basicsr.py
 
-``pip install .`` does it too, but not on Python 3.13 and later: BasicSR's setup.py counts on names that ``exec`` leaves in
-the ``locals()`` of a function, and those are gone since 3.13 (PEP 667). Here it is built with an ``exec`` of the old
-meaning. It is built without isolation as well, because its ``setup_requires`` would fetch a second PyTorch just for that.
-The environment may have pip or be one of uv; the setuptools that builds lies in a temporary folder, so that yours stays.
+``pip install .`` does it too, but not on Python 3.13 and later: BasicSR's setup.py counts on names that ``exec`` leaves
+in the ``locals()`` of a function, and those are gone since 3.13 (PEP 667). Here it is built with an ``exec`` of the old
+meaning. It is built without isolation as well, because its ``setup_requires`` would fetch a second PyTorch just for
+that. The environment may have pip or be one of uv; the setuptools that builds lies in a temporary folder, so that yours
+stays.
 """
 
 import importlib.metadata
@@ -41,8 +42,8 @@ def installer() -> list[str]:
     uv = shutil.which('uv')
     if uv is None:
         sys.exit(
-            f'error: {sys.executable} has no pip, and there is no uv on the PATH; install one of them, for example with '
-            f'{sys.executable} -m ensurepip'
+            f'error: {sys.executable} has no pip, and there is no uv on the PATH; install one of them, for example '
+            f'with {sys.executable} -m ensurepip'
         )
     return [uv, 'pip', 'install', '--quiet', '--python', sys.executable]
 
@@ -65,7 +66,8 @@ def main() -> None:
             )
         except subprocess.CalledProcessError:
             sys.exit(
-                f'error: BasicSR {VERSION} could not be installed; the lines above, by {Path(install[0]).name}, say why.'
+                f'error: BasicSR {VERSION} could not be installed; the lines above, by {Path(install[0]).name}, '
+                'say why.'
             )
     print(f'BasicSR {VERSION} is installed in {sys.prefix}.')
 

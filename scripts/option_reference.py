@@ -239,15 +239,15 @@ _INTRODUCTION = """# Options
 
 Every key of an option file of this package's models, as the check of option files knows it. Whole files to copy are in
 `options/`; `options/train_selfsr_real.yml` has a comment on every key. *Source*: "paper" where the paper states the
-option, "BasicSR" where it is BasicSR's with its meaning, "ours" otherwise. A run is resumed with the same value of every
-option marked `=`. `--shorten N` divides the options marked `/`.
+option, "BasicSR" where it is BasicSR's with its meaning, "ours" otherwise. A run is resumed with the same value of
+every option marked `=`. `--shorten N` divides the options marked `/`.
 
-An editor with a YAML language server completes and checks option files by `options/schema.json`, which the first line of
-each names; `check-jsonschema --schemafile options/schema.json FILE` does it on the command line.
+An editor with a YAML language server completes and checks option files by `options/schema.json`, which the first line
+of each names; `check-jsonschema --schemafile options/schema.json FILE` does it on the command line.
 
-A section with a `type` holds the arguments of the class or function of that name: networks, losses, metrics and data sets
-of BasicSR's registries, this package's among them; optimizers of `torch.optim`; schedules `LinearDecayLR` (ours), and
-`MultiStepLR` and `CosineAnnealingRestartLR` of BasicSR.
+A section with a `type` holds the arguments of the class or function of that name: networks, losses, metrics and data
+sets of BasicSR's registries, this package's among them; optimizers of `torch.optim`; schedules `LinearDecayLR` (ours),
+and `MultiStepLR` and `CosineAnnealingRestartLR` of BasicSR.
 """
 
 
@@ -265,8 +265,8 @@ def reference_page() -> str:
         if cls is PathOptions:
             parts.append(
                 'and for each `network_<label>`: `pretrain_network_<label>`, a file of weights; '
-                '`param_key_<label>`, which of its weights, `params` or `params_ema` (default: `params_ema` if the file '
-                'has them); `strict_load_<label>`, '
+                '`param_key_<label>`, which of its weights, `params` or `params_ema` (default: `params_ema` if the '
+                'file has them); `strict_load_<label>`, '
                 'whether they must be exactly those of the network (default true).\n'
             )
     common = set(options_of(StageOptions))

@@ -1,8 +1,8 @@
 """Every experiment for a few iterations on the CPU: does its option file work, from the first iteration to the test?
 
 The option files are run as they are, by the trainer that runs them in full. What makes a run short are --shorten, which
-leaves a few iterations for each level, and the overrides that this script hands to --force_yml, the same rules for every
-file:
+leaves a few iterations for each level, and the overrides that this script hands to --force_yml, the same rules for
+every file:
 
     name                    short_<name>; weights of another run are taken from that run's short one
     data                    datasets/demo instead of every folder or LMDB; HR side 64, LR side 64 / scale

@@ -74,7 +74,8 @@ def check_output(path: Path) -> None:
     """Make the folder of the file to write, before the work.
 
     Raises:
-        UserError: ``path`` can be no file, or its name is not that of an ONNX file, as that of ``--model`` given twice is.
+        UserError: ``path`` can be no file, or its name is not that of an ONNX file, as that of ``--model`` given twice
+            is.
     """
     if path.suffix.lower() != '.onnx':
         raise UserError(f'--output {files.printable(path)} must end with .onnx, so that no checkpoint is written over.')

@@ -17,7 +17,7 @@ except ImportError:  # Windows
 
 
 class _PeakBytes(TorchDispatchMode):
-    """The largest sum of the sizes of all tensors that are alive at one time; those of the meta device have sizes too."""
+    """The largest sum of the sizes of all tensors alive at one time; those of the meta device have sizes too."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -1,9 +1,9 @@
 """The check of option files: everything wrong with them is said before training starts, in one sentence each.
 
 What a section may hold is stated in dataclasses (``schema.py``): that of each model in its own file, the others in
-``option_sections.py``. Here a whole file is read by them and its sections are compared with each other. Only option files
-of this package's models are checked as a whole. In those of BasicSR's models, the parts of this package (networks, data
-sets) check their own arguments.
+``option_sections.py``. Here a whole file is read by them and its sections are compared with each other. Only option
+files of this package's models are checked as a whole. In those of BasicSR's models, the parts of this package
+(networks, data sets) check their own arguments.
 """
 
 import dataclasses
@@ -178,7 +178,7 @@ def _check_dataset(settings: Mapping[str, Any], key: str, section_class: type[Da
 
 
 def _check_keys_that_are_read(settings: Mapping[str, Any], cls: type, general: set[str], key: str) -> None:
-    """BasicSR's data sets list their keys nowhere and ignore those they do not know; what they read stands in their code."""
+    """BasicSR's data sets list their keys nowhere and ignore unknown ones; what they read stands in their code."""
     modules = {each.__module__ for each in cls.__mro__ if each.__module__.startswith('basicsr.')}
     words = {
         word for module in modules for word in re.findall(r"""['"](\w+)['"]""", inspect.getsource(sys.modules[module]))

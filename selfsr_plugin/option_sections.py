@@ -82,9 +82,10 @@ class TrainDatasetOptions(DatasetOptions):
         expects='true, or left out: the processes that read images live as long as the run',
     )
     refused: ClassVar[Mapping[str, str]] = {
-        'dataset_enlarge_ratio': 'it spares restarting the workers between epochs, and here they never restart; leave it out',
-        'prefetch_mode': 'batches are read ahead by num_worker_per_gpu processes, and pin_memory speeds up their copy to a '
-        'GPU; leave it out',
+        'dataset_enlarge_ratio': 'it spares restarting the workers between epochs, and here they never restart; '
+        'leave it out',
+        'prefetch_mode': 'batches are read ahead by num_worker_per_gpu processes, and pin_memory speeds up their copy '
+        'to a GPU; leave it out',
         'num_prefetch_queue': 'it belongs to prefetch_mode; leave it out',
     }
 
@@ -130,7 +131,10 @@ class PathOptions(Section):
 
 
 def path_options(networks: Iterable[str], unused: Iterable[str] = ()) -> type[PathOptions]:
-    """The class of the section ``path`` in a file with networks of these labels; ``unused`` are those of a test's others."""
+    """The class of the section ``path`` in a file with networks of these labels.
+
+    ``unused`` are the labels of a test's other networks.
+    """
     fields = []
     refused = {
         f'{name}_{label}': f'testing does not run network_{label}; leave it out'
@@ -323,8 +327,8 @@ class FileOptions(Section):
         'how processes find each other', default=None, decides=False, source='basicsr'
     )
     refused: ClassVar[Mapping[str, str]] = {
-        'find_unused_parameters': 'each network is wrapped with exactly the parameters that its phase of training uses; '
-        'leave it out'
+        'find_unused_parameters': 'each network is wrapped with exactly the parameters that its phase of training '
+        'uses; leave it out'
     }
 
     def check(self, key: str) -> None:

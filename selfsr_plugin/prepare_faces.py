@@ -129,7 +129,8 @@ def run(args: argparse.Namespace) -> None:
     )
     if count['padded']:
         print(
-            f'{count["padded"]} of the crops reach beyond their photo and are mirrored there ("padded" in {MANIFEST_FILE}).'
+            f'{count["padded"]} of the crops reach beyond their photo and are mirrored there '
+            f'("padded" in {MANIFEST_FILE}).'
         )
     for reason, number in manifest.reasons().most_common(REASONS):
         print(f'  {number} x {reason}')

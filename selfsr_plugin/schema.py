@@ -1,4 +1,4 @@
-"""Options stated once, as typed dataclasses: their meaning, range and default, and whether they decide what is computed.
+"""Options stated once, as typed dataclasses: meaning, range and default, and whether they decide what is computed.
 
 From these classes come the check of an option file (:func:`parse`), the defaults, what a resumed run compares
 (``run/fingerprint.py``), the page docs/options.md and the JSON schema that editors use (``scripts/make_options.py``).

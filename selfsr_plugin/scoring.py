@@ -23,7 +23,7 @@ from .metrics.identity_metric import face_similarity
 
 
 class Face(NamedTuple):
-    """A restored image, and its partners in the folders that it is compared with; None where there is no such folder."""
+    """A restored image, and its partners in the folders it is compared with; None where there is no such folder."""
 
     name: str
     restored: int

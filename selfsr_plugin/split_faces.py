@@ -69,7 +69,8 @@ def run(args: argparse.Namespace) -> None:
         print(f'{part}: {images} images of {groups} {kind} in {printable(folder)}')
     if args.person is None:
         print(
-            'Photos were kept apart. If somebody is in several photos, give --person, so that all of them stay together.'
+            'Photos were kept apart. If somebody is in several photos, give --person, so that all of them stay '
+            'together.'
         )
 
 

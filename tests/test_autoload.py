@@ -1,7 +1,8 @@
 """The start-up hook, in a throw-away environment with toy packages, so that each case takes well under a second.
 
 The hook, its ``.pth`` line and the alias are the real ones; torchvision, BasicSR and the plugin's registration,
-``entry_points`` and ``train`` are small models of what matters here. test_install.py does the same with the real packages.
+``entry_points`` and ``train`` are small models of what matters here. test_install.py does the same with the real
+packages.
 """
 
 import os
@@ -106,7 +107,10 @@ def test_the_finder_is_there_once(env: Environment) -> None:
 
 
 def test_the_start_file_and_the_pth_file_install_one_finder(env: Environment) -> None:
-    """Python 3.15 and later go by the ``.start`` file (PEP 829) and may read it twice; a later ``import`` changes nothing."""
+    """Python 3.15 and later go by the ``.start`` file (PEP 829) and may read it twice.
+
+    A later ``import`` changes nothing.
+    """
     code = """
 import pkgutil, sys
 from pathlib import Path

@@ -1,7 +1,7 @@
 """The commands that README and docs print are run as printed, each in a folder of its own that holds what it names.
 
-What they read is stood in for by a few small faces and untrained networks; the detector of faces, whose weights cannot be
-had everywhere, by one that finds two in every photo. Long trainings and tests are taken as far as the check of their
+What they read is stood in for by a few small faces and untrained networks; the detector of faces, whose weights cannot
+be had everywhere, by one that finds two in every photo. Long trainings and tests are taken as far as the check of their
 options: all option files are run for a while in test_experiments.py.
 """
 

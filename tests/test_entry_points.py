@@ -1,4 +1,4 @@
-"""Which option files this package takes from ``python -m basicsr.train``: those of its models, and of classes derived from them."""
+"""Which option files this package takes from ``python -m basicsr.train``: its models', and those of derived classes."""
 
 from pathlib import Path
 

@@ -1,4 +1,7 @@
-"""The package of docs/extending.md, in a process that has it for a user: trained, resumed, tested, refused, and in BasicSR's loop."""
+"""The package of docs/extending.md, in a process that has it for a user.
+
+It is trained, resumed, tested, refused, and in BasicSR's loop.
+"""
 
 import os
 import re

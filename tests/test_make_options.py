@@ -1,4 +1,4 @@
-"""The generated option files, their schema and the page of options are what scripts/make_options.py makes of its sources."""
+"""The generated option files, schema and page of options are what scripts/make_options.py makes of its sources."""
 
 import importlib.util
 import sys

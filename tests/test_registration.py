@@ -102,7 +102,8 @@ import sys
 import selfsr_plugin
 assert 'torch' not in sys.modules and 'basicsr' not in sys.modules and 'cv2' not in sys.modules
 import basicsr
-print(*(name for name in sys.modules if name.split('.')[0] in ('selfsr_plugin', 'mmcv', 'mmengine', 'facexlib', 'lpips')))
+others = ('mmcv', 'mmengine', 'facexlib', 'lpips')
+print(*(name for name in sys.modules if name.split('.')[0] in ('selfsr_plugin', *others)))
 from basicsr.utils.registry import ARCH_REGISTRY
 assert 'SelfCondSRNet' in ARCH_REGISTRY
 from selfsr_plugin.basicsr_compat.entry_points import is_for_us  # what python -m basicsr.train asks

@@ -1,10 +1,10 @@
 """Start-up hook: ``import basicsr`` also registers selfsr_plugin, and ``python -m basicsr.train`` trains our models.
 
 Installing the project puts a copy of this file beside the packages, as the top-level module ``_selfsr_autoload``, with
-a one-line ``.pth`` file, and for Python 3.15 and later a ``.start`` file, that calls ``install`` at every interpreter start
-(setup.py, ``build_autoload``). It is a copy because importing it from the package would run ``selfsr_plugin/__init__.py``
-in every Python process. For the same reason nothing but ``os`` and ``sys``, which are loaded by then, is imported before
-BasicSR is.
+a one-line ``.pth`` file, and for Python 3.15 and later a ``.start`` file, that calls ``install`` at every interpreter
+start (setup.py, ``build_autoload``). It is a copy because importing it from the package would run
+``selfsr_plugin/__init__.py`` in every Python process. For the same reason nothing but ``os`` and ``sys``, which are
+loaded by then, is imported before BasicSR is.
 After editing this file, install again: an editable installation has a copy as well.
 
 ``SELFSR_AUTOLOAD=0`` switches the hook off.
@@ -79,7 +79,7 @@ def _import_with_plugin(basicsr: 'ModuleType', run: 'Callable[[ModuleType], None
 
 
 def _load_aliases() -> 'ModuleType':
-    """Load ``selfsr_plugin/basicsr_compat/aliases.py`` from its file alone: BasicSR needs it even if the package is broken."""
+    """Load ``basicsr_compat/aliases.py`` from its file alone: BasicSR needs it even if the package is broken."""
     from importlib import util
 
     package = util.find_spec('selfsr_plugin')
@@ -93,7 +93,7 @@ def _load_aliases() -> 'ModuleType':
 
 
 def _take_over_entry_points() -> None:
-    """Let ``python -m basicsr.train`` and ``python -m basicsr.test`` run our entry points for option files of our models.
+    """Let ``python -m basicsr.train`` and ``python -m basicsr.test`` run our entry points for our models' option files.
 
     ``basicsr/__init__.py`` imports both modules, so runpy takes their specs from ``sys.modules`` and asks the loader
     for the code to run: BasicSR's own, untouched, for all other option files.

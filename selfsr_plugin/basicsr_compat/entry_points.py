@@ -13,7 +13,7 @@ _TYPE = re.compile(r"""^[^#\n]*?\b(model_type|type)["']?\s*:\s*["']?(\w+)""", re
 
 
 def is_for_us(argv: Sequence[str]) -> bool:
-    """Whether BasicSR's command line ``argv`` names an option file of one of our models, or of a class derived from one.
+    """Whether BasicSR's command line ``argv`` names an option file of one of our models or of a class derived from one.
 
     Besides those, files that no model can be found for are ours if they cannot be opened, or name parts of ours: the
     user is told in a sentence what is wrong. Everything else is BasicSR's. BasicSR must have been imported; nothing of

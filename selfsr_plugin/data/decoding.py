@@ -46,9 +46,9 @@ def readable_extensions() -> tuple[str, ...]:
 def decode_image(data: bytes, path: str) -> np.ndarray:
     """An encoded image as uint8 (H, W, 3), BGR, in sRGB.
 
-    Grey becomes three channels, alpha is dropped, 16 bits become 8, EXIF rotation is applied, and colours of an embedded
-    profile (Display P3, Adobe RGB, grey, CMYK) are converted. A profile that is broken, or of another kind than the
-    image, is ignored, as viewers do; CMYK without one is converted by the plain formula.
+    Grey becomes three channels, alpha is dropped, 16 bits become 8, EXIF rotation is applied, and colours of an
+    embedded profile (Display P3, Adobe RGB, grey, CMYK) are converted. A profile that is broken, or of another kind
+    than the image, is ignored, as viewers do; CMYK without one is converted by the plain formula.
 
     Args:
         data: the file's content.

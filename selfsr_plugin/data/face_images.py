@@ -76,7 +76,10 @@ class FaceImages:
         return self._source.read(index)
 
     def fit(self, image: np.ndarray, index: int) -> Tensor:
-        """uint8 (H, W, 3), BGR -> float32 (3, size, size), RGB in [0, 1]; ``index`` names the image in a CorruptImageError."""
+        """uint8 (H, W, 3), BGR -> float32 (3, size, size), RGB in [0, 1].
+
+        ``index`` names the image in a CorruptImageError.
+        """
         height, width = image.shape[:2]
         size = self.size
         if size is not None:
@@ -113,7 +116,10 @@ def is_square(height: int, width: int) -> bool:
 
 
 def to_face(image: np.ndarray, size: int | None) -> Tensor:
-    """uint8 (H, W, 3), BGR -> float32 (3, size, size), RGB in [0, 1]: antialiased bicubic kernel, clamped. None keeps H, W."""
+    """uint8 (H, W, 3), BGR -> float32 (3, size, size), RGB in [0, 1]: antialiased bicubic kernel, clamped.
+
+    ``size`` None keeps H, W.
+    """
     tensor = to_tensor(image)
     if size is not None and image.shape[:2] != (size, size):
         tensor = bicubic_resize(tensor, size).clamp_(0, 1)
@@ -138,7 +144,7 @@ def is_training(opt: Mapping[str, Any]) -> bool:
 
 
 def max_bad_share(opt: Mapping[str, Any]) -> float:
-    """The share of bad images that is tolerated: the option when training, in a test all but one, in validation none."""
+    """The share of bad images tolerated: the option when training, in a test all but one, in validation none."""
     if is_training(opt):
         return opt.get('max_bad_share', DEFAULT_MAX_BAD_SHARE)
     return 1 if opt['phase'] == 'test' else 0  # a test names the bad ones at its end

@@ -117,9 +117,9 @@ def build_train_loader(
 ) -> DataLoader:
     """An endless loader: its first batch is that of iteration ``start_iter + 1``, it has no length and no epochs.
 
-    Works with forked and spawned workers, whose number does not change the data. On Linux they are forked, on every Python:
-    since 3.14 the default there is another, which takes longer to start and refuses data sets that cannot be pickled.
-    Creating the loader or iterating over it leaves the global random generators of the calling process alone.
+    Works with forked and spawned workers, whose number does not change the data. On Linux they are forked, on every
+    Python: since 3.14 the default there is another, which takes longer to start and refuses data sets that cannot be
+    pickled. Creating the loader or iterating over it leaves the global random generators of the calling process alone.
 
     Args:
         dataset: any map-style data set, BasicSR's included.

@@ -128,8 +128,8 @@ class Stage(ValidatedModel):
         }  # a term that is not computed each time keeps its last value
 
     def rehearse(self, current_iter: int, data: dict[str, Any]) -> None:
-        """Compute what an iteration computes and leave everything as it was: a lack of memory, or options that cannot be
-        computed, show at once and not when the run gets there.
+        """Compute what an iteration computes and leave everything as it was: a lack of memory, or options that cannot
+        be computed, show at once and not when the run gets there.
 
         Args:
             current_iter: the iteration.
@@ -153,7 +153,7 @@ class Stage(ValidatedModel):
         self.load_extra_state(extra_state)
 
     def update_learning_rate(self, current_iter: int, warmup_iter: 'int | None' = None) -> None:
-        """The rates of an iteration: those of the schedule, and before iteration ``train.warmup_iter`` a rising share of them.
+        """The rates of an iteration: the schedule's, and before iteration ``train.warmup_iter`` a rising share of them.
 
         BasicSR writes the lowered rates where its schedulers look for the rates to go on from; here the scheduled rates
         are kept beside them, in the optimizer and so in checkpoints. ``warmup_iter`` is what BasicSR's loop hands over;
@@ -281,14 +281,17 @@ class Stage(ValidatedModel):
 
 
 def warn_of_other_loop(opt: dict[str, Any]) -> None:
-    """Say in the log, once for these options, that a model is not trained by this package's loop, which names ``run_options``."""
+    """Say in the log, once for these options, that a model is not trained by this package's loop.
+
+    That loop names ``run_options``.
+    """
     if 'run_options' in opt:
         return
     opt['run_options'] = None
     get_root_logger().warning(
-        f'{opt["model_type"]} is not trained by the loop of selfsr_plugin: options are not checked, a resumed run is not '
-        'exact, and Ctrl-C loses what came after the last checkpoint; start the run with python -m selfsr_plugin.train -opt '
-        "FILE, or from a script by selfsr_plugin.train's main()."
+        f'{opt["model_type"]} is not trained by the loop of selfsr_plugin: options are not checked, a resumed run is '
+        'not exact, and Ctrl-C loses what came after the last checkpoint; start the run with python -m '
+        "selfsr_plugin.train -opt FILE, or from a script by selfsr_plugin.train's main()."
     )
 
 

@@ -178,7 +178,7 @@ class ValidatedModel(BaseModel):
         get_root_logger().info('\n'.join(lines) + '\n')
 
     def _best_record(self, dataset_name: str, metric: str, settings: Mapping[str, Any]) -> dict[str, Any]:
-        """BasicSR's record of the best value, a new one for a metric that is new or set otherwise since the run stopped.
+        """BasicSR's record of the best value, a new one for a metric new or set otherwise since the run stopped.
 
         Paths are not compared: what they lead to may have been moved.
         """
@@ -253,7 +253,10 @@ def described(data: Mapping[str, Any]) -> str:
 def sentence(error: Exception, what: str) -> str:
     """What is said of an image that cannot be read, restored, scored or written; ``what`` names it."""
     if is_out_of_memory(error):
-        return f'{what}: there is not enough memory to restore it: cut the face out (python -m selfsr_plugin.prepare_faces).'
+        return (
+            f'{what}: there is not enough memory to restore it: cut the face out '
+            '(python -m selfsr_plugin.prepare_faces).'
+        )
     text = ' '.join(str(error).split()).rstrip('.') or type(error).__name__  # it stands within a sentence
     if isinstance(error, (OSError, CorruptImageError)):
         return text  # it names the file

@@ -37,7 +37,7 @@ def prepare_face(image: np.ndarray) -> Tensor:
 
 
 def face_similarity(img: np.ndarray, img2: np.ndarray, weights: str | None = None) -> float:
-    """:func:`calculate_identity` for images of any sizes, for example a restored face and the LR face it was made of."""
+    """:func:`calculate_identity` for images of any sizes, such as a restored face and the LR face it was made of."""
     device = 'cuda' if torch.cuda.is_available() else 'cpu'
     model = _load_arcface(find_weights(ARCFACE, weights), device)
     with torch.no_grad():

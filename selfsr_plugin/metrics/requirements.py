@@ -26,8 +26,8 @@ def check_metric(settings: Mapping[str, Any]) -> None:
     """Check a section of ``val.metrics``, and the files that it needs.
 
     Raises:
-        FileNotFoundError, PermissionError, ValueError: missing weights, a reference that cannot be used, or a ``better``
-            or another key that is wrong.
+        FileNotFoundError, PermissionError, ValueError: missing weights, a reference that cannot be used, or a
+            ``better`` or another key that is wrong.
     """
     direction(settings)
     metric = settings['type']

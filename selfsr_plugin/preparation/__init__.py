@@ -1,1 +1,1 @@
-"""From photographs to face crops: detection or annotations, framing, manifest; LMDBs of them, a look at them, a split."""
+"""From photographs to face crops: detection or annotations, framing, manifest; their LMDBs, a look at them, a split."""

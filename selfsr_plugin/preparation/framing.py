@@ -1,8 +1,8 @@
 """Where a face is cut out: one framing for photos and crowds, so that HR and LR faces show the same part of a head.
 
 Both framings show the same part of a face: ``square`` stays parallel to the photo and resamples nothing, ``align`` also
-turns the face upright. docs/framing.png shows the two. A square that leaves the photo is filled up by mirroring, so that
-all crops of a set are framed alike.
+turns the face upright. docs/framing.png shows the two. A square that leaves the photo is filled up by mirroring, so
+that all crops of a set are framed alike.
 """
 
 import math
@@ -105,8 +105,8 @@ def frame(
         shift: how far the square is moved right and down, in the same shares; the face then lies further left and up.
 
     Raises:
-        Refused: too few pixels, the edge of the photo cuts the face, or it is so close that an eye, the nose or the mouth
-            would be seen twice, mirrored, in the square without margin. In a margin they may be.
+        Refused: too few pixels, the edge of the photo cuts the face, or it is so close that an eye, the nose or the
+            mouth would be seen twice, mirrored, in the square without margin. In a margin they may be.
     """
     eyes, mouth = landmarks[:2].mean(0), landmarks[3:].mean(0)
     distance = np.linalg.norm(landmarks[1] - landmarks[0]) + np.linalg.norm(mouth - eyes)
@@ -140,7 +140,7 @@ def align(
     margin: float = 0.0,
     shift: tuple[float, float] = (0.0, 0.0),
 ) -> TurnedBox:
-    """The turned square whose landmarks come closest to ``TEMPLATE``: the least-squares similarity. As :func:`frame`."""
+    """The turned square whose landmarks come closest to ``TEMPLATE``, by least-squares similarity. As :func:`frame`."""
     points, template = (pair[:, 0] + 1j * pair[:, 1] for pair in (landmarks, TEMPLATE))
     centred = template - template.mean()
     turn = np.vdot(centred, points - points.mean()) / np.vdot(centred, centred)  # scale and rotation in one number

@@ -19,9 +19,9 @@ class Recipe:
     """How images are stored.
 
     Without ``size`` and with encode 'keep', JPEG, PNG and WebP files of plain 8-bit RGB keep their bytes. What readers
-    could understand differently (grey, palette, alpha, 16 bits, CMYK, EXIF rotation, a colour profile other than sRGB) and the other formats become PNG,
-    holding what our data sets make of them. So every reader, whichever way it
-    reads, sees 8-bit images of three channels, the same ones.
+    could understand differently (grey, palette, alpha, 16 bits, CMYK, EXIF rotation, a colour profile other than sRGB)
+    and the other formats become PNG, holding what our data sets make of them. So every reader, whichever way it reads,
+    sees 8-bit images of three channels, the same ones.
 
     Args:
         size: side of the square that every image becomes, by the antialiased bicubic kernel, clamped and rounded to 8

@@ -194,8 +194,8 @@ class _Unfinished:
         try:
             if not try_lock(self._journal, inherited=True):
                 print(
-                    f'warning: nothing can be locked where {printable(self._output)} is: make sure that no other process '
-                    'writes it.',
+                    f'warning: nothing can be locked where {printable(self._output)} is: make sure that no other '
+                    'process writes it.',
                     file=sys.stderr,
                 )
         except BlockingIOError:

@@ -20,8 +20,8 @@ def group_faces(folder: Path, person: str | None) -> dict[str, list[str]]:
 
     Args:
         folder: images, read flat as the data sets read them.
-        person: regular expression that finds the person in the path of the source photo, as the folder's manifest has it,
-            or else in the file name: its first group, or all of it. None: every source photo is somebody else.
+        person: regular expression that finds the person in the path of the source photo, as the folder's manifest has
+            it, or else in the file name: its first group, or all of it. None: every source photo is somebody else.
 
     Raises:
         UserError: no images, a bad expression, or an image of which it cannot be told who it is.
@@ -136,7 +136,8 @@ def split(
             _link(folder / name, folders[part] / name)
         if lines:
             here = set(names)
-            # With what prepare_faces does not know among its settings, it takes the folder for none that it goes on with.
+            # With what prepare_faces does not know among its settings,
+            # it takes the folder for none that it goes on with.
             mine = [{'settings': {**settings, 'split': {'part': part, 'seed': seed}}}]
             for line in lines:
                 faces = [face for face in line['faces'] if face['file'] in here]

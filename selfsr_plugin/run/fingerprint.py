@@ -15,14 +15,14 @@ def run_options(opt: Mapping[str, Any]) -> dict[str, Any]:
 
     That is every option that its schema marks as deciding what is computed, with its default where the file leaves it
     out, and so not: paths (data may be moved), numbers of workers and processes (their product with the batch is), what
-    is logged and validated, what is done about a NaN. ``total_iter`` is left out where no schedule depends on it, so that
-    a finished run can be made longer.
+    is logged and validated, what is done about a NaN. ``total_iter`` is left out where no schedule depends on it, so
+    that a finished run can be made longer.
     """
     return {key: value for key, value, _ in _entries(opt, complete=False)}
 
 
 def differences(saved: Mapping[str, Any], opt: Mapping[str, Any]) -> str:
-    """'key (saved -> now), ...' for the keys in which saved :func:`run_options` differ from those of ``opt``; '' if in none.
+    """'key (saved -> now), ...' for the keys in which saved :func:`run_options` differ from ``opt``'s; '' if in none.
 
     What is not there, in a file that leaves it out or in what a version saved that did not know it, is its default.
     """
@@ -49,7 +49,8 @@ def _entries(opt: Mapping[str, Any], complete: bool) -> Iterator[Entry]:
     )
     for key, value, default in _of_section(train, 'train', complete):
         if key not in open_ended:
-            # Version 0.1.0 had no such key and made LR images wherever a data set gave none, as the check now wants said.
+            # Version 0.1.0 had no such key and made LR images wherever a data set gave none,
+            # as the check now wants said.
             yield key, value, value if key.endswith('.lq_from_gt') else default
     for label in sorted(key for key in opt if key.startswith('network_')):
         yield from _of_component(Network(opt[label]), label, complete)

@@ -18,8 +18,8 @@ from .progress import Part
 
 
 def look_at_images(model: Any, datasets: list[tuple[str, Any]], opt: dict[str, Any]) -> None:
-    """Read every image of the validation sets, and run the model on the first of each size; each process its share. That is
-    less work than one validation.
+    """Read every image of the validation sets, and run the model on the first of each size; each process its share.
+    That is less work than one validation.
 
     Raises:
         UserError: in every process, naming the images that cannot be used.

@@ -11,8 +11,8 @@ from ..engine.checkpoint import checkpoint_iterations, load_checkpoint
 
 
 def find_resume_state(opt: dict[str, Any]) -> dict[str, Any] | None:
-    """The training state to go on from: with --auto_resume the newest whole one of this run if there is one, or else the
-    one named by ``path.resume_state``, as in BasicSR. So a job that is started again and again gets on.
+    """The training state to go on from: with --auto_resume the newest whole one of this run if there is one, or else
+    the one named by ``path.resume_state``, as in BasicSR. So a job that is started again and again gets on.
 
     Whole means that the state and every network that belongs to it can be read; one that cannot is passed over with a
     warning. BasicSR looks in ./experiments whatever folder the run wrote to, and needs CUDA to load.
@@ -22,7 +22,8 @@ def find_resume_state(opt: dict[str, Any]) -> dict[str, Any] | None:
         from the beginning.
 
     Raises:
-        UserError: the state named in the option file cannot be read, or there are states, none is whole and none is named.
+        UserError: the state named in the option file cannot be read, or there are states, none is whole and none is
+            named.
     """
     named = opt['path'].get('resume_state')
     folder = opt['path']['training_states']

@@ -62,7 +62,7 @@ def check(opt: dict[str, Any], args: argparse.Namespace, is_train: bool) -> None
 
 
 def _check_parts(opt: dict[str, Any], is_train: bool) -> None:
-    """What would show late of this package's parts under a model of BasicSR's: metrics, and a network without weights."""
+    """What would show late of this package's parts under a BasicSR model: metrics, and a network without weights."""
     noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
     for name, settings in ((opt.get('val') or {}).get('metrics') or {}).items():
         if isinstance(settings, dict) and is_ours('METRIC_REGISTRY', settings.get('type')):
@@ -137,7 +137,7 @@ def seed_generators(opt: dict[str, Any], resumed: Mapping[str, Any] | None = Non
 
 
 def start_log(opt: dict[str, Any]) -> logging.Logger:
-    """BasicSR's logger, to the terminal; :func:`log_to_folder` writes what it was told to the folder of the run as well.
+    """BasicSR's logger, to the terminal; :func:`log_to_folder` writes what it was told to the run's folder as well.
 
     So an earlier run's folder is left alone until everything that can go wrong has been tried.
     """

@@ -12,8 +12,8 @@ from ..errors import UserError
 class TrainingData:
     """Endless batches of a data set, starting with that of iteration ``start_iter + 1``.
 
-    A batch is a function of the seed and the iteration (``data/sampling.py``). So when a worker process dies, killed for
-    its memory perhaps, the loader is made anew and gives the very batch that was due.
+    A batch is a function of the seed and the iteration (``data/sampling.py``). So when a worker process dies, killed
+    for its memory perhaps, the loader is made anew and gives the very batch that was due.
 
     Args:
         dataset: any map-style data set; the bad images of one with a ``bad_image_log`` are counted.

@@ -13,9 +13,9 @@ from .folder import archive, check_writable
 
 
 def prepare_writers(opt: dict[str, Any]) -> None:
-    """Look for TensorBoard and its folder, and start Weights & Biases, which copies what TensorBoard is told, if the options ask for them.
+    """Look for TensorBoard and its folder, and start Weights & Biases, if the options ask for them.
 
-    As in BasicSR neither is used in a run whose name holds 'debug'.
+    Weights & Biases copies what TensorBoard is told. As in BasicSR neither is used in a run whose name holds 'debug'.
 
     Raises:
         UserError: a package is missing, the folder cannot be written to, or Weights & Biases cannot be started.
@@ -64,7 +64,10 @@ def prepare_writers(opt: dict[str, Any]) -> None:
 
 
 def start_tensorboard(opt: dict[str, Any], keep: bool) -> Any:
-    """BasicSR's writer into tb_logger/<name>, where an earlier run of the name is renamed unless ``keep``; None for none."""
+    """BasicSR's writer into tb_logger/<name>, or None for none.
+
+    An earlier run of the name is renamed there unless ``keep``.
+    """
     if not opt['logger']['use_tb_logger'] or opt['rank'] != 0 or 'debug' in opt['name']:
         return None
     folder = osp.join(opt['root_path'], 'tb_logger', opt['name'])

@@ -156,7 +156,8 @@ class SelfCondSRModel(Stage):
 
     ``train.supervision`` says where the LR images come from and what the output is held against:
 
-    - 'paired': batches have 'gt' and 'lq'; with ``train.lq_from_gt`` 'lq' is 'gt' shrunk with the bicubic kernel; Eq. 8.
+    - 'paired': batches have 'gt' and 'lq'; with ``train.lq_from_gt`` 'lq' is 'gt' shrunk with the bicubic kernel;
+      Eq. 8.
     - 'unpaired': 'lq' shows other faces than 'gt'; Eq. 11, the output shrunk again against 'lq'.
     - 'pseudo': LR images are made from 'gt' by the frozen ``network_deg``; Eq. 8. The method of the paper.
       ``train.lq_noise`` (ours, 0 by default) adds white noise, its standard deviation in grey levels of 255: the

@@ -1,4 +1,4 @@
-"""What the engine does around the losses of a stage: accumulation, buffers, frequencies, optimizers, warm-up, rehearsal."""
+"""What the engine does around a stage's losses: accumulation, buffers, frequencies, optimizers, warm-up, rehearsal."""
 
 import sys
 from copy import deepcopy

@@ -81,9 +81,10 @@ def test_bad_images_are_left_out_and_named(model, tmp_path, monkeypatch):
     problems = validate(model, [('/faces/cut.png', None), *GOOD, ('/faces/nan.png', 0.8), ('/faces/big.png', 0.9)])
     assert problems == [
         '/faces/cut.png: it is empty',
-        '/faces/nan.png, 16x16: the output of the network is not finite (NaN or infinity), so nothing is drawn or scored; its '
-        'weights may be broken, take those of another checkpoint',
-        '/faces/big.png, 16x16: there is not enough memory to restore it: cut the face out (python -m selfsr_plugin.prepare_faces).',
+        '/faces/nan.png, 16x16: the output of the network is not finite (NaN or infinity), so nothing is drawn or '
+        'scored; its weights may be broken, take those of another checkpoint',
+        '/faces/big.png, 16x16: there is not enough memory to restore it: cut the face out '
+        '(python -m selfsr_plugin.prepare_faces).',
     ]
     assert pictures(tmp_path) == ['a/a_5.png', 'b/b_5.png']
     assert reported['red'] == pytest.approx(0.3) and reported['n'] == 3

@@ -61,7 +61,8 @@ def test_kills_at_random_times(never_killed, tmp_path, model, record_property, c
 
 STEP = 'torch.optim:Adam.step'
 SAVE = 'selfsr_plugin.engine.checkpoint:save_checkpoint'
-MODEL = 'selfsr_plugin.stages.selfcond_sr_model:SelfCondSRModel'  # its phases are entered 8 times before the first iteration
+# Its phases are entered 8 times before the first iteration.
+MODEL = 'selfsr_plugin.stages.selfcond_sr_model:SelfCondSRModel'
 
 
 @pytest.mark.parametrize(

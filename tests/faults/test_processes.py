@@ -119,7 +119,7 @@ def test_folder_in_use_is_refused_in_all_processes(tmp_path):
 
 
 def test_four_processes_train_what_one_does(tmp_path):
-    """In single precision, with Adam: within two steps of each other after eleven (exact figures: test_distributed.py)."""
+    """In single precision, with Adam: within two steps of each other after eleven (exactly: test_distributed.py)."""
     folder, single = make_workplace(tmp_path / 'four'), make_workplace(tmp_path / 'one')
     runs = start(folder, two(), world_size=4)
     assert [run.wait() for run in runs] == [0] * 4, runs[0].output()

@@ -80,7 +80,7 @@ PARTING = {'wide_float32': (_wide, False)}
 
 
 def run_case(name: str, folder: Path, rank: int, world_size: int) -> dict[str, Any]:
-    """Train on this rank's share of the batches; weights, log, the figures of a validation, and the gradients of iteration 1."""
+    """Train on this rank's share of the batches; weights, log, figures of a validation, gradients of iteration 1."""
     make, double = {**CASES, **OF_RANKS_ALONE, **PARTING}[name]
     torch.set_default_dtype(torch.float64 if double else torch.float32)
     try:

@@ -1,7 +1,8 @@
 """Every key that an option file may have changes something: no key is accepted and not done.
 
-The keys are those of the dataclasses and of all option files. Each one of the models and networks is changed in a training
-of a few iterations, and what comes out must differ; those of the run around it are changed in a run and in a test.
+The keys are those of the dataclasses and of all option files. Each one of the models and networks is changed in a
+training of a few iterations, and what comes out must differ; those of the run around it are changed in a run and in a
+test.
 """
 
 import copy
@@ -276,7 +277,7 @@ def workplace(tmp_path, monkeypatch):
 
 
 def seen(opt: dict[str, Any], entry: Any, capfd: Any) -> Any:
-    """What a run shows and leaves: files, last weights, what the log says of iterations and metrics, a bar; or a refusal."""
+    """What a run shows and leaves: files, last weights, the log of iterations and metrics, a bar; or a refusal."""
     for folder in ('experiments', 'results', 'tb_logger'):
         shutil.rmtree(folder, ignore_errors=True)
     initialized_logger.clear()
