@@ -28,7 +28,7 @@ def prepare_writers(opt: dict[str, Any]) -> None:
             importlib.import_module('torch.utils.tensorboard')
         except ImportError as error:
             raise UserError(
-                f'logger.use_tb_logger: TensorBoard cannot be imported ({error}): pip install tensorboard, or write '
+                f'logger.use_tb_logger: TensorBoard cannot be imported ({error}): pip install tb-nightly, or write '
                 'use_tb_logger: false.'
             ) from error
         folder = osp.join(opt['root_path'], 'tb_logger')
