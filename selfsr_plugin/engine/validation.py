@@ -111,6 +111,8 @@ class ValidatedModel(BaseModel):
             logger.warning(f'{name}: {problem}')
         if len(problems) > len(named):
             logger.warning(f'{name}: {len(problems) - len(named)} more images could not be used.')
+        if not (averages or save_img or problems):
+            logger.warning(f'Nothing comes of {name}: write save_img: true, or name metrics that it can be scored by.')
         if averages and self.opt['rank'] == 0:
             self._report(averages, dataset, current_iter, tb_logger, metrics, len(problems))
         return problems
