@@ -1,6 +1,6 @@
 """Pictures of scripts and commands: faces from files, sheets of images under column titles, pictures into files."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import cv2
@@ -71,6 +71,24 @@ class Images(Mapping[str, np.ndarray]):
 def resize(image: np.ndarray, side: int) -> np.ndarray:
     """Bicubic to ``side`` x ``side``, rounded to 8 bits; (H, W, 3) uint8 BGR in and out."""
     return to_uint8(resize_array(image, side))
+
+
+def keep_inputs(output: Path, folders: Iterable[str | Path | None]) -> None:
+    """Refuse to write a picture into a folder that faces are read from, where it may replace one, or be read as one.
+
+    Args:
+        output: the picture that ``--output`` names.
+        folders: folders or LMDBs that are read; None for what is not given.
+
+    Raises:
+        UserError: naming the folder.
+    """
+    for folder in folders:
+        if folder is not None and output.resolve().parent == Path(folder).resolve():
+            raise UserError(
+                f'--output {files.printable(output)} lies in {files.printable(folder)}, whose images are read: '
+                'give another folder.'
+            )
 
 
 def write_picture(path: str | Path, image: np.ndarray, problems: Sequence[str] = ()) -> None:

@@ -2,6 +2,7 @@
 
 import importlib.util
 import os
+import shutil
 import sys
 from pathlib import Path
 
@@ -454,3 +455,21 @@ def test_images_come_in_bgr_as_opencv_reads_them():
     images = Images(str(DEMO / 'test_hr'))
     name = next(iter(images))
     assert len(images) == 37 and np.array_equal(images[name], cv2.imread(str(DEMO / f'test_hr/{name}.png')))
+
+
+def test_no_figure_is_written_among_the_faces_it_is_drawn_from(files, tmp_path, monkeypatch, capsys):
+    shutil.copytree(DEMO / 'test_hr', tmp_path / 'hr')
+    (tmp_path / 'link').symlink_to('hr')
+    first = next((tmp_path / 'hr').iterdir())
+    before = first.read_bytes()
+    for module, arguments in (
+        (comparison, ['--gt', DEMO / 'test_hr', f'A={tmp_path}/hr']),
+        (worst, ['--model', files['g'], '--gt', tmp_path / 'hr']),
+        (flow, ['--model', files['deg'], '--faces', tmp_path / 'hr']),
+        (condition, ['--model', files['g'], '--lq', tmp_path / 'hr']),
+    ):
+        output = tmp_path / 'link' / first.name
+        assert 'whose images are read: give another folder' in refused_by(
+            module, monkeypatch, capsys, *arguments, '--output', output
+        )
+    assert first.read_bytes() == before
