@@ -38,6 +38,14 @@ def init_distributed(launcher: str, use_gpu: bool, port: int | None = None) -> t
             f'--launcher pytorch: this process was not started by torchrun ({absent[0]} is not set): write '
             'torchrun --nproc_per_node=N -m in place of python -m, or leave --launcher out for one process.'
         )
+    for name in ('RANK', 'LOCAL_RANK', 'WORLD_SIZE', 'MASTER_PORT'):
+        if not os.environ[name].isdecimal():
+            raise ValueError(
+                f"--launcher {launcher}: {name} is '{os.environ[name]}', no number: start by torchrun or srun, which "
+                'set it, or leave --launcher out for one process.'
+            )
+    if int(os.environ['MASTER_PORT']) > 65535:
+        raise ValueError(f'MASTER_PORT is {os.environ["MASTER_PORT"]}: a port is a number up to 65535.')
     if use_gpu:
         torch.cuda.set_device(_own_gpu(int(os.environ['LOCAL_RANK']), torch.cuda.device_count(), launcher))
     torch.distributed.init_process_group('nccl' if use_gpu else 'gloo')
@@ -46,7 +54,7 @@ def init_distributed(launcher: str, use_gpu: bool, port: int | None = None) -> t
 
 def _refuse_forgotten_launcher() -> None:
     for launcher, by, variable in (('pytorch', 'torchrun', 'WORLD_SIZE'), ('slurm', 'srun', 'SLURM_STEP_NUM_TASKS')):
-        if int(os.environ.get(variable) or 1) > 1:
+        if os.environ.get(variable, '').isdecimal() and int(os.environ[variable]) > 1:
             raise ValueError(
                 f'{by} started {os.environ[variable]} processes, and without --launcher each would train for '
                 f'itself: add --launcher {launcher}.'

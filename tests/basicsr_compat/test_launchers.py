@@ -55,6 +55,16 @@ def joined(monkeypatch):
         ('pytorch', {}, '--launcher pytorch: this process was not started by torchrun .* torchrun --nproc_per_node=N'),
         ('slurm', {}, '--launcher slurm: this process was not started by srun'),
         ('slurm', dict(SLURM_PROCID='zero', SLURM_NTASKS='1', SLURM_NODELIST='a'), "SLURM_PROCID is 'zero', no number"),
+        (
+            'pytorch',
+            dict(RANK='x', LOCAL_RANK='0', WORLD_SIZE='1', MASTER_ADDR='a', MASTER_PORT='1'),
+            "--launcher pytorch: RANK is 'x', no number",
+        ),
+        (
+            'pytorch',
+            dict(RANK='0', LOCAL_RANK='0', WORLD_SIZE='1', MASTER_ADDR='a', MASTER_PORT='99999'),
+            'MASTER_PORT is 99999: a port is a number up to 65535',
+        ),
         ('none', dict(WORLD_SIZE='2', RANK='0'), 'torchrun started 2 processes, .* add --launcher pytorch'),
         ('none', dict(SLURM_STEP_NUM_TASKS='4'), 'srun started 4 processes, .* add --launcher slurm'),
     ],
@@ -66,7 +76,10 @@ def test_started_otherwise(environment, launcher, variables, message):
         init_distributed(launcher, use_gpu=False)
 
 
-@pytest.mark.parametrize('variables', [{}, dict(WORLD_SIZE='1', RANK='0'), dict(SLURM_PROCID='0', SLURM_NTASKS='4')])
+@pytest.mark.parametrize(
+    'variables',
+    [{}, dict(WORLD_SIZE='1', RANK='0'), dict(WORLD_SIZE='none'), dict(SLURM_PROCID='0', SLURM_NTASKS='4')],
+)
 def test_one_process(environment, variables):
     """A batch script of Slurm has the variables of the job, also where it starts a single process."""
     for name, value in variables.items():
