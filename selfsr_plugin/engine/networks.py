@@ -89,7 +89,7 @@ def load_weights(
     Args:
         net: changed in place.
         path: of the file.
-        strict: False takes the weights whose name and shape fit, whatever network the file is of.
+        strict: False takes the weights whose name and shape fit, whatever network the file is of; one must.
         key: 'params' or 'params_ema'; by default the rule of :func:`select_weights`.
         content: of the file, if it has been read already.
 
@@ -104,6 +104,8 @@ def load_weights(
     else:
         own = net.state_dict()
         weights = {name: value for name, value in weights.items() if name in own and own[name].shape == value.shape}
+        if not weights:
+            raise UserError(f'{path} has no weight that fits {type(net).__name__} as the option file describes it.')
         missing = sorted(own.keys() - weights.keys())
         if missing:
             logger.warning(

@@ -443,6 +443,9 @@ def test_without_strict_what_fits_is_taken(tmp_path, caplog, basicsr_log):
     assert 'net.pth has no weights of this shape for 2 of' in caplog.text
     assert torch.equal(found.stem.weight, net.stem.weight)
     assert torch.equal(found.levels[1].conv.weight, built.levels[1].conv.weight)
+    torch.save({'other.weight': torch.zeros(1)}, tmp_path / 'net.pth')
+    with pytest.raises(UserError, match='net.pth has no weight that fits SelfCondSRNet'):
+        start(opt)
 
 
 def test_our_network_trains_in_basicsrs_model(tmp_path):
