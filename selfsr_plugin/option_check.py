@@ -73,6 +73,10 @@ def check_options(opt: dict[str, Any], is_train: bool) -> FileOptions:
         found.train.check_run(opt, 'train')
     else:
         require(opt, [f'network_{label}' for label in options_class.tested], '', 'testing runs it')
+        if not (found.val.save_img or found.val.metrics):
+            raise UserError(
+                'val: with save_img: false and no metrics a test leaves nothing: write save_img: true, or name metrics.'
+            )
         check_weights_given(opt, options_class.tested)
     for section in ('val', 'logger'):
         if opt.get(section) is not None:
@@ -175,6 +179,17 @@ def _check_dataset(settings: Mapping[str, Any], key: str, section_class: type[Da
         if name not in general:
             no_numbers_as_text(value, f'{key}.{name}')
     return parse(section_class, {name: value for name, value in settings.items() if name in general}, key)
+
+
+def check_guest_dataset(settings: Mapping[str, Any], key: str) -> None:
+    """Refuse keys that this package's data sets do not read where they serve one of BasicSR's models.
+
+    Raises:
+        UserError: naming the key.
+    """
+    cls = registered('DATASET_REGISTRY', settings['type'])
+    loop = {*options_of(TrainDatasetOptions), *TrainDatasetOptions.refused}  # BasicSR's loop reads those, too
+    known(settings, getattr(cls, 'option_keys', settings.keys()) | loop, key)
 
 
 def _check_keys_that_are_read(settings: Mapping[str, Any], cls: type, general: set[str], key: str) -> None:

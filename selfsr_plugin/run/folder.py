@@ -52,8 +52,12 @@ def locked(folder: str, opt: dict[str, Any]) -> Iterator[None]:
             ]
         except OSError as error:
             problem = [
-                f'{folder} cannot be used ({error.strerror or error}): free space, correct the permissions, or run '
-                'from another folder.'
+                f'{folder} cannot be used ({error.strerror or error}): '
+                + (
+                    f'{osp.dirname(folder)} must be a folder, or a link to one.'
+                    if isinstance(error, (FileExistsError, NotADirectoryError))
+                    else 'free space, correct the permissions, or run from another folder.'
+                )
             ]
     if opt['dist']:
         torch.distributed.broadcast_object_list(problem, src=0)
@@ -152,7 +156,7 @@ def copy_option_file(option_file: str, folder: str) -> None:
 
 def archive(folder: str) -> None:
     """Rename a folder that exists to ``<folder>_archived_<time>``."""
-    if not osp.exists(folder):
+    if not osp.lexists(folder):  # a link that leads nowhere is in the way, too
         return
     target = base = f'{folder}_archived_{get_time_str()}'
     number = 1

@@ -55,6 +55,7 @@ def train(opt: dict[str, Any], option_file: str) -> signal.Signals | None:
         f'{len(train_set)} training images, {data.batch_size} in a batch over {opt["world_size"]} processes, '
         f'{total_iter} iterations, {total_iter * data.batch_size / len(train_set):.1f} epochs.'
     )
+    data.check_memory()
     opt['run_options'] = settings
     model = build(opt)
     if resume_state:

@@ -3,10 +3,12 @@
 import signal
 from typing import Any
 
+import torch
 from basicsr.utils import get_root_logger
 
-from ..data import BadImageLog, build_train_loader
+from ..data import BadImageLog, SeededDataset, build_train_loader
 from ..errors import UserError
+from ..memory import available_bytes
 
 
 class TrainingData:
@@ -29,6 +31,26 @@ class TrainingData:
         self._bad_images: BadImageLog | None = getattr(dataset, 'bad_image_log', None)
         self._died_at: int | None = None
         self._load(start_iter)
+
+    def check_memory(self) -> None:
+        """Estimate what collecting a batch takes before that is tried: its samples, and the same again as a batch.
+
+        Raises:
+            UserError: the machine has less memory than that.
+        """
+        size = self._settings['batch_size_per_gpu']
+        seeded = SeededDataset(self._dataset, self._opt['manual_seed'])  # leaves the generators as they are
+        try:
+            sample = seeded[0, 0]
+        except Exception:  # the first batch says what is wrong with it
+            return
+        needed = 2 * size * sum(value.nbytes for value in sample.values() if torch.is_tensor(value))
+        there = available_bytes(torch.device('cpu'))
+        if there is not None and needed > there:
+            raise UserError(
+                f'datasets.train.batch_size_per_gpu: {size}: to collect a batch takes {needed / 1e9:.1f} GB of memory, '
+                f'and {there / 1e9:.1f} GB are free: lower it.'
+            )
 
     def _load(self, done: int) -> None:
         opt = self._opt

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 import yaml
-from common_kit import write_faces
+from common_kit import save_params, small_network, write_faces
 from run_kit import ROOT, log_text, options, refused, start, weights, workplace  # noqa: F401
 
 from selfsr_plugin import test as test_entry
@@ -91,6 +91,10 @@ def test_an_earlier_run_is_renamed_but_not_by_a_refused_one(workplace, capsys):
         (dict(name='a/b'), r'name: '),
         (dict(model_type='SelfSRMode'), r"model_type: unknown name 'SelfSRMode'; did you mean 'SelFSRModel'"),
         (dict(model_type='SelfSRModel'), r"model_type: unknown name 'SelfSRModel'; its name is 'SelFSRModel' since"),
+        (
+            dict(datasets__train__batch_size_per_gpu=10**9),
+            r'batch_size_per_gpu: 1000000000: to collect a batch takes .* GB of memory, and .* are free: lower it',
+        ),
         (dict(path__pretrain_network_g='bad.pth'), r'bad\.pth cannot be read as a checkpoint'),
     ],
 )
@@ -149,3 +153,44 @@ def test_parts_are_exchanged_with_basicsr(workplace, name):
     )
     assert all(torch.equal(before[key], after[key]) for key in before)
     assert '# psnr' in log_text()
+
+
+@pytest.mark.parametrize(
+    'changes, message',
+    [
+        (dict(batch_size_per_gpu=13), r'batch_size_per_gpu: 13 is more than the 12 images'),
+        (dict(gt_sise=64), r"datasets\.train\.gt_sise: .*'gt_size'"),
+        (dict(dataroot_gt='data/nowhere'), r'datasets\.train: .*data/nowhere'),
+    ],
+)
+def test_our_data_sets_are_checked_in_basicsrs_loop_too(workplace, capsys, changes, message):
+    opt = yaml.safe_load((ROOT / 'options/examples/train_selfcondsrnet_in_srmodel.yml').read_text())
+    opt.update(name='tiny', num_gpu=0)
+    opt['datasets']['train'].update({'dataroot_gt': 'data/hr', **changes})
+    assert re.search(message, refused(capsys, opt))
+    assert not Path('experiments').exists()
+
+
+def test_a_test_of_which_nothing_comes_is_refused_or_said(workplace, capsys):
+    opt = yaml.safe_load((ROOT / 'options/test_selfsr_demo.yml').read_text())
+    opt['network_g'].update(widths=[8, 8])
+    opt['datasets']['test'] = dict(name='real', type='LRFaceDataset', dataroot_lq='data/lr')
+    opt['path']['pretrain_network_g'] = save_params('g.pth', params=small_network(widths=[8, 8], num_block=1, cond_ratio=8))
+    opt['val']['save_img'] = False
+    start(opt, entry=test_entry)
+    text = ''.join(path.read_text() for path in Path('results').rglob('*.log'))
+    assert 'real has no ground truth, without which there is no psnr, ssim.' in text
+    assert 'Nothing comes of real: write save_img: true' in text
+    opt['val']['metrics'] = None
+    assert 'val: with save_img: false and no metrics a test leaves nothing' in refused(capsys, opt, entry=test_entry)
+
+
+@pytest.mark.parametrize('link', ['experiments', 'experiments/tiny'])
+def test_a_link_that_leads_nowhere_is_said_or_archived(workplace, capsys, link):
+    Path(link).parent.mkdir(exist_ok=True)
+    Path(link).symlink_to('/nowhere/at/all')
+    if link == 'experiments':
+        assert 'experiments must be a folder, or a link to one.' in refused(capsys, options())
+    else:
+        start(options(train__sr__total_iter=2, train__sr__grow_at=[], train__total_iter=4))
+        assert Path('experiments/tiny/models/net_g_latest.pth').exists()
