@@ -62,7 +62,7 @@ def check(opt: dict[str, Any], args: argparse.Namespace, is_train: bool) -> None
 
 
 def _check_parts(opt: dict[str, Any], is_train: bool) -> None:
-    """What would show late of this package's parts under a BasicSR model: metrics, data sets, a network without weights."""
+    """What would show late of our parts under a BasicSR model: metrics, data sets, a network without weights."""
     noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
     for name, settings in ((opt.get('val') or {}).get('metrics') or {}).items():
         if isinstance(settings, dict) and is_ours('METRIC_REGISTRY', settings.get('type')):
@@ -71,12 +71,12 @@ def _check_parts(opt: dict[str, Any], is_train: bool) -> None:
             except (OSError, ValueError) as error:
                 raise UserError(f'val.metrics.{name}: {error}') from error
             score(name, settings, dict(img=noise, img2=noise))
-    for phase, settings in (opt.get('datasets') or {}).items():
-        if isinstance(settings, dict) and is_ours('DATASET_REGISTRY', settings.get('type')):
-            _check_guest_dataset(opt, str(phase), settings)
     network = opt.get('network_g')
     if not is_train and isinstance(network, dict) and is_ours('ARCH_REGISTRY', network.get('type')):
         check_weights_given(opt, ['g'])
+    for phase, settings in (opt.get('datasets') or {}).items():
+        if isinstance(settings, dict) and is_ours('DATASET_REGISTRY', settings.get('type')):
+            _check_guest_dataset(opt, str(phase), settings)
 
 
 def _check_guest_dataset(opt: dict[str, Any], phase: str, settings: dict[str, Any]) -> None:
@@ -91,8 +91,8 @@ def _check_guest_dataset(opt: dict[str, Any], phase: str, settings: dict[str, An
     batch = settings.get('batch_size_per_gpu', 1)
     if kind == 'train' and batch > size * settings.get('dataset_enlarge_ratio', 1):
         raise UserError(
-            f'{key}.batch_size_per_gpu: {batch} is more than the {size} images, and {opt["model_type"]} trains on whole '
-            'batches alone: lower it, or write a larger dataset_enlarge_ratio.'
+            f'{key}.batch_size_per_gpu: {batch} is more than the {size} images, and {opt["model_type"]} trains on '
+            'whole batches alone: lower it, or write a larger dataset_enlarge_ratio.'
         )
 
 

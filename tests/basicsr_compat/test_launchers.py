@@ -77,8 +77,7 @@ def test_started_otherwise(environment, launcher, variables, message):
 
 
 @pytest.mark.parametrize(
-    'variables',
-    [{}, dict(WORLD_SIZE='1', RANK='0'), dict(WORLD_SIZE='none'), dict(SLURM_PROCID='0', SLURM_NTASKS='4')],
+    'variables', [{}, dict(WORLD_SIZE='1', RANK='0'), dict(WORLD_SIZE='none'), dict(SLURM_PROCID='0', SLURM_NTASKS='4')]
 )
 def test_one_process(environment, variables):
     """A batch script of Slurm has the variables of the job, also where it starts a single process."""

@@ -175,7 +175,9 @@ def test_a_test_of_which_nothing_comes_is_refused_or_said(workplace, capsys):
     opt = yaml.safe_load((ROOT / 'options/test_selfsr_demo.yml').read_text())
     opt['network_g'].update(widths=[8, 8])
     opt['datasets']['test'] = dict(name='real', type='LRFaceDataset', dataroot_lq='data/lr')
-    opt['path']['pretrain_network_g'] = save_params('g.pth', params=small_network(widths=[8, 8], num_block=1, cond_ratio=8))
+    opt['path']['pretrain_network_g'] = save_params(
+        'g.pth', params=small_network(widths=[8, 8], num_block=1, cond_ratio=8)
+    )
     opt['val']['save_img'] = False
     start(opt, entry=test_entry)
     text = ''.join(path.read_text() for path in Path('results').rglob('*.log'))
