@@ -138,7 +138,10 @@ def run(args: argparse.Namespace) -> None:
     faces = match(folders, args.suffix) if single else []
     if args.save_statistics and not sets:
         raise UserError(f'--save-statistics: none of {", ".join(SETS)} is run, so there are no statistics to save.')
-    output = args.output or Path(f'{args.restored}_scores')
+    restored = Path(args.restored)
+    if restored.name in ('', '..'):  # the current folder, say: its name, not a hidden '._scores' in it
+        restored = restored.resolve()
+    output = args.output or Path(f'{restored}_scores')
     output.mkdir(parents=True, exist_ok=True)  # before the work, not after
     problems: list[str] = []
     rows = score_faces(folders, faces, single, problems)

@@ -47,6 +47,12 @@ def refused(capsys, *arguments, **options):
     return refused_by(capsys, lambda _: run(*arguments, **options))
 
 
+def test_scores_of_the_current_folder_stand_beside_it(folders, monkeypatch):
+    monkeypatch.chdir('out')
+    run('--metrics', 'psnr', restored='.', reference='../gt')
+    assert (folders / 'out_scores/scores.json').is_file() and not [*(folders / 'out').glob('.*')]
+
+
 def test_figures_of_every_file(folders, capsys):
     run('--metrics', 'psnr', 'ssim')
     pairs = [
