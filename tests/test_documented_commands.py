@@ -67,7 +67,7 @@ def test_they_are_found():
     """Or this file tests nothing."""
     targets = [parameters.values[0] for parameters in COMMANDS]
     assert len(COMMANDS) > 40 and {
-        'selfsr_plugin.train',
+        'basicsr.train',
         'selfsr_plugin.restore',
         'selfsr_plugin.split_faces',
         'basicsr.test',

@@ -49,6 +49,8 @@ def train(opt: dict[str, Any], option_file: str) -> signal.Signals | None:
         refuse_input_inside(opt, option_file)
     log_options(opt)
     logger = get_root_logger()
+    if opt['auto_resume'] and resume_state is None:
+        logger.info('--auto_resume: there is no checkpoint of this run yet; it starts from the beginning.')
     total_iter = opt['train']['total_iter']
     data = TrainingData(train_set, opt, start_iter)
     logger.info(
@@ -68,6 +70,7 @@ def train(opt: dict[str, Any], option_file: str) -> signal.Signals | None:
     try_metrics(val_sets, opt)
     run_parts = parts(opt)
     first_batch = data.next_batch(start_iter + 1) if start_iter < total_iter else None
+    logger.info('Trying an iteration of each stage and level; on a CPU, at a large batch, that takes minutes.')
     rehearsed = rehearse_training(model, first_batch, run_parts, start_iter, opt)
     logger.info(
         'Seconds for an iteration, tried without a step: '
