@@ -1,6 +1,7 @@
 """Option files changed at random: each either trains or is refused with one sentence, never with a traceback."""
 
 import copy
+import functools
 import logging
 import os
 import random
@@ -17,6 +18,7 @@ from selfsr_plugin.errors import UserError
 from selfsr_plugin.option_check import check_options
 from selfsr_plugin.options import read_option_file
 
+DUMPER = getattr(yaml, 'CSafeDumper', yaml.SafeDumper)  # in C where it was built
 MUTATIONS = int(os.environ.get('SELFSR_FAULT_MUTATIONS', '3000'))
 RUNS = MUTATIONS // 100  # of those that the check accepts; each takes half a second
 VALUES: tuple[Any, ...] = (
@@ -98,23 +100,27 @@ def workplace(tmp_path, monkeypatch):
     logging.getLogger('basicsr').handlers.clear()
 
 
-def mutated(number: int) -> dict[str, Any]:
-    rng = random.Random(number)
-    base = options(
-        rng.choice(['SelFSRModel', 'SelFSRModel', 'FlowDegradationModel', 'SelfCondSRModel']), val__val_freq=5
-    )
+@functools.cache  # reading the option file takes longer than everything else here
+def base_options(model_type: str) -> dict[str, Any]:
+    base = options(model_type, val__val_freq=5)
     if base['model_type'] == 'SelFSRModel':
         base['train']['degradation'].update(total_iter=2, scheduler=dict(type='LinearDecayLR', decay_from=1))
         base['train']['sr'].update(total_iter=3, grow_at=[1], fade_iter=1)
         base['train']['total_iter'] = 5
-    return mutate(base, rng)
+    return base
+
+
+def mutated(number: int) -> dict[str, Any]:
+    rng = random.Random(number)
+    model_type = rng.choice(['SelFSRModel', 'SelFSRModel', 'FlowDegradationModel', 'SelfCondSRModel'])
+    return mutate(base_options(model_type), rng)
 
 
 def test_every_mutation_is_refused_in_one_sentence_or_trains(workplace, capsys):
     accepted, refusals = [], 0
     for number in range(MUTATIONS):
         opt = mutated(number)
-        (workplace / 'options.yml').write_text(yaml.safe_dump(opt))
+        (workplace / 'options.yml').write_text(yaml.dump(opt, Dumper=DUMPER))
         try:
             read = read_option_file('options.yml')
             if read.get('model_type') in ('SelFSRModel', 'FlowDegradationModel', 'SelfCondSRModel'):
