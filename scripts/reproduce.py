@@ -268,7 +268,8 @@ def degrade_faces(model: Path, target: str) -> None:
 
 
 def compare(restored: str, reference: str, metrics: list[str], args: argparse.Namespace) -> dict[str, dict[str, Any]]:
-    weights = [f'{name}={file}' for name, file in {**args.weights, 'frechet_alex': args.weights['lpips']}.items()]
+    files = {**args.weights, 'frechet_alex': args.weights['lpips']}
+    weights = [f'{name}={files[name]}' for name in metrics if name in files]
     output = Path('scores') / f'{restored.replace("/", "_")}_{metrics[0]}'
     evaluate.run(
         evaluate.parse(
@@ -279,8 +280,7 @@ def compare(restored: str, reference: str, metrics: list[str], args: argparse.Na
                 reference,
                 '--metrics',
                 *metrics,
-                '--weights',
-                *weights,
+                *(['--weights', *weights] if weights else []),
                 '--output',
                 str(output),
             ]

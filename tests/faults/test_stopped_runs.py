@@ -290,7 +290,7 @@ def test_killed_worker_is_replaced(workplace, expected, iteration):
 
 def test_data_set_with_a_bug_loses_nothing(workplace, expected):
     opt = options(logger__save_checkpoint_freq=100)
-    run = Run(workplace, opt, sabotage=partial(data_set_raises, 10))
+    run = Run(workplace, opt, sabotage=partial(data_set_raises, 11))  # one more is read before, for the size of a batch
     assert run.wait() == 1
     assert 'KeyError' in run.output() and 'a bug in the data set' in run.output()
     assert states(workplace) == [5]
