@@ -76,6 +76,7 @@ setup(
     license='Apache-2.0',
     python_requires='>=3.10',
     packages=find_packages(include=['selfsr_plugin', 'selfsr_plugin.*']),
+    package_data={'selfsr_plugin': ['weights/*']},
     install_requires=[
         # the start-up hook and the models lean on its internals; on Python 3.13 and later it is installed before, by
         # scripts/install_basicsr.py
@@ -87,6 +88,7 @@ setup(
         'opencv-python',
         'pillow',
         'pyyaml',
+        'safetensors',
         'scikit-image',
         # BasicSR imports distutils, which left Python with 3.12 and which setuptools brings back; the tensorboard
         # command of tb-nightly, which BasicSR asks for, imports pkg_resources, which left setuptools with 82

@@ -3,7 +3,7 @@
 Importing this package costs next to nothing: it makes sure that BasicSR, imported before or after, can be imported with
 today's torchvision and knows this package's networks, data sets, losses, metrics and models by name. The parts
 themselves (``selfsr_plugin.load``, ``selfsr_plugin.archs``, ...) are imported when they are used; networks, ops, losses
-and ``load`` need no BasicSR.
+``load`` and ``save`` need no BasicSR.
 """
 
 import importlib
@@ -24,10 +24,8 @@ if 'basicsr.utils.registry' in sys.modules:  # imported before us, with the star
 
 
 def __getattr__(name: str) -> Any:
-    if name == 'load':
-        from .loading import load
-
-        return load
+    if name in ('load', 'save'):
+        return getattr(importlib.import_module(f'{__name__}.loading'), name)
     if name in _ROOMS:
         return importlib.import_module(f'{__name__}.{name}')
     raise AttributeError(f'module {__name__!r} has no attribute {name!r}')

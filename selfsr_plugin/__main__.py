@@ -7,6 +7,7 @@ COMMANDS = {
     'test': 'restore and score the test sets of an option file',
     'restore': 'super-resolve a folder or an LMDB of LR faces',
     'evaluate': 'score a folder of restored images, of whatever method',
+    'convert': 'a network as .safetensors or .pth, in half precision if asked',
     'export_onnx': 'export a generator to ONNX, and compare',
     'prepare_faces': 'cut the faces out of photos, all framed alike',
     'inspect_faces': 'look at faces before training: framing, colours, sharpness, duplicates',

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from .errors import UserError
-from .files import path
+from .files import SHIPPED_NETWORK, path
 
 
 def positive(text: str) -> int:
@@ -22,9 +22,28 @@ def add_traceback(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--traceback', action='store_true', help='show where an error came from')
 
 
-def add_model(parser: argparse.ArgumentParser, holds: str = 'net_g_*.pth of a SelfCondSRNet') -> None:
-    """``--model`` and ``--key``: a network's file, and which of its weights."""
-    parser.add_argument('--model', required=True, type=path, metavar='FILE', help=holds)
+def add_model(
+    parser: argparse.ArgumentParser,
+    holds: str = 'net_g_*.pth or .safetensors of a SelfCondSRNet',
+    shipped: bool = False,
+) -> None:
+    """``--model`` and ``--key``: a network's file, and which of its weights.
+
+    Args:
+        parser: gets them.
+        holds: what the file is, for the help.
+        shipped: whether the network that comes with the package is taken where no file is given.
+    """
+    if shipped:
+        holds += ' (default: the network that comes with this package)'
+    parser.add_argument(
+        '--model',
+        required=not shipped,
+        default=SHIPPED_NETWORK if shipped else None,
+        type=path,
+        metavar='FILE',
+        help=holds,
+    )
     parser.add_argument(
         '--key', choices=['params', 'params_ema'], help='which weights of the file (default: params_ema if it has them)'
     )

@@ -1,6 +1,6 @@
 """Export a generator to ONNX.
 
-    python -m selfsr_plugin.export_onnx --model FILE --output FILE.onnx
+    python -m selfsr_plugin.export_onnx [--model FILE] --output FILE.onnx
 
 Batch, height and width stay free. The file is then run by onnxruntime and compared with torch.
 """
@@ -35,7 +35,7 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    add_model(parser)
+    add_model(parser, shipped=True)
     parser.add_argument('--output', required=True, type=files.path, metavar='FILE.onnx')
     add_traceback(parser)
     renamed(parser, debug='--traceback')

@@ -18,6 +18,8 @@ from .errors import UserError
 if TYPE_CHECKING:
     import numpy as np
 
+SHIPPED_NETWORK = Path(__file__).parent / 'weights' / 'face_x4.safetensors'  # of loading.load without a path
+
 _CONTROL = {code: f'\\x{code:02x}' for code in (*range(32), 127)} | {10: '\\n', 13: '\\r'}
 
 

@@ -1,5 +1,6 @@
-"""Networks from their files alone: no option file, no trainer."""
+"""Networks from their files alone, and back into them: no option file, no trainer."""
 
+import io
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -8,13 +9,14 @@ import torch
 from torch import Tensor, nn
 
 from . import archs
-from .engine.checkpoint import grow_as_saved, load_checkpoint, select_weights
+from .engine.checkpoint import grow_as_saved, is_safetensors, load_checkpoint, save_safetensors, select_weights
 from .errors import UserError
+from .files import SHIPPED_NETWORK, printable, write_file
 
 Weights = Mapping[str, Tensor]
 
 
-def load(path: str | Path, key: str | None = None, expected: type[nn.Module] = nn.Module) -> nn.Module:
+def load(path: str | Path | None = None, key: str | None = None, expected: type[nn.Module] = nn.Module) -> nn.Module:
     """Build the network that ``path`` holds, as the file describes it.
 
     A growing network runs at the level at which the file was saved: the ``scale`` of a SelfCondSRNet that was saved
@@ -24,17 +26,24 @@ def load(path: str | Path, key: str | None = None, expected: type[nn.Module] = n
     weights alone; there the class and the arguments are read off the shapes, for networks of this package.
 
     Args:
-        path: a file that this package's or BasicSR's models saved.
+        path: a file that this package's or BasicSR's models saved, or a ``.safetensors`` file; by default the network
+            that comes with this package.
         key: 'params' or 'params_ema'; by default the moving average if the file has one.
         expected: the class that is needed, if only one will do.
 
     Returns:
-        The network on the CPU, in eval mode.
+        The network on the CPU, in eval mode, in float32, whatever precision the file has.
 
     Raises:
         FileNotFoundError: no such file.
         UserError: no checkpoint, no such key, a network of another kind, or weights that are not finite.
     """
+    path = SHIPPED_NETWORK if path is None else path
+    if path == SHIPPED_NETWORK and not path.exists():
+        raise UserError(
+            f'this installation lacks the network that comes with the package, {path}: install the package again, or '
+            'give the file of a network (--model FILE, load(FILE)).'
+        )
     content = load_checkpoint(path)
     _, weights = select_weights(content, path, key)
     broken = [name for name, value in weights.items() if not torch.isfinite(value).all()]
@@ -44,7 +53,8 @@ def load(path: str | Path, key: str | None = None, expected: type[nn.Module] = n
             'earlier checkpoint.'
         )
     architecture = content.get('architecture') if isinstance(content, Mapping) else None
-    net = _described(architecture, path) if isinstance(architecture, Mapping) else _guessed(weights, path)
+    described = isinstance(architecture, Mapping)
+    net = _described(architecture, path) if described else _guessed(weights, path)
     if not isinstance(net, expected):
         raise UserError(f'{path} holds a {type(net).__name__}, and a {expected.__name__} is needed.')
     try:
@@ -58,6 +68,43 @@ def load(path: str | Path, key: str | None = None, expected: type[nn.Module] = n
     return net.eval()
 
 
+def save(net: nn.Module, path: str | Path, fp16: bool = False) -> None:
+    """Write a network to a file from which alone :func:`load` builds it again, at the level at which it runs.
+
+    Args:
+        net: what :func:`load` gave, or a SelfCondSRNet.
+        path: ends with ``.safetensors`` or ``.pth``; a file that is there is replaced.
+        fp16: weights in half precision: half the size, each weight rounded to 11 bits.
+
+    Raises:
+        UserError: another ending, a network that does not say how it was built, or a weight that is too large for half
+            precision.
+        OSError: naming ``path``, when it cannot be written; a file that was there before is untouched.
+    """
+    if Path(path).suffix.lower() not in ('.safetensors', '.pth'):
+        raise UserError(f'{printable(path)} must end with .safetensors or .pth.')
+    architecture = getattr(net, 'built_from', None)
+    if architecture is None and hasattr(net, 'arguments'):
+        architecture = dict(type=type(net).__name__, **net.arguments)
+    if architecture is None:
+        raise UserError(f'this {type(net).__name__} does not say how it was built: save one that load() has given.')
+    weights = net.state_dict()
+    if fp16:
+        weights = {name: value.half() if value.is_floating_point() else value for name, value in weights.items()}
+        broken = [name for name, value in weights.items() if not torch.isfinite(value).all()]
+        if broken:
+            raise UserError(f'{broken[0]} has values that half precision cannot hold: save the network without it.')
+    described = dict(architecture=architecture)
+    if hasattr(net, 'grow_to'):
+        described.update(level=net.level, alpha=net.alpha)
+    if is_safetensors(path):
+        save_safetensors(weights, described, path)
+    else:
+        file = io.BytesIO()  # torch reports a full disk as RuntimeError
+        torch.save(dict(params=dict(weights), **described), file)
+        write_file(path, file.getvalue(), sync=True)
+
+
 def _described(architecture: Mapping[str, Any], path: str | Path) -> nn.Module:
     arguments = dict(architecture)
     name = arguments.pop('type', None)
@@ -68,9 +115,11 @@ def _described(architecture: Mapping[str, Any], path: str | Path) -> nn.Module:
             'registers it in ARCH_REGISTRY first.'
         )
     try:
-        return cls(**arguments)
+        net = cls(**arguments)
     except (TypeError, ValueError) as error:
         raise UserError(f'{path} describes a {name} that cannot be built: {error}') from error
+    net.built_from = dict(architecture)
+    return net
 
 
 def _registered(name: Any) -> type[nn.Module] | None:
@@ -89,10 +138,12 @@ def _registered(name: Any) -> type[nn.Module] | None:
 def _guessed(weights: Weights, path: str | Path) -> nn.Module:
     for cls, read_arguments in _READERS.items():
         try:
-            net = cls(**read_arguments(weights))
+            arguments = read_arguments(weights)
+            net = cls(**arguments)
             net.load_state_dict(weights)
         except (KeyError, IndexError, ValueError, ZeroDivisionError, StopIteration, RuntimeError):
             continue  # most say at once that these weights are not theirs
+        net.built_from = dict(type=cls.__name__, **arguments)
         return net
     for mark, names in (('flow_head.weight', ('max_flow', 'center_flow')), ('from_rgb.0.weight', ('stddev_group',))):
         if mark in weights and names[0] not in weights:

@@ -1,6 +1,6 @@
 """Super-resolve a folder or an LMDB of LR faces.
 
-    python -m selfsr_plugin.restore --input DIR --output DIR --model FILE
+    python -m selfsr_plugin.restore --input DIR --output DIR [--model FILE]
 
 An image that cannot be used is passed over and named at the end; the status is 1 then.
 """
@@ -32,7 +32,7 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     )
     parser.add_argument('--input', required=True, type=files.path, metavar='DIR', help='folder of LR faces, or LMDB')
     parser.add_argument('--output', required=True, type=files.path, metavar='DIR', help='<name>.png go there')
-    add_model(parser)
+    add_model(parser, shipped=True)
     parser.add_argument(
         '--lq-size',
         type=int,

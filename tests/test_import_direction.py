@@ -10,6 +10,7 @@ COMMANDS = (
     'restore',
     'evaluate',
     'export_onnx',
+    'convert',
     'prepare_faces',
     'create_lmdb',
     'inspect_faces',

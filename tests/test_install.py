@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 import sysconfig
+import tarfile
 import zipfile
 from pathlib import Path
 
@@ -42,7 +43,7 @@ print(sys.modules['selfsr_plugin'].__file__)
 
 @pytest.fixture(scope='module')
 def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy of the project in ``src`` with its wheel in ``wheel`` and its editable wheel in ``editable``.
+    """A copy of the project in ``src`` with its wheel in ``wheel``, its editable wheel and its source distribution.
 
     Built by the installed setuptools as pip and uv do it, less the download of a setuptools of their own.
     """
@@ -54,9 +55,12 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for file in ROOT.iterdir():
         if file.suffix in ('.py', '.toml', '.in', '.cff', '.md') or file.name == 'LICENSE':
             shutil.copy(file, source)
+    (source / 'selfsr_plugin/weights').mkdir(exist_ok=True)
+    (source / 'selfsr_plugin/weights/face_x4.safetensors').touch()  # in a clone that has no network yet
     code = (
         'from setuptools import build_meta\n'
         'build_meta.build_editable("../editable")\nbuild_meta.build_wheel("../wheel")\n'
+        'build_meta.build_sdist("../sdist")\n'
     )
     done = subprocess.run([sys.executable, '-c', code], cwd=source, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
@@ -75,10 +79,23 @@ def test_the_wheel_holds_the_packages_and_the_hook_and_nothing_else(built: Path)
         pth = archive.read('selfsr_autoload.pth').decode()
         start = archive.read('selfsr_autoload.start').decode()
     modules = {path.relative_to(built / 'src').as_posix() for path in (built / 'src/selfsr_plugin').rglob('*.py')}
-    assert names == modules | {'_selfsr_autoload.py', 'selfsr_autoload.pth', 'selfsr_autoload.start'}
+    weights = {path.relative_to(built / 'src').as_posix() for path in (built / 'src/selfsr_plugin/weights').iterdir()}
+    assert names == modules | weights | {'_selfsr_autoload.py', 'selfsr_autoload.pth', 'selfsr_autoload.start'}
     assert hook == (ROOT / 'selfsr_plugin/basicsr_compat/autoload.py').read_bytes()
     assert pth.startswith('import ') and pth.count('\n') == 1  # site.py runs such lines only, one by one
     assert start == '_selfsr_autoload:install\n'  # PEP 829: package.module:callable
+
+
+def test_the_source_distribution_holds_the_packages_and_the_network(built: Path) -> None:
+    (archive,) = (built / 'sdist').glob('*.tar.gz')
+    with tarfile.open(archive) as tar:
+        names = {name.split('/', 1)[1] for name in tar.getnames() if '/' in name}
+    package = {
+        path.relative_to(built / 'src').as_posix()
+        for path in (built / 'src/selfsr_plugin').rglob('*')
+        if path.is_file() and '__pycache__' not in path.parts
+    }
+    assert package <= names and 'selfsr_plugin/weights/face_x4.safetensors' in package
 
 
 def lend_packages(venv: Path, folder: Path) -> None:

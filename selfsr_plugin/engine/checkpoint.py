@@ -6,9 +6,13 @@ The file of a network, ``net_<label>_<iteration>.pth``, is BasicSR's, with keys 
     params_ema     the same of the moving average, if one is kept
     architecture   the section network_<label> of the option file, with the defaults of what it leaves out
     level, alpha   where a growing network stood: those above the level have not been trained
+
+A ``.safetensors`` file holds the weights alone, and in its header, under the key ``selfsr_plugin``, the rest as JSON.
 """
 
+import json
 import zipfile
+import zlib
 from collections.abc import Iterable, Mapping
 from os import path as osp
 from pathlib import Path
@@ -18,7 +22,9 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import UserError
-from ..files import whole_file
+from ..files import whole_file, write_file
+
+_HEADER_KEY = 'selfsr_plugin'
 
 # ----- names and places -----
 
@@ -68,15 +74,20 @@ def save_checkpoint(content: Any, path: str | Path) -> None:
 
 
 def load_checkpoint(path: str | Path) -> Any:
-    """Read a file of ``torch.save`` onto the CPU; tensors and plain containers only, no code.
+    """Read a file of ``torch.save`` or of safetensors onto the CPU; tensors and plain containers only, no code.
 
     The checksums that ``torch.save`` writes are verified, which ``torch.load`` does not do: a flipped bit would become
-    a wrong weight without a word.
+    a wrong weight without a word. So are those that :func:`save_safetensors` writes.
+
+    Returns:
+        What was saved; of a ``.safetensors`` file what a ``.pth`` file with the same weights holds, under 'params'.
 
     Raises:
         FileNotFoundError, UserError: naming ``path``, when there is no such file or it is broken.
     """
     try:
+        if is_safetensors(path):
+            return _read_safetensors(path)
         if zipfile.is_zipfile(path):  # the format of torch < 1.6 has no checksums
             with zipfile.ZipFile(path) as archive:
                 broken = archive.testzip()
@@ -90,10 +101,58 @@ def load_checkpoint(path: str | Path) -> Any:
     except PermissionError as error:
         raise UserError(f'{path} may not be read by this user: change its permissions.') from error
     except Exception as error:  # torch raises many kinds, with long texts, for a truncated or foreign file
-        raise UserError(
-            f'{path} cannot be read as a checkpoint: it is damaged, was not made by torch.save, or holds '
-            f'more than tensors and plain values ({type(error).__name__}).'
-        ) from error
+        reason = (
+            'is damaged or no safetensors file'
+            if is_safetensors(path)
+            else 'is damaged, was not made by torch.save, or holds more than tensors and plain values'
+        )
+        raise UserError(f'{path} cannot be read as a checkpoint: it {reason} ({type(error).__name__}).') from error
+
+
+def is_safetensors(path: str | Path) -> bool:
+    """Whether a file is one of safetensors, by its name, as every program that reads them decides."""
+    return Path(path).suffix.lower() == '.safetensors'
+
+
+def save_safetensors(weights: Mapping[str, Tensor], described: Mapping[str, Any], path: str | Path) -> None:
+    """Write weights to a ``.safetensors`` file, whole or not at all; the same content gives the same bytes.
+
+    Args:
+        weights: name -> tensor.
+        described: what a ``.pth`` file holds beside them (architecture, level, alpha); plain values.
+        path: where to.
+
+    Raises:
+        OSError: naming ``path``, when it cannot be written; a file that was there before is untouched.
+    """
+    from safetensors.torch import save
+
+    weights = {name: value.detach().cpu().contiguous() for name, value in weights.items()}
+    header = json.dumps({**described, 'crc32': _checksum(weights)})
+    # One key only: safetensors writes several in an order that changes from call to call.
+    write_file(path, save(weights, {_HEADER_KEY: header}), sync=True)
+
+
+def _read_safetensors(path: str | Path) -> dict[str, Any]:
+    from safetensors.torch import load
+
+    data = Path(path).read_bytes()
+    weights = load(data)
+    header = json.loads(data[8 : 8 + int.from_bytes(data[:8], 'little')])
+    described = (header.get('__metadata__') or {}).get(_HEADER_KEY)
+    if described is None:  # written by another program
+        return dict(params=weights)
+    described = json.loads(described)
+    if described.pop('crc32') != _checksum(weights):
+        raise ValueError('the weights do not have the checksum that was written with them')
+    return dict(params=weights, **described)
+
+
+def _checksum(weights: Mapping[str, Tensor]) -> int:
+    found = 0
+    for name in sorted(weights):
+        found = zlib.crc32(weights[name].flatten().view(torch.uint8).numpy(), found)
+    return found
 
 
 # ----- networks in files -----

@@ -1,0 +1,59 @@
+"""The network that comes with the package is what is taken where no file is given."""
+
+import pytest
+import torch
+from common_kit import refused, small_network
+
+import selfsr_plugin
+from selfsr_plugin import arguments, export_onnx, loading, restore
+from selfsr_plugin.errors import UserError
+from selfsr_plugin.files import SHIPPED_NETWORK
+
+
+@pytest.fixture
+def place(tmp_path, monkeypatch):
+    """Where the file is expected; nothing is there."""
+    path = tmp_path / 'package/weights/face_x4.safetensors'
+    for module in (arguments, loading):
+        monkeypatch.setattr(module, 'SHIPPED_NETWORK', path)
+    return path
+
+
+def ship(place):
+    place.parent.mkdir(parents=True)
+    net = small_network()
+    selfsr_plugin.save(net, place, fp16=True)
+    return net
+
+
+def test_load_without_a_path(place):
+    net = ship(place)
+    found = selfsr_plugin.load()
+    assert torch.equal(found.stem.weight, net.stem.weight.half().float())
+
+
+def test_the_commands_without_model(place, tmp_path, files, capsys):
+    ship(place)
+    faces = files.write_folder(tmp_path / 'faces', {'a': files.make_image(0)})
+    restore.main(['--input', faces, '--output', str(tmp_path / 'out')])
+    assert files_of(tmp_path / 'out') == ['a.png']
+    assert str(export_onnx.parse(['--output', 'g.onnx']).model) == str(place)
+
+
+def files_of(folder):
+    return [path.name for path in folder.iterdir()]
+
+
+def test_where_it_is_missing_it_is_said(place, tmp_path, files, capsys):
+    with pytest.raises(UserError, match='lacks the network that comes with the package, .*face_x4.safetensors: .*load'):
+        selfsr_plugin.load()
+    faces = files.write_folder(tmp_path / 'faces', {'a': files.make_image(0)})
+    assert 'lacks the network' in refused(capsys, restore.main, '--input', faces, '--output', tmp_path / 'out')
+
+
+@pytest.mark.skipif(not SHIPPED_NETWORK.exists(), reason='selfsr_plugin/weights holds no network')
+def test_the_file_itself():
+    net = selfsr_plugin.load(key='params')
+    assert net.scale == 4 == 2**net.num_level and (net.arguments['num_in_ch'], net.arguments['num_out_ch']) == (3, 3)
+    assert SHIPPED_NETWORK.stat().st_size <= 4e6
+    assert all(torch.equal(value, value.half().float()) for value in net.state_dict().values())
