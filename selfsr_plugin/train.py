@@ -5,6 +5,7 @@ Option files of this package's models are run by ``run/training.py``; all others
 
 import sys
 from collections.abc import Sequence
+from contextlib import ExitStack
 
 from .errors import one_sentence_errors
 from .options import parse_arguments, read_options
@@ -28,10 +29,10 @@ def main(argv: Sequence[str] | None = None) -> None:
             from .run.training import train
 
             set_up(opt, args, is_train=True)
-            with locked(opt['path']['experiments_root'], opt):
-                stopped_by = train(opt, args.opt)
-            if stopped_by is not None:
-                sys.exit(128 + stopped_by)  # as a shell reports a process that the signal ended
+            with locked(opt['path']['experiments_root'], opt), ExitStack() as at_end:
+                stopped_by = train(opt, args.opt, at_end)
+                if stopped_by is not None:
+                    sys.exit(128 + stopped_by)  # as a shell reports a process that the signal ended
             return
     # BasicSR's own, which reads the command line itself, and shows its own tracebacks.
     from basicsr.train import train_pipeline

@@ -3,6 +3,7 @@
 import datetime
 import signal
 import time
+from contextlib import ExitStack
 from typing import Any
 
 from basicsr.utils import AvgTimer, get_root_logger
@@ -25,8 +26,8 @@ from .training_data import TrainingData
 from .writers import prepare_writers, start_tensorboard
 
 
-def train(opt: dict[str, Any], option_file: str) -> signal.Signals | None:
-    """Build everything, then iterate.
+def train(opt: dict[str, Any], option_file: str, at_end: ExitStack) -> signal.Signals | None:
+    """Build everything, then iterate; ``at_end`` gets what is to be done when the run is over, however it ends.
 
     Returns:
         The signal that ended the run early, after a checkpoint; None at its end.
@@ -76,7 +77,7 @@ def train(opt: dict[str, Any], option_file: str) -> signal.Signals | None:
         'Seconds for an iteration, tried without a step: '
         f'{", ".join(f"{seconds:.3f} from {first}" for first, seconds in rehearsed.items())}.'
     )
-    tb_logger = _open_folder(opt, option_file, resuming=resume_state is not None)
+    tb_logger = _open_folder(opt, option_file, resume_state is not None, at_end)
 
     freq = {**opt['logger'], **(opt.get('val') or {})}
     every = {'checkpoint': freq['save_checkpoint_freq'], **({'validation': freq['val_freq']} if val_sets else {})}
@@ -148,12 +149,10 @@ def train(opt: dict[str, Any], option_file: str) -> signal.Signals | None:
         )
     if failures:
         logger.warning(f'Validations that were not complete: {len(failures)}. The first: {failures[0]}')
-    if tb_logger:
-        tb_logger.close()
     return stopped_by
 
 
-def _open_folder(opt: dict[str, Any], option_file: str, resuming: bool) -> Any:
+def _open_folder(opt: dict[str, Any], option_file: str, resuming: bool, at_end: ExitStack) -> Any:
     """The last thing before the first iteration: rename what an earlier run left, and write to the folder from here on.
 
     Returns:
@@ -161,12 +160,12 @@ def _open_folder(opt: dict[str, Any], option_file: str, resuming: bool) -> Any:
     """
     problem, tb_logger = None, None
     try:
-        prepare_writers(opt)
+        prepare_writers(opt, at_end)
         if opt['rank'] == 0:
             make_folders(opt, keep=resuming)
             copy_option_file(option_file, opt['path']['experiments_root'])
             log_to_folder(opt, 'train')
-            tb_logger = start_tensorboard(opt, keep=resuming)
+            tb_logger = start_tensorboard(opt, resuming, at_end)
     except (UserError, OSError) as error:
         problem = str(error)
     raise_in_all(problem, opt)  # and nobody goes on before the folders are there

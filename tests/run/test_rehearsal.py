@@ -198,6 +198,10 @@ def test_earlier_results_are_not_renamed_when_read(tested, capsys):
 # ----- Weights & Biases -----
 
 
+def fake_wandb(init):
+    return SimpleNamespace(init=init, tensorboard=SimpleNamespace(patch=lambda **_: None, unpatch=lambda: None))
+
+
 def wandb_options():
     return options(logger__use_tb_logger=True, logger__wandb=dict(project='faces'))
 
@@ -206,7 +210,7 @@ def test_weights_and_biases_that_refuses_costs_nothing(earlier, capsys, monkeypa
     def init(**_):
         raise RuntimeError('No API key configured.')
 
-    monkeypatch.setitem(sys.modules, 'wandb', SimpleNamespace(init=init))
+    monkeypatch.setitem(sys.modules, 'wandb', fake_wandb(init))
     message = refused(capsys, wandb_options())
     assert (
         'logger.wandb: No API key configured (RuntimeError). Log in with wandb login, or set WANDB_MODE=offline'
@@ -216,25 +220,36 @@ def test_weights_and_biases_that_refuses_costs_nothing(earlier, capsys, monkeypa
     assert 'logger.wandb: the package is missing: pip install wandb' in refused(capsys, wandb_options())
 
 
-def test_weights_and_biases_is_started_before_tensorboard(workplace, monkeypatch):  # noqa: F811
-    """It copies what TensorBoard is told from then on."""
+@pytest.mark.parametrize('ends_well', [True, False])
+def test_weights_and_biases_starts_before_tensorboard_and_ends_after_it(workplace, monkeypatch, ends_well):  # noqa: F811
+    """It copies what TensorBoard is told, from the beginning to the end, however a run ends."""
     calls = []
-    wandb = SimpleNamespace(init=lambda **given: calls.append(given) or SimpleNamespace(id='a1'))
-    monkeypatch.setitem(sys.modules, 'wandb', wandb)
-    original = training.start_tensorboard
-    monkeypatch.setattr(
-        training, 'start_tensorboard', lambda *args, **given: calls.append('tb') or original(*args, **given)
-    )
-    start(wandb_options())
-    assert calls[0]['project'] == 'faces' and calls[0]['sync_tensorboard'] and calls[1:] == ['tb']
-    assert list(Path('tb_logger/tiny').glob('events*')) and 'run a1 of the project faces' in log_text()
+    run = SimpleNamespace(id='a1', finish=lambda exit_code: calls.append(exit_code))
+    monkeypatch.setitem(sys.modules, 'wandb', fake_wandb(lambda **given: calls.append(given) or run))
+
+    def writer(log_dir):
+        calls.append(log_dir)
+        return SimpleNamespace(add_scalar=lambda *_: None, close=lambda: calls.append('closed'))
+
+    monkeypatch.setattr('selfsr_plugin.run.writers.init_tb_logger', writer)
+    if ends_well:
+        start(wandb_options())
+        assert 'run a1 of the project faces' in log_text()
+    else:
+        monkeypatch.setattr(training, 'ProgressLog', lambda *_: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            start(wandb_options())
+    assert calls[0]['project'] == 'faces' and calls[0]['sync_tensorboard']
+    assert calls[1:] == [str(workplace / 'tb_logger/tiny'), 'closed', 0 if ends_well else 1]
 
 
-def test_weights_and_biases_offline(workplace, monkeypatch):  # noqa: F811
-    pytest.importorskip('wandb')
-    monkeypatch.setenv('WANDB_MODE', 'offline')
+def test_weights_and_biases_that_cannot_end_costs_nothing(workplace, monkeypatch):  # noqa: F811
+    def finish(exit_code):
+        raise RuntimeError('no network')
+
+    monkeypatch.setitem(sys.modules, 'wandb', fake_wandb(lambda **_: SimpleNamespace(id='a1', finish=finish)))
     start(wandb_options())
-    assert list(Path('wandb').glob('offline-run-*'))
+    assert 'Weights & Biases did not end its run: no network' in log_text()
 
 
 # ----- parts of ours under a model of BasicSR's -----
