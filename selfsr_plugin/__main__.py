@@ -12,6 +12,8 @@ COMMANDS = {
     'prepare_faces': 'cut the faces out of photos, all framed alike',
     'inspect_faces': 'look at faces before training: framing, colours, sharpness, duplicates',
     'split_faces': 'divide a folder of faces into train, val and test, nobody in two',
+    'make_landmarks': 'landmarks of HR faces, for the methods of docs/baselines.md that learn from them',
+    'make_parsing': 'parsing maps of HR faces, likewise',
     'create_lmdb': "make an LMDB in BasicSR's layout of a folder of images",
 }
 

@@ -169,8 +169,9 @@ def _check_dataset(settings: Mapping[str, Any], key: str, section_class: type[Da
                 f'{key}.io_backend: {settings["type"]} knows a folder and an LMDB by their path; leave it out.'
             )
         known(settings, own | general, key)
-        face_keys = options_of(FaceDatasetOptions)
-        parse(FaceDatasetOptions, {name: value for name, value in settings.items() if name in face_keys}, key)
+        face_options = getattr(cls, 'options_class', FaceDatasetOptions)
+        face_keys = options_of(face_options)
+        parse(face_options, {name: value for name, value in settings.items() if name in face_keys}, key)
     elif cls.__module__.startswith('basicsr.'):
         _check_keys_that_are_read(settings, cls, general, key)
     for name, value in settings.items():

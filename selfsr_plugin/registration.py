@@ -19,6 +19,7 @@ ENTRIES: dict[str, dict[str, str]] = {
         'SelfCondSRNet': 'archs.selfcond_sr_arch',
     },
     'DATASET_REGISTRY': {
+        'FacePriorDataset': 'baselines.data.face_prior_dataset',
         'HRFaceDataset': 'data.hr_face_dataset',
         'LRFaceDataset': 'data.lr_face_dataset',
         'PairedFaceDataset': 'data.paired_face_dataset',

@@ -14,6 +14,8 @@ COMMANDS = (
     'prepare_faces',
     'create_lmdb',
     'inspect_faces',
+    'make_landmarks',
+    'make_parsing',
     'split_faces',
     '__main__',
 )
@@ -21,6 +23,7 @@ COMMANDS = (
 ROOMS = [
     COMMANDS,
     ('run',),
+    ('baselines',),
     ('option_check', 'pictures', 'preparation', 'inference', 'scoring'),
     ('stages', 'loading'),
     ('engine',),

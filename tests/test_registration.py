@@ -1,5 +1,6 @@
 """What BasicSR's registries hold with this package beside it, and what it costs."""
 
+import importlib
 import inspect
 import subprocess
 import sys
@@ -12,7 +13,7 @@ from basicsr.utils import registry as registries
 from torch import nn
 from torch.utils.data import Dataset
 
-from selfsr_plugin import archs, data, losses, metrics, registration, stages
+from selfsr_plugin import archs, baselines, data, losses, metrics, registration, stages
 
 
 def test_every_public_part_is_registered():
@@ -28,6 +29,10 @@ def test_every_public_part_is_registered():
         'METRIC_REGISTRY': {name for name in metrics.__all__ if name.startswith('calculate_')},
         'MODEL_REGISTRY': set(stages.__all__),
     }
+    for registry, room in (('ARCH_REGISTRY', 'archs'), ('DATASET_REGISTRY', 'data'), ('MODEL_REGISTRY', 'models')):
+        if (Path(baselines.__file__).parent / room).is_dir():
+            exported = importlib.import_module(f'selfsr_plugin.baselines.{room}')
+            found[registry] |= {name for name in exported.__all__ if inspect.isclass(getattr(exported, name))}
     assert found == {registry: set(names) for registry, names in registration.ENTRIES.items()}
 
 

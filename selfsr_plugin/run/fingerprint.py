@@ -55,7 +55,8 @@ def _entries(opt: Mapping[str, Any], complete: bool) -> Iterator[Entry]:
     for label in sorted(key for key in opt if key.startswith('network_')):
         yield from _of_component(Network(opt[label]), label, complete)
     data = opt['datasets']['train']
-    for key, (_, about, default) in {'type': (None, None, None), **options_of(FaceDatasetOptions)}.items():
+    face_options = getattr(registered('DATASET_REGISTRY', data['type']), 'options_class', FaceDatasetOptions)
+    for key, (_, about, default) in {'type': (None, None, None), **options_of(face_options)}.items():
         if about is None or about.decides:
             yield f'datasets.train.{key}', data.get(key, default), default
     yield (

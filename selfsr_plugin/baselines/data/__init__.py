@@ -1,0 +1,5 @@
+"""Data sets of the methods compared with."""
+
+from .face_prior_dataset import FacePriorDataset
+
+__all__ = ['FacePriorDataset']

@@ -1,0 +1,94 @@
+"""Parsing maps of face images, which FSRNet learns from (never needed to restore).
+
+    python -m selfsr_plugin.make_parsing --input faces_hr --output faces_hr_parsing --landmarks faces_hr.csv
+
+From 68 landmarks (polygons, ours), or with --parsenet by facexlib's network, on faces cut as prepare_faces does.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+
+from .arguments import add_traceback, weights_by_name
+from .errors import UserError, one_sentence_errors
+from .files import cannot_write, encode_image, path, printable, write_file
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Make parsing maps as the command line says (that of the process by default)."""
+    parser = argparse.ArgumentParser(
+        prog='python -m selfsr_plugin.make_parsing',
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        '--input', type=path, required=True, metavar='DIR', help='folder or LMDB of faces, one an image'
+    )
+    parser.add_argument('--output', type=path, required=True, metavar='DIR', help='folder for the maps')
+    source = parser.add_mutually_exclusive_group(required=True)
+    source.add_argument('--landmarks', type=path, metavar='FILE', help='68 landmarks of the faces, by make_landmarks')
+    source.add_argument('--parsenet', action='store_true', help="facexlib's network")
+    parser.add_argument(
+        '--weights',
+        nargs='+',
+        default=[],
+        metavar='NAME=FILE',
+        help='parsenet=FILE: its weights; without it facexlib downloads them',
+    )
+    parser.add_argument('--device', default='cpu', help='of the network: cpu, cuda, cuda:1 (default: %(default)s)')
+    add_traceback(parser)
+    args = parser.parse_args(arguments)
+    with one_sentence_errors(args.traceback):
+        make(args)
+
+
+def make(args: argparse.Namespace) -> None:
+    """Make the map of every face, and say of how many there is none."""
+    from tqdm import tqdm
+
+    from .baselines.landmarks import count_of, read_landmarks
+    from .baselines.parsing import from_landmarks, parsenet
+    from .data.image_source import CorruptImageError, open_image_source
+
+    source = open_image_source(str(args.input))
+    weights = weights_by_name(args.weights, ['parsenet'])
+    if args.output.resolve() == args.input.resolve():
+        raise UserError(f'--output: {printable(args.output)} holds the faces themselves: give another folder.')
+    faces = None
+    if args.landmarks is not None:
+        faces = read_landmarks(args.landmarks)
+        if count_of(faces) != 68:
+            raise UserError(
+                f'--landmarks: {printable(args.landmarks)} has {count_of(faces)} points of each face, and the polygons '
+                'need 68: make them with --detector fan or dlib.'
+            )
+        if not any(name in faces for name in source.names):
+            raise UserError(
+                f'--landmarks: {printable(args.landmarks)} has none of the images in {source.root}: it is of others.'
+            )
+    parse = parsenet(weights.get('parsenet'), args.device) if faces is None else None
+    made = 0
+    for index, name in enumerate(tqdm(source.names, desc='faces', unit='face')):
+        try:
+            if faces is None:
+                labels = parse(source.read(index))
+            elif name in faces and faces[name].points is not None:
+                labels = from_landmarks(faces[name])
+            else:
+                continue
+        except CorruptImageError as error:
+            print(error)
+            continue
+        file = args.output / f'{name}.png'
+        try:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            write_file(file, encode_image(labels, '.png'))
+        except OSError as error:
+            raise cannot_write(file, error) from error
+        made += 1
+    print(f'Maps of {made} of {len(source)} faces are in {printable(args.output)}.')
+
+
+if __name__ == '__main__':
+    main()

@@ -1,0 +1,129 @@
+"""The file of landmarks, their mirroring, their heatmaps, and the polygons made of them."""
+
+import numpy as np
+import pytest
+import torch
+
+from selfsr_plugin.baselines.landmarks import FaceLandmarks, heatmaps, mirror, read_landmarks, write_landmarks
+from selfsr_plugin.baselines.parsing import PAIRS, from_landmarks, mirror_labels, one_hot
+from selfsr_plugin.errors import UserError
+
+# A drawn face, 68 points as iBUG orders them, symmetric about x = 64 of 129 pixels (0 to 128).
+_LEFT = {  # of the points in the left half of the picture
+    **{i: (10 + 5 * i, 60 + 7 * i) for i in range(8)},
+    **{17 + i: (20 + 8 * i, 40 - i) for i in range(5)},
+    **{31: (55, 84), 32: (60, 86), 36: (25, 50), 37: (32, 46), 38: (40, 46), 39: (46, 50), 40: (40, 53), 41: (32, 53)},
+    **{
+        48: (40, 100),
+        49: (48, 96),
+        50: (57, 94),
+        58: (57, 110),
+        59: (48, 107),
+        60: (44, 101),
+        61: (56, 99),
+        67: (56, 103),
+    },
+}
+_MIDDLE = {8: (64, 120), 27: (64, 50), 28: (64, 59), 29: (64, 68), 30: (64, 77), 33: (64, 88)}
+_MIDDLE |= {51: (64, 95), 57: (64, 112), 62: (64, 99), 66: (64, 103)}
+_PARTNER = {**{i: 16 - i for i in range(8)}, **{17 + i: 26 - i for i in range(5)}, 31: 35, 32: 34}
+_PARTNER |= {36: 45, 37: 44, 38: 43, 39: 42, 40: 47, 41: 46}
+_PARTNER |= {48: 54, 49: 53, 50: 52, 58: 56, 59: 55, 60: 64, 61: 63, 67: 65}
+
+
+def drawn_face() -> np.ndarray:
+    points = np.zeros((68, 2), np.float32)
+    for number, place in {**_LEFT, **_MIDDLE}.items():
+        points[number] = place
+    for number, partner in _PARTNER.items():
+        points[partner] = (128 - points[number][0], points[number][1])
+    return points
+
+
+def face(points=None, side=129) -> FaceLandmarks:
+    return FaceLandmarks(side, side, 100.0, drawn_face() if points is None else points)
+
+
+def test_the_file_gives_back_what_was_written(tmp_path):
+    faces = {'a': face(), 'b, "c"': FaceLandmarks(40, 50, 1.25, None)}
+    write_landmarks(tmp_path / 'x.csv', faces, 68)
+    found = read_landmarks(tmp_path / 'x.csv')
+    assert list(found) == list(faces) and found['b, "c"'] == faces['b, "c"']
+    assert np.allclose(found['a'].points, faces['a'].points, atol=0.005) and found['a'].grey == 100
+
+
+GOOD = 'name,width,height,grey,x1,y1,x2,y2,x3,y3,x4,y4,x5,y5\n'
+
+
+@pytest.mark.parametrize(
+    'text, message',
+    [
+        (None, r'x\.csv cannot be read'),
+        ('', 'is no file of landmarks: its first line must be name,width,height,grey'),
+        (GOOD.replace(',x5,y5', ''), 'with 5, 68 or 194 points'),
+        (GOOD, 'holds no faces'),
+        (GOOD + 'a,64,64,1,1,2\n', r'line 2 of .*: it has 6 values and the first line 14'),
+        (GOOD + 'a,64,64,1' + ',9' * 10 + '\na,64,64,1' + ',9' * 10 + '\n', 'line 3 of .*: a stands there twice'),
+        (GOOD + 'a,64,64,1,?' + ',9' * 9 + '\n', 'a value is no number'),
+        (GOOD + 'a,64,0,1' + ',9' * 10 + '\n', 'a value is not possible'),
+        (GOOD + 'a,64,64,nan' + ',9' * 10 + '\n', 'a value is not possible'),
+        (GOOD + 'a,64,64,1' + ',70' * 10 + '\n', 'the middle of the landmarks of a lies outside its 64x64 image'),
+    ],
+)
+def test_a_broken_file_is_refused(tmp_path, text, message):
+    if text is not None:
+        (tmp_path / 'x.csv').write_text(text)
+    with pytest.raises(UserError, match=message) as caught:
+        read_landmarks(tmp_path / 'x.csv')
+    assert 'selfsr_plugin.make_landmarks' in str(caught.value)
+
+
+def test_a_symmetric_face_is_its_own_mirror_image():
+    shares = face().shares
+    assert np.allclose(mirror(shares), shares, atol=1e-6)
+    five = np.array([(0.2, 0.3), (0.8, 0.3), (0.5, 0.6), (0.3, 0.8), (0.7, 0.8)], np.float32)
+    assert np.allclose(mirror(five), five)
+    assert np.allclose(mirror(mirror(shares + 0.01)), shares + 0.01, atol=1e-6)
+    with pytest.raises(UserError, match='use_hflip: which of 194 landmarks'):
+        mirror(np.zeros((194, 2), np.float32))
+
+
+def test_heatmaps_peak_where_the_landmarks_are():
+    # the middle of pixel (x 5, y 2) of 16, whatever the size of the image was
+    shares = torch.tensor([[[5.5 / 16, 2.5 / 16], [0.5, 0.5]]])
+    maps = heatmaps(shares, 16, 1.5)
+    assert maps.shape == (1, 2, 16, 16) and maps[0, 0, 2, 5] == 1 and (maps <= 1).all()
+    assert torch.isclose(maps[0, 0, 2, 8], torch.tensor(np.exp(-9 / 4.5), dtype=torch.float32))
+    assert torch.allclose(maps[0, 1], maps[0, 1].flip(-1)) and maps[0, 1].argmax() in (
+        7 * 16 + 7,
+        7 * 16 + 8,
+        8 * 16 + 7,
+    )
+    large = heatmaps(shares, 32, 3.0)
+    assert torch.allclose(torch.nn.functional.avg_pool2d(large, 2), maps, atol=0.05)
+
+
+def test_polygons_of_a_symmetric_face():
+    labels = from_landmarks(face())
+    assert labels.shape == (129, 129) and set(np.unique(labels)) == {0, 1, 2, 3, 4, 5, 8, 9, 10, 11}  # no ears
+    assert [labels[50, 35], labels[50, 93], labels[80, 64], labels[101, 64]] == [4, 5, 8, 9]  # eyes, nose, mouth
+    assert labels[97, 64] == 10 and labels[107, 64] == 11 and labels[90, 36] == 1 and labels[10, 64] == 0
+    for left, right in PAIRS[:2]:
+        places = [np.argwhere(labels == label)[:, 1].mean() for label in (left, right)]
+        assert places[0] < 64 < places[1] and abs(places[0] + places[1] - 128) < 2
+
+
+def test_mirrored_labels():
+    labels = torch.from_numpy(from_landmarks(face()))
+    mirrored = mirror_labels(labels)
+    assert (mirrored != labels).float().mean() < 0.02  # but for the pixels at the edges of polygons
+    assert torch.equal(mirror_labels(mirrored), labels)
+    assert mirrored[50, 35] == 4  # the left eye is in the left half still
+
+
+def test_one_hot_gives_shares():
+    labels = torch.zeros(1, 4, 4, dtype=torch.uint8)
+    labels[0, :2, :2] = 3
+    labels[0, 2, 2] = 11
+    maps = one_hot(labels, 2)
+    assert maps.shape == (1, 11, 2, 2) and maps[0, 2, 0, 0] == 1 and maps[0, 10, 1, 1] == 0.25 and maps.sum() == 1.25

@@ -1,0 +1,161 @@
+"""The commands that make landmarks and parsing maps, from files and from the networks that are here."""
+
+import importlib.util
+import json
+import re
+import shutil
+
+import cv2
+import numpy as np
+import pytest
+from common_kit import refused
+
+from selfsr_plugin import make_landmarks, make_parsing
+from selfsr_plugin.baselines import landmark_sources
+from selfsr_plugin.baselines.landmarks import read_landmarks
+from selfsr_plugin.baselines.parsing import _left_is_left
+from selfsr_plugin.preparation.framing import align, frame
+
+FIVE = np.array([(10, 12), (20, 12), (15, 18), (11, 24), (19, 24)], np.float64)
+CELEBA = 'lefteye_x lefteye_y righteye_x righteye_y nose_x nose_y leftmouth_x leftmouth_y rightmouth_x rightmouth_y'
+
+
+@pytest.fixture
+def faces(tmp_path, files):
+    files.write_folder(tmp_path / 'hr', {name: files.make_image(number, 32) for number, name in enumerate('abc')})
+    return tmp_path
+
+
+def run(folder, *arguments, output='lm.csv'):
+    make_landmarks.main(['--input', str(folder / 'hr'), '--output', str(folder / output), *map(str, arguments)])
+    return read_landmarks(folder / output)
+
+
+def line(name, points, between=' '):
+    return between.join([name, *(f'{value:g}' for value in np.ravel(points))])
+
+
+def test_files_of_all_kinds_say_the_same(faces, capsys):
+    (faces / 'celeba.txt').write_text('\n'.join(['2', CELEBA, line('a.jpg', FIVE), line('b.jpg', FIVE + 1)]) + '\n')
+    (faces / 'plain.csv').write_text('\n'.join(['name,x,y', line('a.png', FIVE, ','), line('b', FIVE + 1, ',')]))
+    found = [run(faces, '--annotations', faces / name) for name in ('celeba.txt', 'plain.csv', 'lm.csv')]
+    assert np.array_equal(found[0]['a'].points, FIVE) and np.array_equal(found[0]['b'].points, FIVE + 1)
+    assert found[0]['c'].points is None and found[0]['a'].width == 32
+    for other in found[1:]:
+        assert str(other) == str(found[0])
+    text = capsys.readouterr().out
+    assert '5 landmarks of 2 of 3 faces are in' in text and '1 without, nothing was found in: c' in text
+
+
+@pytest.mark.parametrize('framing', ['square', 'similarity'])
+def test_the_manifest_of_prepare_faces_carries_landmarks_into_the_crops(faces, framing):
+    photo = np.zeros((200, 200, 3), np.uint8)
+    points = np.array([(80, 82), (122, 90), (104, 108), (84, 132), (112, 136)], np.float64)
+    for x, y in points:  # a pixel of its own for each, whose middle is half a pixel on
+        photo[int(y), int(x)] = 255
+    cut = (frame if framing == 'square' else align)(points, 200, 200, 16)
+    crop = cut.cut(photo)
+    crop_line = dict(
+        file='a_000.png', box=None, landmarks=(points + 0.5).tolist(), score=None, crop=vars(cut), size=cut.side
+    )
+    (faces / 'hr/a.png').unlink()
+    cv2.imwrite(str(faces / 'hr/a_000.png'), crop)
+    lines = [{'settings': {}}, {'photo': 'a.jpg', 'faces': [crop_line], 'left_out': []}]
+    (faces / 'hr/manifest.jsonl').write_text(''.join(json.dumps(each) + '\n' for each in lines))
+    found = run(faces, '--annotations', faces / 'hr/manifest.jsonl')['a_000'].points
+    for x, y in found:
+        around = crop[round(y) - 1 : round(y) + 2, round(x) - 1 : round(x) + 2, 0]
+        assert around[1, 1] == around.max() > 60, framing
+
+
+@pytest.mark.parametrize(
+    'text, message',
+    [
+        ('x y\n', r"--annotations: line 2 of .* is not as in CelebA's"),
+        ('a,1,2,3\n', r'--annotations: line 1 of .* must hold a name and the x and y of 5, 68 or 194 points'),
+        (line('a', FIVE, ',') + '\nb,1,2\n', r'--annotations: line 2 of .* must hold a name'),
+        (line('z', FIVE, ',') + '\n', r'has none of the images in .*, such as a: it is of other faces'),
+        (None, r'--annotations: .*x\.csv cannot be read'),
+    ],
+)
+def test_wrong_annotations_are_refused(faces, capsys, text, message):
+    if text is not None:
+        (faces / 'x.csv').write_text(text)
+    arguments = ['--input', faces / 'hr', '--output', faces / 'o.csv', '--annotations', faces / 'x.csv']
+    assert re.search(message, refused(capsys, make_landmarks.main, *arguments))
+    assert not (faces / 'o.csv').exists()
+
+
+@pytest.mark.parametrize(
+    'arguments, message',
+    [
+        (['--detector', 'fan', '--weights', 'fan=nowhere.pth'], '--weights fan=nowhere.pth: there is no such file'),
+        (['--detector', 'fan', '--weights', 'mtcnn=x'], 'write NAME=FILE with one of retinaface, fan, dlib'),
+        (['--detector', 'retinaface', '--weights', 'retinaface=nowhere.pth'], 'there is no such file'),
+    ],
+)
+def test_missing_weights_are_one_sentence(faces, capsys, arguments, message):
+    text = refused(capsys, make_landmarks.main, '--input', faces / 'hr', '--output', faces / 'o.csv', *arguments)
+    assert message in text
+    if 'fan' in message.split('=')[0]:
+        assert 'alignment_WFLW_4HG.pth' in text
+
+
+def test_without_dlib_the_sentence_names_the_packages(faces, capsys, monkeypatch):
+    find = importlib.util.find_spec
+    monkeypatch.setattr(
+        landmark_sources.importlib.util,
+        'find_spec',
+        lambda name, *rest: None if name in ('dlib', 'face_recognition_models') else find(name, *rest),
+    )
+    arguments = ['--input', faces / 'hr', '--output', faces / 'o.csv', '--detector', 'dlib']
+    text = refused(capsys, make_landmarks.main, *arguments)
+    assert 'pip install dlib-bin face_recognition_models==0.3.0' in text and 'not for commercial use' in text
+
+
+def test_nothing_found_is_refused(faces, capsys, monkeypatch):
+    monkeypatch.setitem(landmark_sources.DETECTORS, 'dlib', lambda weights, device: lambda image: None)
+    arguments = ['--input', faces / 'hr', '--output', faces / 'o.csv', '--detector', 'dlib']
+    assert 'no landmarks were found in any of the 3 images' in refused(capsys, make_landmarks.main, *arguments)
+
+
+def few_real_faces(shared_data, folder, count=4):
+    (folder / 'hr').mkdir()
+    for path in sorted((shared_data / 'test/faces_hr').iterdir())[:count]:
+        shutil.copy(path, folder / 'hr')
+
+
+def test_real_faces(tmp_path, shared_data, capsys):
+    """Where eyes and mouth are, two independent networks agree."""
+    if any(importlib.util.find_spec(name) is None for name in ('dlib', 'face_recognition_models')):
+        pytest.skip('dlib-bin and face_recognition_models are not installed')
+    few_real_faces(shared_data, tmp_path)
+    weights = shared_data.parent / 'weights/detection_mobilenet0.25_Final.pth'
+    five = run(tmp_path, '--detector', 'retinaface', '--weights', f'retinaface={weights}')
+    many = run(tmp_path, '--detector', 'dlib', '--preview', tmp_path / 'preview.png', output='many.csv')
+    assert (tmp_path / 'preview.png').stat().st_size > 10000
+    for name in five:
+        points = many[name].points
+        seen = np.stack([points[36:42].mean(0), points[42:48].mean(0), points[30], points[48], points[54]])
+        assert np.abs(seen - five[name].points).max() < 0.08 * 128, name
+    make_parsing.main(
+        ['--input', str(tmp_path / 'hr'), '--output', str(tmp_path / 'maps'), '--landmarks', str(tmp_path / 'many.csv')]
+    )
+    labels = cv2.imread(str(tmp_path / 'maps/00000.png'), cv2.IMREAD_UNCHANGED)
+    assert labels.shape == (128, 128) and {1, 2, 3, 4, 5, 8} <= set(np.unique(labels)) <= set(range(12))
+
+
+def test_parsing_needs_68_points_of_these_faces(faces, capsys):
+    (faces / 'plain.csv').write_text(line('a', FIVE, ','))
+    run(faces, '--annotations', faces / 'plain.csv')
+    arguments = ['--input', faces / 'hr', '--output', faces / 'maps', '--landmarks', faces / 'lm.csv']
+    assert 'the polygons need 68' in refused(capsys, make_parsing.main, *arguments)
+    arguments = ['--input', faces / 'hr', '--output', faces / 'maps', '--parsenet', '--weights', 'parsenet=nowhere.pth']
+    assert 'parsenet=nowhere.pth: there is no such file; get it from' in refused(capsys, make_parsing.main, *arguments)
+
+
+def test_left_and_right_of_a_parsing_are_where_they_lie():
+    labels = np.zeros((8, 8), np.uint8)
+    labels[2, 1], labels[2, 6], labels[4, 1], labels[4, 6], labels[6, 1] = 5, 4, 2, 3, 7
+    fixed = _left_is_left(labels)
+    assert (fixed[2, 1], fixed[2, 6], fixed[4, 1], fixed[4, 6], fixed[6, 1]) == (4, 5, 2, 3, 7)
