@@ -148,6 +148,50 @@ val.metrics.psnr: {type: calculate_psnr, crop_border: 0, test_y_channel: true}  
 val.metrics.ssim: {type: calculate_ssim, crop_border: 0, test_y_channel: true}
 """,
     ),
+    # ----- the network that comes with the package -----
+    'train_face_x4.yml': Experiment(
+        'table3/train_vanilla.yml',
+        """
+# The network that comes with the package: x4, trained on portraits in the public domain alone, in hours on one CPU core.
+#   python scripts/make_portrait_pairs.py --input PORTRAITS --output datasets/portrait_pairs
+#   python -m selfsr_plugin.train -opt options/train_face_x4.yml
+# Stage 2 on pairs, clean ones and ones that were blurred, noised and compressed, so that it does with what comes. The keys
+# are those of options/train_selfsr_real.yml, where each is explained; comments say what differs from it and why. All is ours.
+name: train_face_x4
+datasets.train.name: portrait_pairs
+datasets.train.type: PairedFaceDataset
+datasets.train.dataroot_gt: datasets/portrait_pairs/train_hr    # 11,104 views of 347 people
+datasets.train.dataroot_lq: datasets/portrait_pairs/train_lr    # their LR images, a third of them bicubic
+datasets.train.batch_size_per_gpu: 8    # instead of 48
+datasets.train.num_worker_per_gpu: 0
+- datasets.train.pin_memory
+- datasets.val
+datasets.val_wild.name: portraits_wild
+datasets.val_wild.type: PairedFaceDataset
+datasets.val_wild.dataroot_gt: datasets/portrait_pairs/val_hr    # 36 people held back
+datasets.val_wild.dataroot_lq: datasets/portrait_pairs/val_wild_lr
+datasets.val_clean.name: portraits_clean
+datasets.val_clean.type: PairedFaceDataset    # without dataroot_lq: bicubic LR faces
+datasets.val_clean.dataroot_gt: datasets/portrait_pairs/val_hr
+datasets.val_clean.gt_size: 64
+network_g.widths: [96, 32]              # 0.53 M parameters, 1 MB in half precision
+network_g.num_block: 2
+network_d.feat_base: 512
+network_d.feat_max: 64
+train.total_iter: 7000
+- train.lq_from_gt
+train.grow_at: [1500]
+train.pixel_opt.loss_weight: 40.0       # instead of 20: nearer to the LR face, with less texture
+train.net_d_reg_every: 8
+train.ema_decay: 0.998
+train.scheduler: {type: LinearDecayLR, decay_from: 4000}
+val.val_freq: 1000
+val.metrics.psnr: {type: calculate_psnr, crop_border: 0, test_y_channel: true}
+val.metrics.ssim: {type: calculate_ssim, crop_border: 0, test_y_channel: true}
+logger.save_checkpoint_freq: 500
+logger.keep_checkpoints: 2
+""",
+    ),
     # ----- Table I -----
     'table1/train_celeba_paired.yml': Experiment(
         'train_selfsr_real_sr.yml',
