@@ -5,15 +5,18 @@
 Rows are option files in options/, made small by the rules in scripts/reproduce_rows.py. Table III trains on HR faces
 and real LR faces and has no ground truth; Table IV trains on the HR faces alone, which must be 128x128 or larger.
 
-A row that is finished is not run again, a killed one resumes. Calls with different --rows may run side by side in one
---output. It gets the runs (experiments/), their option files (options/), restored faces (restored/, degraded/), scores
-(scores/*.json), pictures/ and the page, results.md.
+A row that is finished is not run again, a killed one resumes; where one ends with an error, the others go on and the
+page says so. Calls with different --rows may run side by side in one --output. It gets the runs (experiments/), their
+option files (options/), restored faces (restored/, degraded/), scores (scores/*.json), pictures/ and the page,
+results.md. Score files of several calls make one page with scripts/results_page.py.
 """
 
 import argparse
 import datetime
+import hashlib
 import json
 import os
+import subprocess
 import tempfile
 import time
 from pathlib import Path
@@ -34,7 +37,7 @@ from selfsr_plugin.metrics.weights import ALEXNET, FID_INCEPTION, find_weights
 from selfsr_plugin.ops import bicubic_downsample, to_image
 from selfsr_plugin.pictures import Images, draw_sheet, resize, write_picture
 
-from reproduce_rows import ROWS, TABLE3, TABLE4, run_options
+from reproduce_rows import BUDGETS, ROWS, TABLE3, TABLE4, run_options
 from results_page import write_page
 
 HEADLINE = ('vanilla', 'cyc_idt', 'ff_idt', 'paired_full', 'unpaired_full')  # run with every seed
@@ -92,17 +95,27 @@ def parse() -> argparse.Namespace:
         help=f'all for {", ".join(HEADLINE)}, the first for the others (default: 0 1)',
     )
     parser.add_argument(
-        '--networks',
-        choices=['small', 'full'],
-        help='default: full with a GPU, small without',
-        default='full' if torch.cuda.is_available() else 'small',
+        '--budget',
+        choices=BUDGETS,
+        default='full' if torch.cuda.is_available() else 'minutes',
+        help='what a row may cost, see scripts/reproduce_rows.py (default: full with a GPU, minutes without)',
     )
     parser.add_argument(
         '--divide',
         type=positive,
         default=600,
         metavar='N',
-        help='run 1/N of the iterations of the option files (default: 600)',
+        help='with minutes and full: run 1/N of the iterations of the option files (default: 600)',
+    )
+    parser.add_argument(
+        '--iterations', type=positive, default=5000, metavar='N', help='with hours: of each stage (default: 5000)'
+    )
+    parser.add_argument(
+        '--val-gt',
+        type=files.path,
+        metavar='DIR',
+        help='HR faces of neither training nor test: every checkpoint that is there restores their bicubic LR faces, '
+        'for curves over a training with hours',
     )
     add_traceback(parser)
     renamed(
@@ -112,6 +125,7 @@ def parse() -> argparse.Namespace:
         test_hr='--test-gt',
         test_lr='--test-lq',
         lr_crop='--lq-crop',
+        networks='--budget',
         alexnet_weights='--weights lpips=FILE',
         fid_weights='--weights fid=FILE',
     )
@@ -121,9 +135,10 @@ def parse() -> argparse.Namespace:
 def main() -> None:
     args = parse()
     with one_sentence_errors(args.traceback):
-        for key in ('train_gt', 'train_lq', 'test_gt', 'test_lq'):
-            open_image_source(getattr(args, key))  # a missing folder must show before hours of training
-            setattr(args, key, os.path.abspath(getattr(args, key)))
+        for key in ('train_gt', 'train_lq', 'test_gt', 'test_lq', 'val_gt'):
+            if getattr(args, key) is not None:
+                open_image_source(getattr(args, key))  # a missing folder must show before hours of training
+                setattr(args, key, os.path.abspath(getattr(args, key)))
         given = weights_by_name(args.weights, ('lpips', 'fid'))
         args.weights = {'lpips': str(find_weights(ALEXNET, given.get('lpips')).absolute())}
         if 'fid' in given:
@@ -132,14 +147,18 @@ def main() -> None:
         args.output.mkdir(parents=True, exist_ok=True)
         os.chdir(args.output)  # where runs put their folders
         prepare(args)
+        args.faces = {key: fingerprint(getattr(args, key)) for key in ('train_gt', 'train_lq', 'test_gt', 'test_lq')}
         for baseline in ('bicubic_x4', 'bicubic_x8'):
             run_once(baseline, None, args)
+        stopped = []
         for seed in args.seeds:  # every row once before any row twice
             for row in args.rows:
-                if row in HEADLINE or seed == args.seeds[0]:
-                    run_once(row, seed, args)
+                if (row in HEADLINE or seed == args.seeds[0]) and not run_once(row, seed, args):
+                    stopped.append(f'{row}_seed{seed}')
         draw_pictures(args.seeds[0])
         write_page(Path('scores'), page)
+        if stopped:
+            raise UserError(f'{", ".join(stopped)}: ended with the errors above; the same command goes on with them.')
 
 
 def prepare(args: argparse.Namespace) -> None:
@@ -179,49 +198,119 @@ def prepare(args: argparse.Namespace) -> None:
             made.rename('data')
 
 
-def run_once(row: str, seed: int | None, args: argparse.Namespace) -> None:
-    """Train and score, unless scores/<name>.json says that this has been done.
+def run_once(row: str, seed: int | None, args: argparse.Namespace) -> bool:
+    """Train and score, unless scores/<name>.json says that this has been done; whether it came to its end.
 
     Raises:
-        UserError: it has been done with other options.
+        UserError: it has been done, or begun, with other options, on other faces or by other code.
     """
     name = row if seed is None else f'{row}_seed{seed}'
-    opt = None
-    if seed is not None:
-        lq = str(Path('data/train_lq').absolute())
-        opt = run_options(row, seed, args.networks == 'small', args.divide, args.train_gt, lq)
-    found = Path(f'scores/{name}.json')
-    if found.exists():
-        if json.loads(found.read_text())['options'] != opt:
-            raise UserError(
-                f'{found.absolute()} is of a run with other options (budget or data): give another '
-                '--output, or remove that file and the folder of the run.'
-            )
-        print(f'{name}: finished before')
-        return
-    minutes = None
-    if opt is not None:
-        file = Path(f'options/{name}.yml')
-        file.parent.mkdir(exist_ok=True)
-        file.write_text(yaml.safe_dump(opt, sort_keys=False))
-        resumes, started = models(name).exists(), time.monotonic()
-        train.main(['-opt', str(file), '--auto_resume'])
-        minutes = None if resumes else (time.monotonic() - started) / 60
-    scores = score(row, name, opt, args)
+    amount = args.iterations if args.budget == 'hours' else args.divide
     result = dict(
         row=row,
         seed=seed,
-        scores=scores,
-        minutes=minutes,
-        networks=args.networks,
+        status='begun',
+        budget=args.budget,
+        amount=amount,
+        commit=commit(),
+        faces=args.faces,
         lq_crop=args.lq_crop,
+        options=None if seed is None else run_options(row, seed, args.budget, amount),
+    )
+    found = Path(f'scores/{name}.json')
+    if found.exists():
+        before = json.loads(found.read_text())
+        for key, what in (('options', 'options (budget)'), ('faces', 'faces')):
+            if before[key] != result[key]:
+                raise UserError(
+                    f'{found.absolute()} is of a run with other {what}: give another --output, or remove that file '
+                    'and the folder of the run.'
+                )
+        if before['status'] == 'finished':
+            print(f'{name}: finished before')
+            return True
+        if before['commit'] != result['commit']:
+            raise UserError(
+                f'{found.absolute()} is of a run that commit {before["commit"]} began, and this is {result["commit"]}: '
+                'check the former out, or remove that file and the folder of the run.'
+            )
+    write_scores(found, result)
+    opt = result['options']
+    if opt is not None:
+        lq = str(Path('data/train_lq').absolute())
+        file = Path(f'options/{name}.yml')
+        file.parent.mkdir(exist_ok=True)
+        file.write_text(yaml.safe_dump(run_options(row, seed, args.budget, amount, args.train_gt, lq), sort_keys=False))
+        resumes, started = models(name).exists(), time.time()
+        try:
+            train.main(['-opt', str(file), '--auto_resume'])
+        except SystemExit as end:
+            if end.code != 1:  # a signal
+                raise
+            write_scores(found, {**result, 'status': 'stopped'})
+            return False
+        result['minutes'] = None if resumes else (time.time() - started) / 60
+        result['collapsed'] = any('may have collapsed' in log.read_text() for log in models(name).parent.glob('*.log'))
+        result['curve'] = curve(name, opt['scale'], None if resumes else started, args)
+    result.update(
+        status='finished',
+        scores=score(row, name, opt, args),
         hardware=hardware(),
         torch=torch.__version__,
         date=str(datetime.date.today()),
-        options=opt,
     )
-    found.parent.mkdir(exist_ok=True)
-    files.write_file(found, f'{json.dumps(result, indent=2)}\n'.encode())
+    write_scores(found, result)
+    return True
+
+
+def write_scores(path: Path, result: dict[str, Any]) -> None:
+    path.parent.mkdir(exist_ok=True)
+    files.write_file(path, f'{json.dumps(result, indent=2)}\n'.encode())
+
+
+def commit() -> str:
+    """Of the code that runs, with a + where it was changed since; 'unknown' outside a clone."""
+    folder = Path(__file__).parent
+    found = [
+        subprocess.run(['git', *command], cwd=folder, capture_output=True, text=True)
+        for command in (['rev-parse', '--short=10', 'HEAD'], ['status', '--porcelain', '--untracked-files=no'])
+    ]
+    if any(each.returncode for each in found):
+        return 'unknown'
+    return found[0].stdout.strip() + '+' * bool(found[1].stdout.strip())
+
+
+def fingerprint(folder: str) -> str:
+    """Says whether two machines have the same faces: their number, and a hash of their names."""
+    names = open_image_source(folder).names
+    return f'{len(names)} images, {hashlib.sha256(chr(10).join(names).encode()).hexdigest()[:12]}'
+
+
+def curve(name: str, scale: int, started: float | None, args: argparse.Namespace) -> list[dict[str, float | None]]:
+    """LPIPS and PSNR-Y on --val-gt of every checkpoint of stage 2 that is there: iteration, minutes since the start."""
+    if args.val_gt is None:
+        return []
+    points = []
+    found = {int(path.stem.rpartition('_')[2]): path for path in models(name).glob('net_g_[0-9]*.pth')}
+    for side in ('gt', 'clean'):
+        folder = Path(f'data/val_{side}_x{scale}')
+        if not folder.exists():
+            faces = FaceImages(dict(dataroot_gt=args.val_gt, phase='test'), 'dataroot_gt', LR_SIDE * scale)
+            for index, face_name in enumerate(faces.names):
+                face = faces.read(index)
+                image = to_image(face if side == 'gt' else bicubic_downsample(face, scale))
+                files.write_image(folder / f'{face_name}.png', image)
+    for iteration, path in sorted(found.items()):
+        target = f'restored/{name}_curve/{iteration}'
+        restore_by(path, f'data/val_clean_x{scale}', target)
+        for face_name, image in Images(target).items():  # x2 images of a level below the full scale are enlarged
+            files.write_image(f'{target}/{face_name}.png', resize(image, LR_SIDE * scale))
+        scores = compare(target, f'data/val_gt_x{scale}', ['psnr', 'lpips'], args)
+        minutes = None if started is None else (path.stat().st_mtime - started) / 60
+        points.append(
+            dict(iteration=iteration, minutes=minutes, **{key: each['value'] for key, each in scores.items()})
+        )
+    return points
 
 
 def models(name: str) -> Path:
@@ -251,11 +340,11 @@ def restore_faces(lq: str, target: str, name: str) -> None:
         for face, image in Images(lq).items():
             files.write_image(f'restored/{target}/{face}.png', resize(image, LR_SIDE * int(name[-1])))
     else:
-        restore.run(
-            restore.parse(
-                ['--input', lq, '--output', f'restored/{target}', '--model', str(models(name) / 'net_g_latest.pth')]
-            )
-        )
+        restore_by(models(name) / 'net_g_latest.pth', lq, f'restored/{target}')
+
+
+def restore_by(model: Path, lq: str, output: str) -> None:
+    restore.run(restore.parse(['--input', lq, '--output', output, '--model', str(model)]))
 
 
 def degrade_faces(model: Path, target: str) -> None:
@@ -296,7 +385,7 @@ def draw_pictures(seed: int) -> None:
         rows = [row for row in TABLE4 if row.startswith(f'{half}_')]
         sheets[f'table4_{half}'] = ('data/test_clean_x8', 'bicubic_x8', rows, 'data/test_gt_x8')
     for sheet, (lq, bicubic, rows, hr) in sheets.items():
-        there = [row for row in rows if Path(f'scores/{row}_seed{seed}.json').exists()]
+        there = [row for row in rows if Path(f'restored/{row}_seed{seed}').exists()]
         columns = {
             'LR': lq,
             'bicubic': f'restored/{bicubic}',

@@ -1,9 +1,13 @@
 """The rows of scripts/reproduce.py: option files in options/, made small by the same few rules for every row (ours).
 
-    iterations    every number of iterations of the file is divided by one divisor, as --shorten does
-    networks      full: those of the file, for a GPU. small, without one: the sizes, batch, optimizers, loss weights, R1
-                  interval and decay of options/train_selfsr_demo.yml, as far as a row has them, and 8 channels at x8;
-                  CycleGAN keeps its own losses, as the demo has none for it
+    minutes    every number of iterations of the file is divided by one divisor, as --shorten does; the sizes, batch,
+               optimizers, loss weights, R1 interval and decay of options/train_selfsr_demo.yml, as far as a row has
+               them, and 8 channels at x8; CycleGAN keeps its own losses, as the demo has none for it
+    hours      a batch of 8. Stage 1 with the networks of the file, stage 2 with one block and 64, 32, 16 channels; as
+               many iterations each, of stage 2 the last 60 % at the full scale. Rates and weights are the file's, but
+               for the flow field's stage 1: R1, the flow's variation and centre, chosen on training faces that were
+               held back (docs/results.md)
+    full       as minutes, with networks, batch and rates of the file, for a GPU
 
 What a row is about (its degradation, parts and losses that are there or not) stays. Runs are not validated.
 """
@@ -29,17 +33,24 @@ TABLE4 = {
     for part in ('no_scb', 'no_growth', 'no_r1', 'full')
 }
 ROWS = {**TABLE3, **TABLE4}
+BUDGETS = ('minutes', 'hours', 'full')
 WIDTH_X8 = 8  # channels of the small network at x8; the demo stops at x4
+HOURS_WIDTHS = (64, 32, 16)  # of x2, x4, x8
+HOURS_X2 = 0.4  # share of the iterations of stage 2 below the full scale
+# Faces lie elsewhere on every machine; in the options of a run that is scored these names stand for their places.
+TRAIN_GT, TRAIN_LQ = 'TRAIN_GT', 'TRAIN_LQ'
 
 
-def run_options(row: str, seed: int, small: bool, divisor: int, gt: str, lq: str) -> dict[str, Any]:
+def run_options(
+    row: str, seed: int, budget: str, amount: int, gt: str = TRAIN_GT, lq: str = TRAIN_LQ
+) -> dict[str, Any]:
     """The options of a run under the rules above.
 
     Args:
         row: a key of ROWS.
         seed: ``manual_seed``; also the end of the run's name.
-        small: small networks instead of the file's.
-        divisor: of all numbers of iterations.
+        budget: one of BUDGETS.
+        amount: with 'hours' the iterations of each stage, otherwise the divisor of all numbers of iterations.
         gt, lq: folder or LMDB of HR faces; of real LR faces, which Table III uses.
     """
     opt = read_option_file(str(OPTIONS / ROWS[row]))
@@ -49,15 +60,43 @@ def run_options(row: str, seed: int, small: bool, divisor: int, gt: str, lq: str
     data['dataroot_gt'] = gt
     if 'dataroot_lq' in data:
         data['dataroot_lq'] = lq if row in TABLE3 else gt
-    shorten_options(opt, divisor)
-    if small:
+    if budget == 'hours':
+        make_hours(opt, amount)
+    else:
+        shorten_options(opt, amount)
+    if budget == 'minutes':
         make_small(opt, read_option_file(str(OPTIONS / 'train_selfsr_demo.yml')))
     del opt['val']
     total = opt['train']['total_iter']
+    # with hours all checkpoints stay, ten of a stage, and are scored as the points of a curve
+    parts, kept = (10 * total // amount, 0) if budget == 'hours' else (4, 1)
     opt['logger'] = dict(
-        print_freq=-(-total // 20), save_checkpoint_freq=-(-total // 4), keep_checkpoints=1, use_tb_logger=False
+        print_freq=-(-total // 20), save_checkpoint_freq=-(-total // parts), keep_checkpoints=kept, use_tb_logger=False
     )
     return opt
+
+
+def make_hours(opt: dict[str, Any], iterations: int) -> None:
+    """The budget of hours: sizes and numbers of iterations; see the head of this file."""
+    levels = len(opt['network_g']['widths'])
+    opt['network_g'].update(widths=list(HOURS_WIDTHS[:levels]), num_block=1)
+    opt['network_d'].update(feat_base=512, feat_max=64)
+    data = opt['datasets']['train']
+    data.update(batch_size_per_gpu=8, num_worker_per_gpu=0)
+    data.pop('pin_memory', None)
+    stage1, stage2 = opt['train'].get('degradation'), opt['train'].get('sr', opt['train'])
+    below = int(iterations * HOURS_X2)
+    if stage2['grow_at']:
+        stage2['grow_at'] = [below * (level + 1) // (levels - 1) for level in range(levels - 1)]
+    stage2.update(total_iter=iterations, net_d_reg_every=8, ema_decay=0.995)
+    if stage1:
+        stage1['total_iter'] = iterations
+        stage1['scheduler']['decay_from'] = iterations // 2
+        opt['train']['total_iter'] = 2 * iterations
+        if 'tv_opt' in stage1:
+            opt['network_deg']['center_flow'] = True
+            stage1['r1_reg_weight'] = 1
+            stage1['tv_opt']['loss_weight'] = 3.0
 
 
 def make_small(opt: dict[str, Any], demo: dict[str, Any]) -> None:

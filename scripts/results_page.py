@@ -1,12 +1,22 @@
 """The page of scripts/reproduce.py: its scores as tables, and which of the paper's orders show.
 
+    python scripts/results_page.py --scores docs/scores --page docs/results.md
+
+The score files may be of several calls, machines and budgets; there is a part of the page for each budget. A file of
+other options than its row has today is refused: that row is due again. Add a row by its score file.
+
 The paper's own figures stay out of the page: they are of other data and other budgets, and nobody here measured them.
 """
 
+import argparse
 import json
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
+
+from selfsr_plugin.errors import UserError, one_sentence_errors
+
+from reproduce_rows import BUDGETS, run_options
 
 BEGIN, END = '<!-- written by scripts/reproduce.py from here -->', '<!-- to here -->'
 
@@ -76,38 +86,85 @@ TABLES = (
 Runs = dict[str, list[dict[str, Any]]]
 
 
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('--scores', required=True, type=Path, metavar='DIR', help='score files, also in folders of it')
+    parser.add_argument('--page', required=True, type=Path, metavar='FILE', help='what is outside its two marks stays')
+    args = parser.parse_args()
+    with one_sentence_errors():
+        write_page(args.scores, args.page)
+
+
 def write_page(scores: Path, page: Path) -> None:
-    """Write what ``scores``/*.json hold between the two marks of ``page``; all else in it stays."""
-    runs: Runs = {}
-    for path in sorted(scores.glob('*.json')):
+    """Write what the score files below ``scores`` hold between the two marks of ``page``; all else in it stays.
+
+    Raises:
+        UserError: there is none, or one is not of the options that its row has today.
+    """
+    budgets: dict[str, Runs] = {budget: {} for budget in BUDGETS}
+    for path in sorted(scores.rglob('*.json')):
         run = json.loads(path.read_text(encoding='utf-8'))
-        runs.setdefault(run['row'], []).append(run)
+        if not isinstance(run, dict) or 'row' not in run:
+            continue  # scores.json of evaluate
+        check_options(path, run)
+        budgets[run['budget']].setdefault(run['row'], []).append(run)
+    parts = [f'# Budget: {budget}\n\n{generate(runs)}' for budget, runs in budgets.items() if runs]
+    if not parts:
+        raise UserError(f'{scores}: there is no score file of scripts/reproduce.py.')
     text = page.read_text(encoding='utf-8') if page.exists() else f'# Results\n\n{BEGIN}\n{END}\n'
     before, _, rest = text.partition(BEGIN)
     page.parent.mkdir(parents=True, exist_ok=True)
-    page.write_text(f'{before}{BEGIN}\n\n{generate(runs)}\n{END}{rest.partition(END)[2] or chr(10)}', encoding='utf-8')
+    made = '\n\n'.join(parts)
+    page.write_text(f'{before}{BEGIN}\n\n{made}\n{END}{rest.partition(END)[2] or chr(10)}', encoding='utf-8')
     print(f'The results are in {page}.')
+
+
+def check_options(path: Path, run: dict[str, Any]) -> None:
+    """Raises: UserError, naming the first option in which the run differs from its row."""
+    if run['seed'] is None:
+        return
+    expected = flat(run_options(run['row'], run['seed'], run['budget'], run['amount']))
+    found = flat(run['options'])
+    for key in [*expected, *found]:
+        if expected.get(key) != found.get(key):
+            raise UserError(
+                f'{path}: its run had {key} {found.get(key)!r}, and the row {run["row"]} has {expected.get(key)!r} '
+                'today: run it again, or take the file away.'
+            )
+
+
+def flat(node: Any, key: str = '') -> dict[str, Any]:
+    """The values of nested dictionaries by keys with colons, as --force_yml has them."""
+    if not isinstance(node, dict):
+        return {key: node}
+    return {
+        name: value for part, below in node.items() for name, value in flat(below, f'{key}:{part}'.strip(':')).items()
+    }
 
 
 def generate(runs: Runs) -> str:
     """The section as Markdown."""
-    trained = [run for each in runs.values() for run in each if run['options']]
-    parts = [conditions([run for each in runs.values() for run in each], trained)]
+    every = [run for each in runs.values() for run in each]
+    trained = [run for run in every if run['options']]
+    parts = [conditions([run for run in every if run['status'] == 'finished'])]
     for table in TABLES:
-        parts += [f'## {table.title}', results(table, runs), orders(table, runs)]
-    return '\n\n'.join([*parts, '## Iterations and time', budget(trained)]) + '\n'
+        if any(run['options'] for row in table.paper for run in runs.get(row, [])):
+            parts += [f'## {table.title}', results(table, runs), orders(table, runs)]
+    return '\n\n'.join([*parts, '## Runs', budget(trained), *curves(trained)]) + '\n'
 
 
-def conditions(every: list[dict[str, Any]], trained: list[dict[str, Any]]) -> str:
+def conditions(every: list[dict[str, Any]]) -> str:
     """What the figures rest on, as a list."""
 
     def said(values: Iterable[Any]) -> str:
         return ', '.join(sorted({str(value) for value in values})) or 'none'
 
-    batch = said(run['options']['datasets']['train']['batch_size_per_gpu'] for run in trained)
+    batch = said(run['options']['datasets']['train']['batch_size_per_gpu'] for run in every if run['options'])
     crops = said(' '.join(f'{share:g}' for share in run['lq_crop']) for run in every)
+    faces = {key: said(run['faces'][key] for run in every) for key in ('train_gt', 'train_lq', 'test_gt', 'test_lq')}
     lines = [
-        f'networks: {said(run["networks"] for run in trained)}; batch {batch}; iterations in the last table',
+        f'batch {batch}; iterations in the last table',
+        'faces (number, hash of the names): ' + '; '.join(f'{key} {value}' for key, value in faces.items()),
         f'LR crop (left, top, side): {crops}',
         f'hardware: {said(run["hardware"] for run in every)}; PyTorch {said(run["torch"] for run in every)}',
         f'date: {said(run["date"] for run in every)}',
@@ -116,7 +173,17 @@ def conditions(every: list[dict[str, Any]], trained: list[dict[str, Any]]) -> st
 
 
 def values(runs: Runs, row: str, key: str) -> list[float]:
-    return [float(run['scores'][key]['value']) for run in runs.get(row, []) if key in run['scores']]
+    return [float(run['scores'][key]['value']) for run in runs.get(row, []) if key in run.get('scores', {})]
+
+
+def seeds_of(runs: list[dict[str, Any]]) -> str:
+    """The seeds, each with what became of it where that is not a whole run."""
+    marks = {'begun': ' (cut)', 'stopped': ' (ended by an error)', 'finished': ''}
+    return ', '.join(
+        f'{run["seed"]}{marks[run["status"]]}' + ' (collapsed)' * bool(run.get('collapsed'))
+        for run in runs
+        if run['seed'] is not None
+    )
 
 
 def results(table: Table, runs: Runs) -> str:
@@ -126,7 +193,7 @@ def results(table: Table, runs: Runs) -> str:
     heads = ['row', 'seeds', *(metric.title for metric in metrics)]
     lines = [heads, ['---'] * len(heads)]
     for row in table.paper:
-        seeds = ', '.join(str(run['seed']) for run in runs.get(row, []) if run['seed'] is not None)
+        seeds = seeds_of(runs.get(row, []))
         cells = [spread(values(runs, row, metric.key), metric.digits) for metric in metrics]
         lines.append([row, seeds, *cells])
     return '\n'.join([*(f'| {" | ".join(line)} |' for line in lines), '', f'Images: {sizes(table, metrics, runs)}.'])
@@ -140,7 +207,7 @@ def sizes(table: Table, metrics: list[Metric], runs: Runs) -> str:
             (each['n'], each.get('n_reference'))
             for row in table.paper
             for run in runs.get(row, [])
-            for key, each in run['scores'].items()
+            for key, each in run.get('scores', {}).items()
             if key == metric.key
         }
         for n, reference in sorted(found, key=str):
@@ -191,13 +258,33 @@ def orders(table: Table, runs: Runs) -> str:
 
 
 def budget(trained: list[dict[str, Any]]) -> str:
-    lines = ['| run | stage 1 | stage 2 | grows at | minutes |', '|---|---|---|---|---|']
+    lines = ['| run | stage 1 | stage 2 | grows at | minutes | commit |', '|---|---|---|---|---|---|']
     for run in trained:
         opt = run['options']['train']
         stage1, stage2 = opt.get('degradation', {'total_iter': 0}), opt.get('sr', opt)
-        minutes = 'resumed' if run['minutes'] is None else f'{run["minutes"]:.1f}'
+        minutes = run.get('minutes')
+        cost = f'{minutes:.1f}' if minutes is not None else 'resumed' if run['status'] == 'finished' else run['status']
         lines.append(
             f'| {run["options"]["name"]} | {stage1["total_iter"]} | {stage2["total_iter"]} | '
-            f'{", ".join(map(str, stage2["grow_at"])) or "never"} | {minutes} |'
+            f'{", ".join(map(str, stage2["grow_at"])) or "never"} | {cost} | {run["commit"]} |'
         )
     return '\n'.join(lines)
+
+
+def curves(trained: list[dict[str, Any]]) -> list[str]:
+    """What the checkpoints of stage 2 score on the validation faces: a title and a table, if a run has them."""
+    drawn = [run for run in trained if run.get('curve')]
+    if not drawn:
+        return []
+    iterations = sorted({point['iteration'] for run in drawn for point in run['curve']})
+    lines = [['run', *map(str, iterations)], ['---'] * (1 + len(iterations))]
+    for run in drawn:
+        points = {point['iteration']: f'{point["lpips"]:.4f} / {point["psnr"]:.2f}' for point in run['curve']}
+        lines.append([run['options']['name'], *(points.get(iteration, '') for iteration in iterations)])
+    table = '\n'.join(f'| {" | ".join(line)} |' for line in lines)
+    said = 'By iteration of stage 2, on clean LR faces of people held back: LPIPS / PSNR-Y.'
+    return ['## On the way', f'{said}\n\n{table}']
+
+
+if __name__ == '__main__':
+    main()

@@ -35,8 +35,8 @@ reproduce = _load_script('reproduce')
 # ----- what a run is -----
 
 
-def options(row, networks='small', divisor=600):
-    return reproduce_rows.run_options(row, 3, networks == 'small', divisor, 'hr', 'lr')
+def options(row, budget='minutes', amount=600):
+    return reproduce_rows.run_options(row, 3, budget, amount, 'hr', 'lr')
 
 
 def flat(node, key=''):
@@ -50,24 +50,24 @@ def differences(a, b):
     return {key for key in a.keys() | b.keys() if a.get(key, 'none') != b.get(key, 'none')} - {'name'}
 
 
-@pytest.mark.parametrize('networks', ['small', 'full'])
+@pytest.mark.parametrize('budget', reproduce_rows.BUDGETS)
 @pytest.mark.parametrize('half', ['paired', 'unpaired'])
 @pytest.mark.parametrize(
     'part, key', [('no_scb', 'network_g.condition'), ('no_growth', 'train.grow_at'), ('no_r1', 'train.r1_reg_weight')]
 )
-def test_rows_of_table_4_differ_from_the_full_method_in_their_part_alone(networks, half, part, key):
-    assert differences((f'{half}_{part}', networks), (f'{half}_full', networks)) == {key}
+def test_rows_of_table_4_differ_from_the_full_method_in_their_part_alone(budget, half, part, key):
+    assert differences((f'{half}_{part}', budget), (f'{half}_full', budget)) == {key}
 
 
-@pytest.mark.parametrize('networks', ['small', 'full'])
-def test_rows_of_table_3_share_stage_2(networks):
-    rows = {row: options(row, networks) for row in reproduce_rows.TABLE3}
+@pytest.mark.parametrize('budget', reproduce_rows.BUDGETS)
+def test_rows_of_table_3_share_stage_2(budget):
+    rows = {row: options(row, budget) for row in reproduce_rows.TABLE3}
     same = dict(supervision='any', lq_from_gt='any')
     stage2 = [{**opt['train'].get('sr', opt['train']), **same} for opt in rows.values()]
     assert all(other == stage2[0] for other in stage2)
     assert len({json.dumps([opt['network_g'], opt['network_d']]) for opt in rows.values()}) == 1
     for row in ('ff', 'cyc'):
-        found = differences((row, networks), (f'{row}_idt', networks))
+        found = differences((row, budget), (f'{row}_idt', budget))
         found -= {'train.degradation.nonfinite', 'train.sr.nonfinite', 'train.sr.lq_noise'}
         assert found and all(key.startswith('train.degradation.identity_opt') for key in found)
         assert rows[row]['train']['degradation']['identity_opt'] is None
@@ -100,7 +100,7 @@ def faces(tmp_path_factory):
     weights = {f'features.{key}': value for key, value in alexnet(weights=None).features.state_dict().items()}
     torch.save(weights, folder / 'alexnet.pth')
     arguments = [f'--{split}-{kind}={folder / kind}' for split in ('train', 'test') for kind in ('gt', 'lq')]
-    return [*arguments, f'--weights=lpips={folder / "alexnet.pth"}', '--networks=small']
+    return [*arguments, f'--weights=lpips={folder / "alexnet.pth"}', '--budget=minutes']
 
 
 def call(arguments, monkeypatch, folder):
@@ -146,7 +146,8 @@ def test_rows_run_once_resume_and_are_on_the_page(faces, tmp_path, monkeypatch, 
         assert caught.value.code == 130
     out = tmp_path / 'out'
     finished = out / 'scores/ff_idt_seed5.json'
-    assert finished.exists() and not (out / 'scores/paired_no_growth_seed5.json').exists()
+    assert json.loads(finished.read_text())['status'] == 'finished'
+    assert json.loads((out / 'scores/paired_no_growth_seed5.json').read_text())['status'] == 'begun'
     before = finished.read_bytes()
     trained = []
     train = reproduce.train.main
@@ -187,6 +188,35 @@ def test_rows_run_once_resume_and_are_on_the_page(faces, tmp_path, monkeypatch, 
     assert 'was made from other faces or with another --lq-crop' in message
     message = refused(capsys, lambda _: call([*arguments, '--divide=20000'], monkeypatch, tmp_path))
     assert 'ff_idt_seed5.json is of a run with other options' in message
+    begun = out / 'scores/paired_no_growth_seed5.json'
+    begun.write_text(json.dumps({**json.loads(begun.read_text()), 'status': 'begun', 'commit': 'another'}))
+    message = refused(capsys, lambda _: call(arguments, monkeypatch, tmp_path))
+    assert 'paired_no_growth_seed5.json is of a run that commit another began' in message
+
+
+def test_an_hours_run_that_ends_with_an_error_stops_no_other_and_has_a_curve(faces, tmp_path, monkeypatch, capsys):
+    train = reproduce.train.main
+
+    def runs_out_of_luck(argv):
+        if 'paired_full' in argv[1]:
+            raise SystemExit(1)
+        train(argv)
+
+    monkeypatch.setattr(reproduce.train, 'main', runs_out_of_luck)
+    monkeypatch.setattr(reproduce_rows, 'HOURS_WIDTHS', (8, 4, 4))  # instead of minutes
+    val = [each.replace('--test-gt', '--val-gt') for each in faces if each.startswith('--test-gt')]
+    hours = [*faces, *val, '--budget=hours', '--iterations=5', '--seeds', '0', '--output=out']
+    message = refused(capsys, lambda _: call([*hours, '--rows', 'paired_full', 'vanilla'], monkeypatch, tmp_path))
+    assert message.startswith('error: paired_full_seed0: ended with the errors above')
+    scores = {
+        row: json.loads((tmp_path / f'out/scores/{row}_seed0.json').read_text()) for row in ('paired_full', 'vanilla')
+    }
+    assert [scores[row]['status'] for row in ('paired_full', 'vanilla')] == ['stopped', 'finished']
+    assert [point['iteration'] for point in scores['vanilla']['curve']] == [1, 2, 3, 4, 5]
+    assert all(point['psnr'] > 0 and point['minutes'] > 0 for point in scores['vanilla']['curve'])
+    assert str(tmp_path) not in json.dumps(scores['vanilla']['options'])
+    page = (tmp_path / 'out/results.md').read_text()
+    assert '# Budget: hours' in page and '| paired_full | 0 (ended by an error) | not run |' in page
 
 
 def test_lr_faces_are_cut_where_asked(faces, tmp_path, monkeypatch):
@@ -234,14 +264,18 @@ def write_scores(folder, figures):
             run = dict(
                 row=row,
                 seed=seed,
+                status='finished',
+                budget='minutes',
+                amount=600,
+                commit='c',
+                faces={f'{split}_{kind}': '1' for split in ('train', 'test') for kind in ('gt', 'lq')},
                 scores={key: dict(value=value, n=7) for key, value in scores.items()},
                 minutes=1.0,
-                networks='small',
                 lq_crop=[0, 0, 1],
                 hardware='h',
                 torch='t',
                 date='d',
-                options=options(row),
+                options=reproduce_rows.run_options(row, seed, 'minutes', 600),
             )
             (folder / f'{row}_seed{seed}.json').write_text(json.dumps(run))
 
@@ -280,3 +314,15 @@ def test_without_a_second_seed_no_order_is_claimed(tmp_path):
     results_page.write_page(tmp_path / 'scores', tmp_path / 'page.md')
     page = (tmp_path / 'page.md').read_text()
     assert '| paired_full - paired_no_r1 | not run | not run | not run | not run |' in page
+
+
+def test_scores_of_other_options_are_refused_by_name(tmp_path):
+    write_scores(tmp_path / 'scores', {'paired_full': [dict(psnr=25.0)]})
+    path = tmp_path / 'scores/paired_full_seed0.json'
+    run = json.loads(path.read_text())
+    run['options']['train']['pixel_opt']['loss_weight'] = 7.0
+    path.write_text(json.dumps(run))
+    with pytest.raises(
+        ValueError, match=r'paired_full_seed0.json: its run had train:pixel_opt:loss_weight 7.0, and the'
+    ):
+        results_page.write_page(tmp_path / 'scores', tmp_path / 'page.md')
