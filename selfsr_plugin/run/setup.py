@@ -10,24 +10,23 @@ from logging.handlers import MemoryHandler
 from os import path as osp
 from typing import Any
 
-import numpy as np
 import torch
 from basicsr.data import build_dataset
 from basicsr.models import build_model
 from basicsr.utils import get_env_info, get_root_logger, get_time_str, set_random_seed
 from basicsr.utils.logger import initialized_logger
 from basicsr.utils.options import dict2str
-from basicsr.utils.registry import DATASET_REGISTRY, MODEL_REGISTRY
+from basicsr.utils.registry import MODEL_REGISTRY
 
 from ..basicsr_compat.distributed import init_distributed
 from ..basicsr_compat.root import results_root
-from ..engine.validation import score
 from ..errors import UserError
-from ..metrics import check_metric, check_set_size
-from ..option_check import check_guest_dataset, check_options, check_weights_given, shorten_options
+from ..metrics import check_set_size
+from ..option_check import check_options, shorten_options
 from ..options import complete_options
 from ..registration import is_ours, uses_plugin
 from ..schema import one_of
+from .guest_check import check_guest_parts
 
 
 def check(opt: dict[str, Any], args: argparse.Namespace, is_train: bool) -> None:
@@ -56,44 +55,9 @@ def check(opt: dict[str, Any], args: argparse.Namespace, is_train: bool) -> None
             f'{args.opt}: model_type',
         )
     else:
-        _check_parts(opt, is_train)
+        check_guest_parts(opt, args.opt, is_train)
     if args.shorten and not (is_train and is_plugin_model(opt)):
         raise UserError("--shorten: it is for the training of this package's models; leave it out.")
-
-
-def _check_parts(opt: dict[str, Any], is_train: bool) -> None:
-    """What would show late of our parts under a BasicSR model: metrics, data sets, a network without weights."""
-    noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
-    for name, settings in ((opt.get('val') or {}).get('metrics') or {}).items():
-        if isinstance(settings, dict) and is_ours('METRIC_REGISTRY', settings.get('type')):
-            try:
-                check_metric(settings)
-            except (OSError, ValueError) as error:
-                raise UserError(f'val.metrics.{name}: {error}') from error
-            score(name, settings, dict(img=noise, img2=noise))
-    network = opt.get('network_g')
-    if not is_train and isinstance(network, dict) and is_ours('ARCH_REGISTRY', network.get('type')):
-        check_weights_given(opt, ['g'])
-    for phase, settings in (opt.get('datasets') or {}).items():
-        if isinstance(settings, dict) and is_ours('DATASET_REGISTRY', settings.get('type')):
-            _check_guest_dataset(opt, str(phase), settings)
-
-
-def _check_guest_dataset(opt: dict[str, Any], phase: str, settings: dict[str, Any]) -> None:
-    """BasicSR's loop leaves the last images out that fill no batch: of a set smaller than one it trains on nothing."""
-    key = f'datasets.{phase}'
-    check_guest_dataset(settings, key)
-    kind = phase.split('_')[0]
-    try:  # not BasicSR's build_dataset, which would start the log before there is a file for it
-        size = len(DATASET_REGISTRY.get(settings['type'])({'scale': opt.get('scale'), **settings, 'phase': kind}))
-    except (OSError, ValueError) as error:
-        raise UserError(f'{key}: {error}') from error
-    batch = settings.get('batch_size_per_gpu', 1)
-    if kind == 'train' and batch > size * settings.get('dataset_enlarge_ratio', 1):
-        raise UserError(
-            f'{key}.batch_size_per_gpu: {batch} is more than the {size} images, and {opt["model_type"]} trains on '
-            'whole batches alone: lower it, or write a larger dataset_enlarge_ratio.'
-        )
 
 
 def is_plugin_model(opt: dict[str, Any]) -> bool:

@@ -250,15 +250,3 @@ def test_weights_and_biases_that_cannot_end_costs_nothing(workplace, monkeypatch
     monkeypatch.setitem(sys.modules, 'wandb', fake_wandb(lambda **_: SimpleNamespace(id='a1', finish=finish)))
     start(wandb_options())
     assert 'Weights & Biases did not end its run: no network' in log_text()
-
-
-# ----- parts of ours under a model of BasicSR's -----
-
-
-def test_metrics_and_weights_under_basicsrs_models(earlier, capsys):
-    opt = yaml.safe_load((ROOT / 'options/examples/train_selfcondsrnet_in_srmodel.yml').read_text())
-    opt['val']['metrics'] = dict(mine=dict(type='calculate_identity', weights='none.pth'))
-    assert 'val.metrics.mine: there is no file none.pth' in refused(capsys, opt)
-    opt['val']['metrics'] = None
-    opt['path']['pretrain_network_g'] = None
-    assert 'path.pretrain_network_g: this key is missing' in refused(capsys, opt, entry=test_entry)

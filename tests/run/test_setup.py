@@ -155,22 +155,6 @@ def test_parts_are_exchanged_with_basicsr(workplace, name):
     assert '# psnr' in log_text()
 
 
-@pytest.mark.parametrize(
-    'changes, message',
-    [
-        (dict(batch_size_per_gpu=13), r'batch_size_per_gpu: 13 is more than the 12 images'),
-        (dict(gt_sise=64), r"datasets\.train\.gt_sise: .*'gt_size'"),
-        (dict(dataroot_gt='data/nowhere'), r'datasets\.train: .*data/nowhere'),
-    ],
-)
-def test_our_data_sets_are_checked_in_basicsrs_loop_too(workplace, capsys, changes, message):
-    opt = yaml.safe_load((ROOT / 'options/examples/train_selfcondsrnet_in_srmodel.yml').read_text())
-    opt.update(name='tiny', num_gpu=0)
-    opt['datasets']['train'].update({'dataroot_gt': 'data/hr', **changes})
-    assert re.search(message, refused(capsys, opt))
-    assert not Path('experiments').exists()
-
-
 def test_a_test_of_which_nothing_comes_is_refused_or_said(workplace, capsys):
     opt = yaml.safe_load((ROOT / 'options/test_selfsr_demo.yml').read_text())
     opt['network_g'].update(widths=[8, 8])

@@ -1,0 +1,126 @@
+"""Parts of this package under one of BasicSR's models: what BasicSR's own loops would find out late, or never."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from basicsr.models.sr_model import SRModel
+from basicsr.utils.registry import DATASET_REGISTRY, MODEL_REGISTRY
+
+from ..data import LRFaceDataset, PairedFaceDataset
+from ..engine.validation import score, sentence
+from ..errors import UserError
+from ..metrics import check_metric, needs_ground_truth
+from ..option_check import check_guest_dataset, check_weights_given
+from ..registration import is_ours, uses_plugin
+from ..schema import is_section, require
+
+
+def check_guest_parts(opt: dict[str, Any], option_file: str, is_train: bool) -> None:
+    """Check our metrics, data sets and networks in the options of a model of BasicSR's, and the keys its loop reads.
+
+    Option files that use nothing of ours are BasicSR's alone.
+
+    Raises:
+        UserError: naming the key.
+    """
+    if not uses_plugin(opt):
+        return
+    try:
+        _check_keys(opt, is_train)
+        _check_metrics(opt)
+        if not is_train and 'network_g' in opt:
+            check_weights_given(opt, ['g'])
+        for phase, settings in opt['datasets'].items():
+            if is_ours('DATASET_REGISTRY', settings.get('type')):
+                _check_dataset(opt, str(phase), settings)
+    except UserError as error:
+        raise UserError(f'{option_file}: {error}') from error
+
+
+def _check_keys(opt: Mapping[str, Any], is_train: bool) -> None:
+    """What BasicSR's loops read without asking whether it is there."""
+    why = f"BasicSR's loop, which runs {opt['model_type']}, reads it"
+    require(opt, ['name', 'num_gpu', 'datasets', 'path'], '', why)
+    is_section(opt['path'], 'path')
+    if is_train:
+        sections = {'train': ['total_iter'], 'logger': ['print_freq', 'save_checkpoint_freq', 'use_tb_logger']}
+        if opt.get('val') is not None:
+            sections['val'] = ['val_freq', 'save_img']
+    else:
+        sections = {'val': ['save_img']}
+    for key, names in sections.items():
+        is_section(opt.get(key), key)
+        require(opt[key], names, key, why)
+    is_section(opt['datasets'], 'datasets')
+    for phase, settings in opt['datasets'].items():
+        is_section(settings, f'datasets.{phase}')
+        names = ['name', 'type', *(['batch_size_per_gpu', 'num_worker_per_gpu'] if phase == 'train' else [])]
+        require(settings, names, f'datasets.{phase}', why)
+    if not is_train and opt['val']['save_img'] and 'suffix' not in opt['val']:
+        raise UserError(
+            f'val.suffix: this key is missing; {why}: write suffix: ~ for pictures that are called after the run.'
+        )
+
+
+def _check_metrics(opt: Mapping[str, Any]) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
+    for name, settings in ((opt.get('val') or {}).get('metrics') or {}).items():
+        if isinstance(settings, dict) and is_ours('METRIC_REGISTRY', settings.get('type')):
+            try:
+                check_metric(settings)
+            except (OSError, ValueError) as error:
+                raise UserError(f'val.metrics.{name}: {error}') from error
+            score(name, settings, dict(img=noise, img2=noise))
+
+
+def _check_dataset(opt: Mapping[str, Any], phase: str, settings: Mapping[str, Any]) -> None:
+    """Its keys and images.
+
+    BasicSR's loops end with a traceback at a validation image that cannot be read, after hours, and leave the last
+    images out that fill no batch: of a set smaller than one they train on nothing.
+    """
+    key, model = f'datasets.{phase}', opt['model_type']
+    check_guest_dataset(settings, key)
+    kind = phase.split('_')[0]
+    try:  # not BasicSR's build_dataset, which would start the log before there is a file for it
+        dataset = DATASET_REGISTRY.get(settings['type'])({'scale': opt.get('scale'), **settings, 'phase': kind})
+    except (OSError, ValueError) as error:
+        raise UserError(f'{key}: {error}') from error
+    batch = settings.get('batch_size_per_gpu', 1)
+    if kind == 'train' and batch > len(dataset) * settings.get('dataset_enlarge_ratio', 1):
+        raise UserError(
+            f'{key}.batch_size_per_gpu: {batch} is more than the {len(dataset)} images, and {model} trains on '
+            'whole batches alone: lower it, or write a larger dataset_enlarge_ratio.'
+        )
+    if issubclass(MODEL_REGISTRY.get(model), SRModel):
+        _check_pairs(opt, key, dataset, kind)
+    bad = []
+    for index in range(len(dataset) if kind != 'train' else 0):
+        try:
+            dataset[index]
+        except (OSError, ValueError) as error:
+            bad.append(sentence(error, f'image {index + 1}').rstrip('.'))
+    if bad:
+        more = f'; and {len(bad) - 3} more' if len(bad) > 3 else ''
+        raise UserError(
+            f'{key}: {len(bad)} of {len(dataset)} images cannot be used: {"; ".join(bad[:3])}{more}. Repair or remove '
+            f'them: {model} ends at the first.'
+        )
+
+
+def _check_pairs(opt: Mapping[str, Any], key: str, dataset: Any, kind: str) -> None:
+    """SRModel and what derives from it learn from pairs, and restore the LR image of an item."""
+    if isinstance(dataset, PairedFaceDataset):
+        return
+    if kind == 'train' or not isinstance(dataset, LRFaceDataset):
+        raise UserError(
+            f'{key}.type: {opt["model_type"]} needs pairs, which {type(dataset).__name__} does not give: write '
+            'PairedFaceDataset.'
+        )
+    for name, settings in ((opt.get('val') or {}).get('metrics') or {}).items():
+        if needs_ground_truth(settings):
+            raise UserError(
+                f'val.metrics.{name}: it compares with a ground truth, and {key} has none: leave it out, or give pairs '
+                '(PairedFaceDataset).'
+            )

@@ -1,0 +1,112 @@
+"""Parts of ours under BasicSR's own models: what its loops would find out with a traceback, late, or never."""
+
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+from common_kit import save_params, small_network
+from run_kit import ROOT, refused, start, workplace  # noqa: F401
+
+from selfsr_plugin import test as test_entry
+
+
+@pytest.fixture
+def trained(workplace):  # noqa: F811
+    """Options of a training with BasicSR's SRModel."""
+    opt = yaml.safe_load((ROOT / 'options/examples/train_selfcondsrnet_in_srmodel.yml').read_text())
+    opt.update(name='tiny', num_gpu=0)
+    opt['datasets']['train'].update(dataroot_gt='data/hr', batch_size_per_gpu=2)
+    opt['datasets']['val']['dataroot_gt'] = 'data/test_hr'
+    return opt
+
+
+@pytest.fixture
+def tested(trained):
+    """Options of a test with it."""
+    trained['network_g'] = dict(type='SelfCondSRNet', widths=[8, 8], num_block=1)
+    del trained['train'], trained['logger'], trained['datasets']['train']
+    trained['datasets'] = dict(test=trained['datasets']['val'])
+    trained['path'] = dict(pretrain_network_g=save_params('g.pth', params=small_network(widths=[8, 8], num_block=1)))
+    trained['val'] = dict(save_img=True, suffix=None, metrics=dict(psnr=dict(type='calculate_psnr', crop_border=0)))
+    return trained
+
+
+@pytest.mark.parametrize(
+    'changes, message',
+    [
+        (dict(batch_size_per_gpu=13), r'batch_size_per_gpu: 13 is more than the 12 images'),
+        (dict(gt_sise=64), r"datasets\.train\.gt_sise: .*'gt_size'"),
+        (dict(dataroot_gt='data/nowhere'), r'datasets\.train: .*data/nowhere'),
+        (dict(num_worker_per_gpu=None), r'datasets\.train\.num_worker_per_gpu: this key is missing'),
+        (
+            dict(type='UnpairedFaceDataset', dataroot_lq='data/lr', lq_size=16),
+            r'datasets\.train\.type: SRModel needs pairs, which UnpairedFaceDataset does not give: write PairedFace',
+        ),
+    ],
+)
+def test_training_data(trained, capsys, changes, message):
+    trained['datasets']['train'].update(changes)
+    assert re.search(message, refused(capsys, trained))
+    assert not Path('experiments').exists()
+
+
+def test_every_validation_image_is_read(trained, capsys):
+    for name in ('000', '002'):
+        file = Path(f'data/test_hr/{name}.png')
+        file.write_bytes(file.read_bytes()[:200])
+    message = refused(capsys, trained)
+    assert 'datasets.val: ' in message and 'data/test_hr/000.png' in message  # the set itself refuses its first image
+    file.with_name('000.png').write_bytes(file.with_name('001.png').read_bytes())
+    assert re.search(
+        r'datasets\.val: 1 of 3 images cannot be used: data/test_hr/002\.png.*remove', refused(capsys, trained)
+    )
+
+
+@pytest.mark.parametrize('section, key', [('train', 'total_iter'), ('logger', 'print_freq'), ('val', 'val_freq')])
+def test_keys_that_the_loop_reads(trained, capsys, section, key):
+    del trained[section][key]
+    assert f"{section}.{key}: this key is missing; BasicSR's loop, which runs SRModel, reads it" in refused(
+        capsys, trained
+    )
+
+
+def test_metrics_are_tried(trained, capsys):
+    trained['val']['metrics'] = dict(mine=dict(type='calculate_identity', weights='none.pth'))
+    assert 'val.metrics.mine: there is no file none.pth' in refused(capsys, trained)
+
+
+def test_a_test_runs_with_what_is_asked_for(tested):
+    start(tested, entry=test_entry)
+    assert len(list(Path('results/tiny/visualization/demo_val').glob('*_tiny.png'))) == 3
+
+
+@pytest.mark.parametrize(
+    'section, key, message',
+    [
+        ('path', 'pretrain_network_g', 'path.pretrain_network_g: this key is missing; testing needs the weights'),
+        ('val', 'suffix', 'val.suffix: this key is missing; .* write suffix: ~'),
+        ('val', 'save_img', 'val.save_img: this key is missing'),
+    ],
+)
+@pytest.mark.parametrize('whose_network', ['ours', "BasicSR's"])
+def test_a_test_lacks_something(tested, capsys, whose_network, section, key, message):
+    if whose_network != 'ours':
+        tested['network_g'] = dict(type='MSRResNet', num_in_ch=3, num_out_ch=3, num_feat=4, num_block=1, upscale=4)
+    del tested[section][key]
+    assert re.search(message, refused(capsys, tested, entry=test_entry))
+    assert not Path('results').exists()
+
+
+def test_a_test_without_ground_truth(tested, capsys):
+    test = tested['datasets']['test']
+    test.update(type='LRFaceDataset', dataroot_lq='data/lr')
+    del test['dataroot_gt']
+    assert 'val.metrics.psnr: it compares with a ground truth, and datasets.test has none' in refused(
+        capsys, tested, entry=test_entry
+    )
+    tested['val']['metrics'] = None
+    start(tested, entry=test_entry)
+    test.update(type='HRFaceDataset', dataroot_gt='data/hr')
+    del test['dataroot_lq']
+    assert 'datasets.test.type: SRModel needs pairs' in refused(capsys, tested, entry=test_entry)
