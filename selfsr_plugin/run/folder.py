@@ -7,7 +7,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from os import path as osp
-from typing import Any
+from typing import IO, Any
 
 import torch
 from basicsr.utils import get_time_str
@@ -23,38 +23,37 @@ def locked(folder: str, opt: dict[str, Any]) -> Iterator[None]:
 
     The lock is the kernel's (``lockf``) on a hidden file beside the folder, since the folder itself may be renamed. It
     ends with the process, however that ends, and worker processes do not inherit it (as they would ``flock``'s): no
-    stale lock ever has to be removed.
+    stale lock ever has to be removed. A run that was refused leaves nothing, the folder around its own included.
 
     Raises:
         UserError: another run holds it, or the place cannot be written to; in every process.
     """
     file = None
     problem = [None]
+    parent = osp.dirname(folder)
+    new = not osp.lexists(parent)
     if opt['rank'] == 0:
         try:
-            os.makedirs(osp.dirname(folder), exist_ok=True)
-            file = open(osp.join(osp.dirname(folder), f'.{osp.basename(folder)}.lock'), 'a+', encoding='utf-8')
-            if not try_lock(file):
+            file, is_locked = _lock_file(parent, f'.{osp.basename(folder)}.lock')
+            if not is_locked:
                 print(
-                    f'warning: nothing can be locked in {osp.dirname(folder)}: make sure that no second run writes to '
-                    f'{folder}.',
+                    f'warning: nothing can be locked in {parent}: make sure that no second run writes to {folder}.',
                     file=sys.stderr,
                     flush=True,
                 )
             file.truncate(0)
             file.write(f'process {os.getpid()} on {socket.gethostname()} since {get_time_str()}')
             file.flush()
-        except BlockingIOError:
-            file.seek(0)
+        except _Busy as busy:
             problem = [
-                f'{folder} is in use by another run ({file.read() or "unknown"}): wait until it ends, stop it, or '
-                'give this run another name.'
+                f'{folder} is in use by another run ({busy}): wait until it ends, stop it, or give this run another '
+                'name.'
             ]
         except OSError as error:
             problem = [
                 f'{folder} cannot be used ({error.strerror or error}): '
                 + (
-                    f'{osp.dirname(folder)} must be a folder, or a link to one.'
+                    f'{parent} must be a folder, or a link to one.'
                     if isinstance(error, (FileExistsError, NotADirectoryError))
                     else 'free space, correct the permissions, or run from another folder.'
                 )
@@ -67,7 +66,32 @@ def locked(folder: str, opt: dict[str, Any]) -> Iterator[None]:
         yield
     finally:
         if file is not None:
+            if not osp.lexists(folder):
+                with contextlib.suppress(OSError):  # something else is in the folder by now
+                    os.unlink(file.name)
+                    if new:
+                        os.rmdir(parent)
             file.close()
+
+
+class _Busy(Exception):
+    """Another process holds the lock; says which."""
+
+
+def _lock_file(folder: str, name: str) -> tuple[IO, bool]:
+    """A locked file in ``folder``, both made if need be, and whether files can be locked there."""
+    while True:
+        os.makedirs(folder, exist_ok=True)
+        file = open(osp.join(folder, name), 'a+', encoding='utf-8')
+        try:
+            is_locked = try_lock(file)
+        except BlockingIOError:
+            with file:
+                file.seek(0)
+                raise _Busy(file.read() or 'unknown') from None
+        if osp.exists(file.name) and osp.samestat(os.fstat(file.fileno()), os.stat(file.name)):
+            return file, is_locked
+        file.close()  # another run removed it in between
 
 
 def run_folder(opt: dict[str, Any]) -> str:

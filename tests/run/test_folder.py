@@ -1,11 +1,13 @@
 """A folder that this run reads from is not renamed."""
 
+import os
 import re
+from pathlib import Path
 
 import pytest
 
 from selfsr_plugin.errors import UserError
-from selfsr_plugin.run.folder import copy_option_file, make_folders, refuse_input_inside
+from selfsr_plugin.run.folder import copy_option_file, locked, make_folders, refuse_input_inside
 
 
 @pytest.fixture
@@ -66,3 +68,35 @@ def test_a_folder_that_does_not_exist_is_not_renamed(opt, tmp_path):
     opt['path']['experiments_root'] = str(tmp_path / 'experiments/other')
     opt['path']['pretrain_network_g'] = str(tmp_path / 'experiments/tiny/models/net_g_latest.pth')
     refuse_input_inside(opt, str(tmp_path / 'tiny.yml'))
+
+
+def test_a_refused_run_leaves_nothing(tmp_path):
+    folder = tmp_path / 'experiments/tiny'
+    opt = dict(rank=0, dist=False)
+    for _ in range(2):
+        with pytest.raises(UserError), locked(str(folder), opt):
+            raise UserError('no')
+        assert not folder.parent.exists()
+    folder.parent.mkdir()  # the user's
+    with pytest.raises(UserError), locked(str(folder), opt):
+        raise UserError('no')
+    assert os.listdir(folder.parent) == []
+    with locked(str(folder), opt):
+        folder.mkdir()
+    assert sorted(os.listdir(folder.parent)) == ['.tiny.lock', 'tiny']
+
+
+def test_a_lock_file_that_is_removed_while_it_is_locked(tmp_path, monkeypatch):
+    """By a run that was refused in the same moment: the lock would be one that nobody else sees."""
+    from selfsr_plugin.run import folder as module
+
+    original, removed = module.try_lock, []
+
+    def try_lock(file):
+        if not removed:
+            removed.append(os.unlink(file.name))
+        return original(file)
+
+    monkeypatch.setattr(module, 'try_lock', try_lock)
+    with locked(str(tmp_path / 'tiny'), dict(rank=0, dist=False)):
+        assert Path(tmp_path / '.tiny.lock').read_text().startswith(f'process {os.getpid()} ')
