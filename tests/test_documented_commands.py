@@ -33,6 +33,7 @@ ELSEWHERE = {
     'scripts/benchmark_import.py': 'for minutes',
     'scripts/mutate.py': 'for an hour',
     'scripts/make_demo_data.py': 'test_demo_data.py',
+    'scripts/make_portrait_pairs.py': 'test_portrait_pairs.py',
     'scripts/reproduce.py': 'test_reproduce.py',
     'scripts/demo_report.py': 'quickstart.sh',
     'scripts/short_runs.py': 'test_experiments.py',
