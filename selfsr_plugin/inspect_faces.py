@@ -80,7 +80,16 @@ def report(args: argparse.Namespace) -> None:
     """Measure, draw and write."""
     from .data import open_image_source
     from .preparation.detection import NETWORK, FaceDetector
-    from .preparation.inspection import compare, compare_framing, differ, measure, measure_framing, warnings_of
+    from .preparation.inspection import (
+        compare,
+        compare_framing,
+        differ,
+        measure,
+        measure_framing,
+        shared,
+        warnings_of,
+        warnings_of_pair,
+    )
 
     for name in ('lq_size', 'gt_size'):
         if getattr(args, name) < 3:
@@ -99,7 +108,8 @@ def report(args: argparse.Namespace) -> None:
     warnings = warnings_of(domains[0], args.gt_size)
     framings: list[Framing] = []
     if args.lq:
-        warnings += warnings_of(domains[1], args.lq_size) + compare(*domains)
+        warnings += warnings_of(domains[1], args.lq_size)
+        warnings += warnings_of_pair(*domains, args.gt_size, args.lq_size) + compare(*domains)
     if detect:
         sides = domains[-1].sides.min(1)
         sides = np.random.RandomState(0).permutation(sides).tolist() if args.lq else None
@@ -107,7 +117,7 @@ def report(args: argparse.Namespace) -> None:
         if args.lq:
             framings.append(measure_framing(sources[1], detect, args.sample))
             warnings += compare_framing(*framings, args.lq_size)
-    text = describe(domains, framings, warnings, args.lq_size)
+    text = describe(domains, framings, warnings, args.lq_size, shared(*domains) if args.lq else [])
     if len(framings) == 2 and all(framing.found for framing in framings):
         text += '\n' + (advise(args, *framings) if differ(*framings) else 'The two domains are framed alike.') + '\n'
     write_file(args.output / 'report.md', text.encode())
@@ -143,9 +153,13 @@ def advise(args: argparse.Namespace, hr: Framing, lr: Framing) -> str:
 
 
 def describe(
-    domains: Sequence[DomainFigures], framings: Sequence[Framing], warnings: Sequence[str], lq_size: int
+    domains: Sequence[DomainFigures],
+    framings: Sequence[Framing],
+    warnings: Sequence[str],
+    lq_size: int,
+    both: Sequence[Sequence[str]],
 ) -> str:
-    """The Markdown summary: warnings first."""
+    """The Markdown summary: warnings first; ``both`` are groups of faces that both domains show."""
     lines = ['# Faces before training', '']
     lines += [f'- **{warning}**' for warning in warnings] or ['No warnings.']
     titles = ['HR', 'LR'][: len(domains)]
@@ -184,13 +198,15 @@ def describe(
                 else '.'
             ),
         ]
-    for title, domain in zip(titles, domains):
-        for kind, groups in (('copies', domain.identical), ('look-alikes', domain.similar)):
+    for title, domain in zip([*titles, 'HR and LR'], [*domains, None]):
+        kinds = {'look-alikes': both} if domain is None else {'copies': domain.identical, 'look-alikes': domain.similar}
+        for kind, groups in kinds.items():
             lines += [f'\n{title} {kind}{f" (the first {LISTED} groups)" if len(groups) > LISTED else ""}:\n'] * bool(
                 groups
             )
             lines += ['- ' + ', '.join(map(printable, group)) for group in groups[:LISTED]]
-        lines += [f'\n{title} unreadable:\n'] * bool(domain.bad) + [f'- {line}' for line in domain.bad]
+        if domain is not None and domain.bad:
+            lines += [f'\n{title} unreadable:\n', *(f'- {line}' for line in domain.bad)]
     return '\n'.join(lines) + '\n'
 
 

@@ -19,11 +19,14 @@ from ..ops import bicubic_resize, resize_array, to_uint8
 from ..data.face_images import is_square
 from ..data.decoding import CorruptImageError
 from ..data.image_source import ImageSource
+from ..files import printable
+from .manifest import read_manifest
 
 MAX_BITS = 12  # of 256, at most 15: images whose difference hashes are no further apart look alike
 MAX_SCALE = 1.08  # faces that are larger by this factor on one side are framed differently
 MAX_SHIFT = 0.03  # of the side: half a pixel of 16
 MAX_BRIGHTNESS = 15  # grey levels of 255
+MAX_LARGE = 0.1  # share of the LR faces that may be larger than the HR faces
 MAX_CAST = 6  # the same, between the channels after equal brightness
 
 
@@ -39,6 +42,7 @@ class DomainFigures:
         mean_face: (size, size, 3) float64.
         identical: groups of names whose pixels are the same.
         similar: groups of names that look alike (difference hashes at most ``MAX_BITS`` apart) without being identical.
+        names, hashes: of the images that are no copies of others; (N, 16) uint16, :func:`difference_hash`.
         bad: '<path>: <reason>' of images that cannot be used.
     """
 
@@ -50,6 +54,8 @@ class DomainFigures:
     mean_face: np.ndarray
     identical: list[list[str]]
     similar: list[list[str]]
+    names: list[str]
+    hashes: np.ndarray
     bad: list[str] = field(default_factory=list)
 
 
@@ -144,6 +150,8 @@ def measure(source: ImageSource, size: int) -> DomainFigures:
         mean_face,
         [group for group in by_content.values() if len(group) > 1],
         [[names[index] for index in group] for group in near_groups(np.array(hashes))],
+        names,
+        np.array(hashes),
         bad,
     )
 
@@ -269,6 +277,47 @@ def compare(hr: DomainFigures, lr: DomainFigures) -> list[str]:
         found.append(
             f'LR has {lr.sharpness / hr.sharpness:.1f} times the Laplacian energy of HR: noise, or HR faces '
             'that were enlarged.'
+        )
+    return found
+
+
+def shared(hr: DomainFigures, lr: DomainFigures) -> list[list[str]]:
+    """Groups of faces of both that look alike (difference hashes at most ``MAX_BITS`` apart), HR before LR."""
+    names = [f'{name} (HR)' for name in hr.names] + [f'{name} (LR)' for name in lr.names]
+    return [
+        [names[index] for index in sorted(group)]
+        for group in near_groups(np.concatenate([hr.hashes, lr.hashes]))
+        if min(group) < len(hr.names) <= max(group)
+    ]
+
+
+def _photos(root: str) -> set[tuple[str, int, int]]:
+    """Name, height and width of the photos that faces were cut from, where prepare_faces has left a manifest."""
+    return {(line['photo'], line['height'], line['width']) for line in read_manifest(root)[1] if line['faces']}
+
+
+def warnings_of_pair(hr: DomainFigures, lr: DomainFigures, gt_size: int, lq_size: int) -> list[str]:
+    """Whether the LR faces can be real ones: as small, and of other photos than the HR faces."""
+    found, count = [], len(lr.sides)
+    large = int((lr.sides.min(1) > gt_size).sum())
+    if large > MAX_LARGE * count:
+        found.append(
+            f'{large} of {count} images of {lr.root} are larger than the HR faces will be ({gt_size} pixels): shrunk '
+            f'to {lq_size} pixels they are nearly clean, and stage 1 learns little. Take smaller faces '
+            f'(prepare_faces --max-face {gt_size}).'
+        )
+    both = shared(hr, lr)
+    if both:
+        copies = sum(name.endswith('(LR)') for group in both for name in group)
+        found.append(
+            f'{copies} images of {lr.root} look like images of {hr.root}: LR faces come from other photos than HR '
+            'faces, or stage 1 learns how these were made from those.'
+        )
+    of_hr, of_lr = (_photos(domain.root) for domain in (hr, lr))
+    if of_hr & of_lr:
+        found.append(
+            f'{len(of_hr & of_lr)} of the {len(of_lr)} photos of {lr.root} are, by name and size, photos of {hr.root} '
+            f'as well (such as {printable(min(of_hr & of_lr)[0])}): take LR faces from other photos.'
         )
     return found
 

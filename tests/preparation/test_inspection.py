@@ -19,6 +19,7 @@ from selfsr_plugin.preparation.inspection import (
     measure_framing,
     near_groups,
     warnings_of,
+    warnings_of_pair,
 )
 
 
@@ -98,6 +99,24 @@ def test_colours_that_differ_are_named(files, tmp_path):
     noise = np.random.default_rng(0).normal(0, 60, (32, 32, 3))
     noisy = figures(files, tmp_path, 'noisy', lambda x: x * 0.6 + 40 + noise)
     assert any('Laplacian' in line for line in compare(hr, noisy))
+
+
+def test_lr_faces_that_are_no_lr_faces(files, tmp_path, capsys):
+    photos = [files.make_image(i, 64) for i in range(20)]
+    hr = measure(open_image_source(files.write_folder(tmp_path / 'hr', dict(zip('abcdefghij', photos)))), 16)
+    assert warnings_of_pair(hr, hr, 64, 16)[0].startswith('10 images of ')  # as large as HR faces, not larger
+    small = {f'lr{i}': to_uint8(resize_array(photo, 20)) for i, photo in enumerate(photos[9:])}
+    root = files.write_folder(tmp_path / 'small', small)
+    (text,) = warnings_of_pair(hr, measure(open_image_source(root), 16), 64, 16)
+    assert '1 images of' in text and 'look like images of' in text
+    inspect_faces.main(['--gt', hr.root, '--lq', root, '--output', str(tmp_path / 'out'), '--sample', '0'])
+    assert 'HR and LR look-alikes:\n\n- j (HR), lr0 (LR)\n' in capsys.readouterr().out
+
+    large = {f'{i:02}': files.make_image(i, 80 if i < 33 else 20) for i in range(30, 50)}
+    of_other_people = measure(open_image_source(files.write_folder(tmp_path / 'large', large)), 16)
+    (text,) = warnings_of_pair(hr, of_other_people, 64, 16)
+    assert '3 of 20 images' in text and 'larger than the HR faces will be (64 pixels)' in text
+    assert warnings_of_pair(hr, of_other_people, 80, 16) == []
 
 
 def test_framing_is_read_from_detections_in_shares_of_the_crop(files, tmp_path):
@@ -192,6 +211,8 @@ def test_the_options_it_names_make_the_domains_alike(kit, tmp_path, capsys, monk
     cut(*again, 'again', *advice)
     text = look('hr', 'again') if lr_has_manifest else look('again', 'lr')
     assert 'The two domains are framed alike.' in text and 'differs' not in text
+    said = ' photos of' in text and 'such as 0.png): take LR faces from other photos' in text
+    assert said == lr_has_manifest  # here the photos of both have the same names and sizes
 
 
 def test_names_that_are_not_utf8_are_written(files, tmp_path, capsys):
