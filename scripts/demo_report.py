@@ -19,6 +19,7 @@ from selfsr_plugin.loading import load
 from selfsr_plugin.metrics import calculate_lpips
 from selfsr_plugin.ops import bicubic_downsample, to_image, to_tensor
 from selfsr_plugin.pictures import Images, draw_sheet, resize
+from selfsr_plugin.run.folder import archive
 from selfsr_plugin.stages.flow_degradation_model import draw_flow
 
 SHEET_ROWS = 12  # people on a sheet
@@ -70,12 +71,13 @@ def report(args: argparse.Namespace) -> None:
 
     rows = list(zip(wild, bicubic, restored, truth))[:SHEET_ROWS]
     sheet = draw_sheet(rows, ['simulated wild LR', 'bicubic x4', 'SelFSR', 'HR'], blocks=2)
-    files.write_image(args.results / 'sheet_super_resolution.png', sheet)
     stage1 = draw_stage1(args.models, truth[:SHEET_ROWS], wild[:SHEET_ROWS])
-    files.write_image(args.results / 'sheet_degradation.png', stage1)
-
     table = format_table({'bicubic': bicubic, 'SelFSR': restored}, truth, weights.get('lpips'))
-    (args.results / 'scores.md').write_text(table, encoding='utf-8')
+    for name in ('sheet_super_resolution.png', 'sheet_degradation.png', 'scores.md'):
+        archive(str(args.results / name))  # those of an earlier report, which may have had weights that this one lacks
+    files.write_image(args.results / 'sheet_super_resolution.png', sheet)
+    files.write_image(args.results / 'sheet_degradation.png', stage1)
+    files.write_file(args.results / 'scores.md', table.encode())
     print(f'\n{len(people)} test people, simulated wild LR 16x16 -> 64x64\n\n{table}')
     print(
         f'Pictures: {args.results}/sheet_super_resolution.png\n          {args.results}/sheet_degradation.png\n'

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from .data.face_images import FaceImages
 from .data.image_source import CorruptImageError
+from .errors import is_out_of_memory
 from .memory import available_bytes, forward_bytes
 
 # What tensors need at most and what a process was seen to take differed by factors of 0.90 to 1.18 (torch 2.15, CPU,
@@ -106,16 +107,10 @@ def _forward(net: nn.Module, images: Tensor, device: torch.device) -> list[Tenso
     """The outputs; None for an image that alone needs too much. A batch that does is halved."""
     try:
         return list(net(images.to(device)).float().cpu())
-    except RuntimeError as error:
-        if not _lacks_memory(error):
+    except Exception as error:
+        if not is_out_of_memory(error):
             raise
     if len(images) == 1:
         return [None]
     half = len(images) // 2
     return _forward(net, images[:half], device) + _forward(net, images[half:], device)
-
-
-def _lacks_memory(error: RuntimeError) -> bool:
-    return isinstance(error, torch.OutOfMemoryError) or any(
-        text in str(error) for text in ("can't allocate memory", 'not enough memory', 'bad_alloc')
-    )

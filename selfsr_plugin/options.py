@@ -27,14 +27,20 @@ class _OptionLoader(yaml.SafeLoader):
         return super().construct_mapping(node, deep)
 
 
-def parse_arguments(argv: Sequence[str] | None = None, prog: str | None = None) -> argparse.Namespace:
+def parse_arguments(
+    argv: Sequence[str] | None = None, prog: str | None = None, is_train: bool = True
+) -> argparse.Namespace:
     """BasicSR's command line and ours; ``prog`` is how the command is written, for its help."""
     parser = argparse.ArgumentParser(prog=prog)
     parser.add_argument('-opt', required=True, help='path to the option file (YAML)')
     parser.add_argument(
         '--launcher', choices=['none', 'pytorch', 'slurm'], default='none', help='pytorch when started by torchrun'
     )
-    parser.add_argument('--auto_resume', action='store_true', help='go on from the newest checkpoint of this run')
+    parser.add_argument(
+        '--auto_resume',
+        action='store_true',
+        help='go on from the newest checkpoint of this run' if is_train else argparse.SUPPRESS,
+    )
     parser.add_argument(
         '--debug',
         action='store_true',
@@ -53,9 +59,15 @@ def parse_arguments(argv: Sequence[str] | None = None, prog: str | None = None) 
         '--shorten',
         type=_divisor,
         metavar='N',
-        help='a trial: train with all numbers of iterations (stages, growth, rates, log) divided by N',
+        help='a trial: train with all numbers of iterations (stages, growth, rates, log) divided by N'
+        if is_train
+        else argparse.SUPPRESS,
     )
-    return parser.parse_args(argv)
+    args = parser.parse_args(argv)
+    for name in () if is_train else ('auto_resume', 'shorten'):
+        if getattr(args, name):
+            parser.error(f'--{name}: it is for training; leave it out')
+    return args
 
 
 def _divisor(text: str) -> int:
@@ -122,7 +134,8 @@ def apply_overrides(opt: dict[str, Any], overrides: Sequence[str]) -> None:
 def shorten(section: dict[str, Any], cls: type[Section], divisor: int, key: str = '') -> dict[str, str]:
     """Divide every number of iterations in a section, and in those below it; changes ``section``.
 
-    None becomes less than the option allows. The number of all stages becomes the sum of theirs.
+    None becomes less than the option allows, and none that is above 0 becomes 0, which switches something off. The
+    number of all stages becomes the sum of theirs.
 
     Args:
         section: valid as ``cls`` states it.
@@ -149,7 +162,8 @@ def shorten(section: dict[str, Any], cls: type[Section], divisor: int, key: str 
         elif isinstance(inner, type) and issubclass(inner, Section):
             changed |= shorten(value, inner, divisor, join(key, name))
         elif about.unit == 'iterations':
-            _divide(section, {name: int(about.least)}, divisor, key)
+            is_on = isinstance(value, list) or value > 0
+            _divide(section, {name: max(int(about.least), 1) if is_on else int(about.least)}, divisor, key)
     stages = [each['total_iter'] for each in section.values() if isinstance(each, dict) and 'total_iter' in each]
     if stages:
         section['total_iter'] = sum(stages)

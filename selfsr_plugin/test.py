@@ -16,7 +16,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     Args:
         argv: the command line without the program's name; that of the process by default.
     """
-    args = parse_arguments(argv, 'python -m selfsr_plugin.test')
+    args = parse_arguments(argv, 'python -m selfsr_plugin.test', is_train=False)
     with one_sentence_errors(args.traceback):
         opt = read_options(args)
         # Not at the top: help and usage errors are answered before torch and BasicSR are imported.

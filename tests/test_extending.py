@@ -44,6 +44,11 @@ def run(train, name, total_iter, *more, **changes):
     initialized_logger.clear()  # BasicSR has one for a process
     logging.getLogger('basicsr').handlers.clear()
 
+sys.argv[1:] = open('documented.txt').read().split()
+print('--- documented', flush=True)
+main()
+initialized_logger.clear()
+logging.getLogger('basicsr').handlers.clear()
 run(main, 'whole', 4)
 run(main, 'stopped', 2)
 run(main, 'stopped', 4, '--auto_resume')
@@ -86,10 +91,15 @@ def options() -> dict:
 def ran(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, str]]:
     """The folder of the runs, and what each of them printed."""
     folder = tmp_path_factory.mktemp('user')
-    package, entry = re.findall(r'```python\n(.*?)```', (ROOT / 'docs/extending.md').read_text('utf-8'), re.DOTALL)
+    page = (ROOT / 'docs/extending.md').read_text('utf-8')
+    package, entry = re.findall(r'```python\n(.*?)```', page, re.DOTALL)
     (folder / 'my_package').mkdir()
     (folder / 'my_package/__init__.py').write_text(package)
     compile(entry, 'train.py', 'exec')
+    (command,) = re.findall(r'```\npython train.py (.*?)```', page.replace('\\\n', ' '), re.DOTALL)
+    (folder / 'documented.txt').write_text(f'{command} num_gpu=0 --shorten 100')
+    for name in ('options', 'datasets'):
+        (folder / name).symlink_to(ROOT / name)
     assert 'import my_package' in entry and 'from selfsr_plugin.train import main' in entry  # as RUNS does
     write_faces(folder / 'faces', 5, 64, 0)
     (folder / 'options.yml').write_text(yaml.safe_dump(options()))
@@ -112,6 +122,11 @@ def ran(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, str]]
 
 def test_the_term_is_computed_and_logged(ran):
     assert re.search(r'l_g_mean: \d', ran[1]['whole']), ran[1]['whole']
+
+
+def test_the_command_on_the_page_trains(ran):
+    assert 'l_g_mean: ' in ran[1]['documented'] and 'mean_weight: 0.5' in ran[1]['documented'], ran[1]['documented']
+    assert (ran[0] / 'experiments/my_model/models/net_g_latest.pth').exists()
 
 
 def test_a_resumed_run_ends_with_the_same_bits(ran):

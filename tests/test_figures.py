@@ -328,6 +328,28 @@ def test_worst_figure_from_the_command_line(files, tmp_path, monkeypatch):
         )
 
 
+def test_a_second_demo_report_keeps_the_first(files, tmp_path, monkeypatch):
+    faces, models = tmp_path / 'results/visualization/demo_test', tmp_path / 'models'
+    faces.mkdir(parents=True)
+    models.mkdir()
+    for path in sorted((DEMO / 'test_hr').iterdir())[:2]:
+        shutil.copy(path, faces / f'{path.stem}_test_selfsr_demo.png')
+    shutil.copy(files['deg'], models / 'net_deg_2.pth')
+    arguments = ['--results', tmp_path / 'results', '--models', models]
+    run(script('demo_report'), monkeypatch, *arguments)
+    results = tmp_path / 'results'
+    (results / 'scores.md').write_text('with LPIPS')
+    run(script('demo_report'), monkeypatch, *arguments)
+    assert [path.read_text() for path in results.glob('scores.md_archived_*')] == ['with LPIPS']
+    assert '| SelFSR | ' in (results / 'scores.md').read_text()
+    assert len(list(results.glob('sheet_*.png'))) == 2 and len(list(results.glob('sheet_*.png_archived_*'))) == 2
+    for path in models.iterdir():
+        path.unlink()
+    with pytest.raises(SystemExit):
+        run(script('demo_report'), monkeypatch, *arguments)
+    assert (results / 'scores.md').exists()  # nothing is renamed by a report that fails
+
+
 # ----- files -----
 
 

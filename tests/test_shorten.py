@@ -53,6 +53,18 @@ def test_two_stages_are_the_sum_of_what_is_left_of_each():
     ] == 4
 
 
+def test_nothing_is_switched_off():
+    opt = options('train:degradation:warmup_iter=1000', 'train:sr:fade_iter=0', 'train:sr:net_d_init_iters=500')
+    changed = shorten_options(opt, 20000)  # the README's, for a CPU
+    assert opt['logger']['collapse_iter'] == 1 and changed['logger.collapse_iter'] == '5000 -> 1'
+    assert opt['train']['degradation']['warmup_iter'] == opt['train']['sr']['net_d_init_iters'] == 1
+    assert opt['train']['sr']['fade_iter'] == 0  # it was off
+    opt = options('train:sr:warmup_iter=-1')
+    shorten_options(opt, 20000)
+    assert opt['train']['sr']['warmup_iter'] == -1  # so was that
+    check_options(opt, is_train=True)
+
+
 def test_a_run_that_would_lose_a_level_is_refused_with_what_to_do():
     for divisor, works in ((80000, False), (40000, True)):
         opt = options(file='table1/train_celeba_paired.yml')
@@ -80,3 +92,15 @@ def test_the_command_line_takes_whole_numbers(text, capsys):
     with pytest.raises(SystemExit):
         parse_arguments(['-opt', 'a.yml', '--shorten', text])
     assert 'give a whole number, 1 or more' in capsys.readouterr().err or text == '-3'
+
+
+@pytest.mark.parametrize('option', ['--shorten', '--auto_resume'])
+def test_a_test_has_no_iterations(option, capsys):
+    """Neither offered nor taken and ignored."""
+    value = ['4'] if option == '--shorten' else []
+    with pytest.raises(SystemExit):
+        parse_arguments(['--help'], is_train=False)
+    assert option not in capsys.readouterr().out
+    with pytest.raises(SystemExit):
+        parse_arguments(['-opt', 'a.yml', option, *value], is_train=False)
+    assert f'{option}: it is for training; leave it out' in capsys.readouterr().err

@@ -4,14 +4,14 @@ import datetime
 import signal
 import time
 from contextlib import ExitStack
-from typing import Any
+from typing import Any, NoReturn
 
 from basicsr.utils import AvgTimer, get_root_logger
 from torch.utils.data import DataLoader
 
 from ..engine.checkpoint import checkpoint_iterations, remove_old_checkpoints
 from ..engine.update import NonFiniteError
-from ..errors import UserError, lost_a_process
+from ..errors import UserError, is_out_of_memory, lost_a_process
 from ..files import printable
 from .collapse_watch import CollapseWatch
 from .fingerprint import differences, run_options
@@ -204,9 +204,24 @@ def _step(model: Any, current_iter: int, opt: dict[str, Any], first: bool) -> No
             'the data; nonfinite: skip, in the section train of this stage, leaves such steps out.'
         ) from None
     except Exception as error:
-        if not first:
-            raise
-        raise_explained(error, current_iter, opt)
+        if first:
+            raise_explained(error, current_iter, opt)
+        if is_out_of_memory(error):
+            _raise_that_memory_went(error, current_iter, opt)
+        raise
+
+
+def _raise_that_memory_went(error: Exception, current_iter: int, opt: dict[str, Any]) -> NoReturn:
+    saved = checkpoint_iterations(opt['path']['training_states'])
+    last = (
+        f'The last checkpoint is that of iteration {saved[0]}; the same command with --auto_resume goes on from it.'
+        if saved
+        else 'There is no checkpoint yet.'
+    )
+    raise UserError(
+        f'there is not enough memory for iteration {current_iter}, where there was enough before: free what other '
+        f'processes have taken. {last}'
+    ) from error
 
 
 def _save(model: Any, epoch: int, current_iter: int, opt: dict[str, Any]) -> None:

@@ -172,11 +172,21 @@ def test_an_image_too_large_for_the_memory_is_named_and_the_others_restored(work
     assert written() == ['face0.png', 'face2.png', 'face3.png', 'face4.png']
 
 
-def test_an_allocator_that_refuses_is_asked_for_less(workplace, capsys):
+@pytest.mark.parametrize(
+    'error',
+    [
+        RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to allocate"),
+        RuntimeError('could not create a memory object'),  # oneDNN
+        torch.cuda.OutOfMemoryError('CUDA out of memory. Tried to allocate 2.00 MiB.'),
+        MemoryError(),
+    ],
+    ids=['CPU', 'oneDNN', 'CUDA', 'Python'],
+)
+def test_an_allocator_that_refuses_is_asked_for_less(error):
     class Greedy(torch.nn.Module):
         def forward(self, lq):
             if lq.device.type != 'meta' and lq.numel() > limit:
-                raise RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to allocate")
+                raise error
             return lq
 
     images = torch.rand(5, 3, 8, 8)

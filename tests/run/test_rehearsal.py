@@ -69,12 +69,19 @@ def test_the_model_is_tried_on_every_size(earlier, capsys):
     )
 
 
-def test_lack_of_memory_at_the_last_level_shows_at_once(earlier, capsys, monkeypatch):
+OUT_OF_MEMORY = [
+    RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes."),
+    torch.cuda.OutOfMemoryError('CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has a total capacity of ...'),
+]
+
+
+@pytest.mark.parametrize('error', OUT_OF_MEMORY, ids=['CPU', 'CUDA'])
+def test_lack_of_memory_at_the_last_level_shows_at_once(earlier, capsys, monkeypatch, error):
     original = SelfCondSRModel.generator_loss
 
     def loss(self, batch):
         if self._growth.level == 2:
-            raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes.")
+            raise error
         return original(self, batch)
 
     monkeypatch.setattr(SelfCondSRModel, 'generator_loss', loss)
@@ -137,6 +144,41 @@ def test_a_failing_validation_costs_nothing(workplace, monkeypatch):  # noqa: F8
     assert Path('experiments/tiny/models/net_g_latest.pth').exists()
     assert not Path('experiments/tiny/visualization/000/000_3.png').exists()
     assert Path('experiments/tiny/visualization/000/000_6.png').exists()
+
+
+@pytest.mark.parametrize('error', OUT_OF_MEMORY, ids=['CPU', 'CUDA'])
+def test_memory_that_others_take_later(workplace, capsys, monkeypatch, error):  # noqa: F811
+    """The run ends with what was saved before, and goes on from there to the same weights."""
+    start(options())
+    expected = weights('net_g_latest')
+    original = SelfCondSRModel.optimize_parameters
+
+    def step(self, current_iter):
+        if current_iter == 3:  # of stage 2: iteration 5
+            raise error
+        original(self, current_iter)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(SelfCondSRModel, 'optimize_parameters', step)
+        message = refused(capsys, options())
+    assert 'there is not enough memory for iteration 5' in message
+    assert 'The last checkpoint is that of iteration 4; the same command with --auto_resume goes on from it' in message
+    start(options(), '--auto_resume')
+    assert all(torch.equal(value, expected[key]) for key, value in weights('net_g_latest').items())
+
+
+def test_memory_that_a_validation_lacks_costs_only_its_image(workplace, monkeypatch):  # noqa: F811
+    original = SelfCondSRModel.evaluate
+
+    def evaluate(self, data):
+        if log_text() and '001.png' in data['lq_path'][0]:  # not while the images are tried
+            raise OUT_OF_MEMORY[1]
+        return original(self, data)
+
+    monkeypatch.setattr(SelfCondSRModel, 'evaluate', evaluate)
+    start(options())
+    log = log_text()
+    assert 'data/test_hr/001.png, 16x16: there is not enough memory to restore it' in log and '2 of 3 images' in log
 
 
 @pytest.fixture
