@@ -105,11 +105,12 @@ def imports_basicsr(path: Path) -> bool:
 
 def test_what_serves_networks_alone_imports_no_basicsr():
     """Networks are used where BasicSR is absent or broken (test_without_basicsr.py)."""
-    files = [path for room in ('archs', 'ops', 'losses') for path in (PACKAGE / room).glob('*.py')]
+    files = [path for room in ('archs', 'ops', 'losses', 'baselines/archs') for path in (PACKAGE / room).glob('*.py')]
     files += [
         PACKAGE / name
         for name in (
             '__init__.py',
+            'baselines/__init__.py',
             'export_onnx.py',
             'errors.py',
             'registration.py',

@@ -12,10 +12,12 @@ from golden_kit import FOLDER, differences
 
 
 def main() -> None:
+    import baseline_cases
     import model_cases
     import network_cases
 
-    for file, module in (('networks.json', network_cases), ('models.json', model_cases)):
+    kinds = {'networks.json': network_cases, 'models.json': model_cases, 'baselines.json': baseline_cases}
+    for file, module in kinds.items():
         found: dict[str, Any] = {name: module.compute(name) for name in module.CASES}
         path = FOLDER / file
         if '--write' in sys.argv[1:]:

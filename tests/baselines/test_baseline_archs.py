@@ -1,0 +1,167 @@
+"""What is asked of every network of the baselines, and the parameter counts of their sources."""
+
+from typing import Any
+
+import pytest
+import torch
+from arch_asserts import assert_built_by_basicsr, count_on_meta, make, parameters_with_gradient, rand
+from baseline_kit import SMALL, Small
+from basicsr.archs.rcan_arch import RCAN
+from torch import Tensor, nn
+
+from selfsr_plugin.baselines import archs
+
+COUNTS = [
+    # The counts of Table I: 24.34 M, 2.15 M, 21.80 M, 8.97 M.
+    (archs.RDN, {}, 24_339_075),
+    (archs.RDN, dict(upsampler='stepwise'), 22_418_819),
+    (archs.FSRNet, dict(num_parsing=0), 2_152_512),
+    (archs.FSRNet, {}, 2_153_931),
+    (archs.FSRNet, dict(share_blocks=False), 3_263_691),
+    (archs.DIC, {}, 21_803_849),
+    (archs.FeedbackHourglass, {}, 11_999_172),
+    (archs.PFSRNet, {}, 8_969_097),
+    (archs.PFSRDiscriminator, {}, 8_065_537),
+    (archs.LightCNNDiscriminator, {}, 5_485_921),
+    (archs.SRGANDiscriminator, dict(head='patch'), 4_693_697),
+    # Table II states none.
+    (archs.DeepDeblur, {}, 11_721_321),
+    (archs.WaveletSRNet, {}, 51_353_968),
+    (archs.WaveletSRNet, dict(scale=8), 74_999_296),
+    (archs.SRResNet, {}, 1_549_462),
+    (archs.SRGANDiscriminator, {}, 13_079_745),
+    (archs.HighToLow, dict(noise_dim=0), 1_336_515),
+    # the linear layer that makes the noise a channel, and that channel in the first convolution
+    (archs.HighToLow, {}, 1_336_515 + 64 * 64**2 + 64**2 + 64 * 9),
+    # what is published counts a 1x1 convolution, 128 to 96, that it does not use
+    (archs.LowToHigh, {}, 15_490_403 - 128 * 96 - 96),
+    (archs.SNDiscriminator, {}, 1_382_017),
+    (archs.SNDiscriminator, dict(num_down=2), 1_348_993),
+    # what is published counts two 1x1 convolutions from colours to colours that shift by nothing
+    (archs.TransferNet, {}, 1_291_379 - 2 * (3 * 3 + 3)),
+    (RCAN, dict(num_in_ch=3, num_out_ch=3, num_group=5, num_block=10, upscale=1), 3_946_915 - 2 * (3 * 3 + 3)),
+    (RCAN, dict(num_in_ch=3, num_out_ch=3, num_group=5, num_block=20, upscale=4), 7_964_115),
+    (archs.NLayerDiscriminator, {}, 2_764_737),
+    (archs.NLayerDiscriminator, dict(num_down=2), 2_764_737),
+    (archs.CycleGANUpscaler, {}, 7_818_627),
+]
+
+
+@pytest.mark.parametrize('cls, arguments, count', COUNTS)
+def test_parameter_count(cls, arguments, count):
+    if cls is archs.SNDiscriminator:  # whose power iteration takes seconds to start on 'meta'
+        assert sum(parameter.numel() for parameter in cls(**arguments).parameters()) == count
+    else:
+        assert count_on_meta(cls, **arguments) == count
+
+
+def inputs(small: Small) -> list[Tensor]:
+    return [rand(*shape, seed=seed).double() for seed, shape in enumerate(small.given)]
+
+
+def made(name: str) -> nn.Module:
+    return make(SMALL[name].cls, **SMALL[name].arguments).double()
+
+
+def tensors(output: Any) -> list[Tensor]:
+    return [output] if isinstance(output, Tensor) else [tensor for part in output for tensor in tensors(part)]
+
+
+every_network = pytest.mark.parametrize('name', SMALL)
+
+
+@every_network
+def test_built_by_basicsr(name):
+    assert_built_by_basicsr(SMALL[name].cls, SMALL[name].arguments)
+
+
+@every_network
+def test_shape_of_the_output(name):
+    small, net = SMALL[name], made(name)
+    output = net(*inputs(small))
+    assert output.shape == small.shape and output.dtype == torch.float64
+    if small.has_parts:
+        parts = tensors(net.eval()(*inputs(small), return_parts=True))
+        # the image for which a network is called is one of its parts, and the same
+        assert any(torch.equal(part, net(*inputs(small))) for part in parts)
+
+
+@every_network
+def test_every_parameter_learns(name):
+    """DistributedDataParallel waits for a gradient from each."""
+    small, net = SMALL[name], made(name)
+    wanted = {key for key, parameter in net.named_parameters() if parameter.requires_grad}
+    keywords = dict(return_parts=True) if small.has_parts else {}
+    second = [rand(2, 8, 4, 8).double()] if name == 'FeedbackHourglass' else []
+    given = [*inputs(small), *second]
+    learn = parameters_with_gradient(net, lambda: sum(part.sum() for part in tensors(net(*given, **keywords))))
+    assert learn == wanted
+    assert len(learn) == len(list(net.parameters())) or name.startswith('PFSR')  # these grow
+
+
+@every_network
+def test_evaluation_changes_nothing_and_mixes_no_faces(name):
+    small, net = SMALL[name], made(name)
+    with torch.no_grad():
+        for _ in range(3):  # statistics that are not those of the start
+            net(*inputs(small))
+        state = {key: value.clone() for key, value in net.state_dict().items()}
+        together = net.eval()(*inputs(small))
+        alone = net(*(given[1:2] for given in inputs(small)))
+    assert all(torch.equal(value, state[key]) for key, value in net.state_dict().items())
+    if name != 'PFSRDiscriminator':  # is told how much the faces of a batch differ
+        torch.testing.assert_close(alone, together[1:2], rtol=1e-9, atol=1e-9)
+
+
+@every_network
+def test_statistics_are_learnt_in_training(name):
+    small, net = SMALL[name], made(name)
+    before = {key: value.clone() for key, value in net.named_buffers()}
+    net(*inputs(small))
+    for key, value in net.named_buffers():
+        assert not torch.equal(value, before[key]) or key == 'to_logit.parametrizations.weight.0._u', key  # of length 1
+
+
+@pytest.mark.parametrize(
+    'cls, arguments, words',
+    [
+        (archs.RDN, dict(scale=6), 'power of two'),
+        (archs.RDN, dict(upsampler='other'), "'direct' or 'stepwise'"),
+        (archs.SRResNet, dict(scale=1), 'power of two'),
+        (archs.SRGANDiscriminator, dict(head='other'), "'dense' or 'patch'"),
+        (archs.SRGANDiscriminator, dict(size=40), 'multiple of 16'),
+        (archs.FSRNet, dict(num_block=[3, 12]), 'three numbers'),
+        (archs.DIC, dict(num_landmark=98), '5, 68, 194'),
+        (archs.DIC, dict(num_step=1), '2 or more'),
+        (archs.LightCNNDiscriminator, dict(size=100), 'multiple of 16'),
+        (archs.LightCNNDiscriminator, dict(widths=[48]), 'four numbers'),
+        (archs.PFSRNet, dict(num_feat=20), r'multiple of 2 \*\* num_level'),
+        (archs.PFSRDiscriminator, dict(num_level=0), '1 or more'),
+        (archs.WaveletSRNet, dict(scale=3), 'power of two'),
+        (archs.DeepDeblur, dict(scale=2), 'smaller than the LR image'),
+        (archs.LowToHigh, dict(widths=[8, 4]), 'one width more'),
+        (archs.SNDiscriminator, dict(num_down=6), 'from 1 to num_block'),
+        (archs.NLayerDiscriminator, dict(num_down=4), 'from 0 to num_layer'),
+        (archs.CycleGANUpscaler, dict(scale=0), 'CycleGANUpscaler: scale'),
+    ],
+)
+def test_arguments_that_cannot_be(cls, arguments, words):
+    with pytest.raises(ValueError, match=words), torch.device('meta'):
+        cls(**arguments)
+
+
+@pytest.mark.parametrize(
+    'name, shape, words',
+    [
+        ('SRGANDiscriminator', (1, 3, 32, 48), '32x32'),
+        ('FSRNet', (1, 3, 5, 4), 'multiples of 8, not 20x16'),
+        ('DIC', (1, 3, 12, 8), 'multiples of 64, not 96x64'),
+        ('LightCNNDiscriminator', (1, 3, 32, 32), '16x16'),
+        ('HighToLow', (1, 3, 32, 16), '16x16'),
+        ('HighToLow without noise', (1, 3, 18, 16), 'multiples of 4'),
+        ('TransferNet', (1, 3, 6, 8), 'multiples of 4'),
+    ],
+)
+def test_images_that_do_not_fit(name, shape, words):
+    with pytest.raises(ValueError, match=words):
+        made(name)(rand(*shape).double())
