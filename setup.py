@@ -65,6 +65,7 @@ METRICS = ['lpips']
 ONNX = ['onnx', 'onnxruntime', 'onnxscript']
 WANDB = ['wandb']
 HEIC = ['pillow-heif']
+SPANDREL = ['spandrel']
 
 setup(
     name='selfsr_plugin',
@@ -102,12 +103,14 @@ setup(
         'onnx': ONNX,
         'wandb': WANDB,
         'heic': HEIC,
+        'spandrel': SPANDREL,
         # setuptools: the tests build wheels; torch-fidelity: FID is compared with it
         'test': [
             *METRICS,
             *ONNX,
             *WANDB,
             *HEIC,
+            *SPANDREL,
             'hypothesis',
             'jsonschema',
             'pytest',

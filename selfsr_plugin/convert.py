@@ -1,6 +1,6 @@
 """Write a trained network as .safetensors or .pth, in half precision if asked.
 
-    python -m selfsr_plugin.convert --model FILE --output FILE.safetensors [--fp16]
+    python -m selfsr_plugin.convert [--model FILE] --output FILE.safetensors [--fp16]
 
 What is written holds one network and what it is, and nothing else: the moving average, if the file has one, and of a
 generator that is still growing the levels that have been trained. It is then read back and compared.
@@ -28,7 +28,7 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    add_model(parser, 'net_*.pth or .safetensors of any network that selfsr_plugin.load reads')
+    add_model(parser, 'net_*.pth or .safetensors of any network that selfsr_plugin.load reads', shipped=True)
     parser.add_argument('--output', required=True, type=files.path, metavar='FILE', help='FILE.safetensors or FILE.pth')
     parser.add_argument('--fp16', action='store_true', help='weights in half precision: half the size')
     add_traceback(parser)

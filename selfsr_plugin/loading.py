@@ -162,7 +162,12 @@ def _count(weights: Weights, prefix: str) -> int:
     return len({name[len(prefix) :].split('.')[0] for name in weights if name.startswith(prefix)})
 
 
-def _selfcond_sr(weights: Weights) -> dict[str, Any]:
+def selfcond_sr_arguments(weights: Weights) -> dict[str, Any]:
+    """The arguments of the SelfCondSRNet that has weights of these shapes.
+
+    Raises:
+        KeyError or another: they are not those of a SelfCondSRNet.
+    """
     widths = [weights[f'levels.{i}.conv.weight'].shape[0] for i in range(_count(weights, 'levels.'))]
     found = dict(
         num_in_ch=weights['stem.weight'].shape[1],
@@ -222,7 +227,7 @@ def _domain_discriminator(weights: Weights) -> dict[str, Any]:
 
 
 _READERS: dict[type[nn.Module], Callable[[Weights], dict[str, Any]]] = {
-    archs.SelfCondSRNet: _selfcond_sr,
+    archs.SelfCondSRNet: selfcond_sr_arguments,
     archs.ProgressiveDiscriminator: _progressive_discriminator,
     archs.FlowDegradationNet: _flow_degradation,
     archs.CycleGANGenerator: _cyclegan_generator,

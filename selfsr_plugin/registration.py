@@ -1,4 +1,4 @@
-"""What this package puts into BasicSR's registries; the one file that does.
+"""What this package puts into the registries of BasicSR and spandrel; the one file that does.
 
 Only names go in. The class or function behind a name is imported when somebody looks it up, so that ``import basicsr``
 costs with this package what it costs without, and a process that uses nothing of ours never runs our code.
@@ -107,6 +107,11 @@ def _register_over_ours(registry: Any) -> Any:
         do_register(registry, name, obj, suffix)
 
     return register_over_ours
+
+
+def register_in_spandrel() -> None:
+    """Let spandrel, which must have been imported, load our generator. A second call does nothing."""
+    importlib.import_module(f'{__package__}.spandrel')  # where that is what imports spandrel, it goes on afterwards
 
 
 def is_registered(registry: str, name: Any) -> bool:

@@ -29,9 +29,13 @@ TOYS = {
     'selfsr_plugin/registration.py': 'def register():\n'
     '    from basicsr.registry import REGISTRY\n'
     '    if not REGISTRY:\n'
-    '        REGISTRY.append("SelfCondSRNet")\n',
+    '        REGISTRY.append("SelfCondSRNet")\n'
+    'def register_in_spandrel():\n'
+    '    import selfsr_plugin.spandrel\n',
+    'selfsr_plugin/spandrel.py': 'from spandrel import MAIN_REGISTRY\nMAIN_REGISTRY.append("SelfCondSRNet")\n',
     'selfsr_plugin/basicsr_compat/__init__.py': '',
     'selfsr_plugin/basicsr_compat/entry_points.py': 'def is_for_us(argv):\n    return "theirs.yml" not in argv\n',
+    'spandrel/__init__.py': 'MAIN_REGISTRY = []\n',
     'selfsr_plugin/train.py': 'import sys\n\n\ndef main():\n    print("SelFSR trains", sys.argv[1:])\n',
     'selfsr_plugin/test.py': 'def main():\n    print("SelFSR tests")\n',
 }
@@ -103,7 +107,7 @@ def test_start_loads_nothing_but_the_hook(env: Environment) -> None:
 
 def test_the_finder_is_there_once(env: Environment) -> None:
     names = env.succeeds('-c', 'import sys; print(*[type(finder).__name__ for finder in sys.meta_path])').split()
-    assert names.count('BasicSRFinder') == 1
+    assert names.count('HostFinder') == 1
 
 
 def test_the_start_file_and_the_pth_file_install_one_finder(env: Environment) -> None:
@@ -114,10 +118,10 @@ def test_the_start_file_and_the_pth_file_install_one_finder(env: Environment) ->
     code = """
 import pkgutil, sys
 from pathlib import Path
-count = lambda: [type(finder).__name__ for finder in sys.meta_path].count('BasicSRFinder')
+count = lambda: [type(finder).__name__ for finder in sys.meta_path].count('HostFinder')
 before = count()
 if sys.argv[2] == 'start alone':  # as it is where import lines of .pth files are not run
-    sys.meta_path[:] = [finder for finder in sys.meta_path if type(finder).__name__ != 'BasicSRFinder']
+    sys.meta_path[:] = [finder for finder in sys.meta_path if type(finder).__name__ != 'HostFinder']
 line, = Path(sys.argv[1]).read_text('utf-8').splitlines()
 for _ in range(2):
     pkgutil.resolve_name(line)()
@@ -135,7 +139,8 @@ def test_the_hook_of_an_older_version_is_replaced(env: Environment) -> None:
     hook = env.site / '_selfsr_autoload.py'
     hook.write_text(hook.read_text().replace('from selfsr_plugin.registration import register', 'raise OSError("old")'))
     code = (
-        'import selfsr_plugin, basicsr, sys; print(basicsr.REGISTRY, len([f for f in sys.meta_path if "SR" in str(f)]))'
+        'import selfsr_plugin, basicsr, sys; '
+        'print(basicsr.REGISTRY, len([f for f in sys.meta_path if "selfsr" in str(f)]))'
     )
     assert env.succeeds('-c', code) == "['SelfCondSRNet'] 1"
 
@@ -157,6 +162,21 @@ def test_import_basicsr_registers_the_plugin(env: Environment) -> None:
 def test_import_of_the_plugin_first(env: Environment, variables: dict[str, str]) -> None:
     code = 'import selfsr_plugin, basicsr; print(basicsr.REGISTRY)'
     assert env.succeeds('-c', code, **variables) == "['SelfCondSRNet']"
+
+
+def test_import_spandrel_registers_the_plugin(env: Environment) -> None:
+    expected = "['SelfCondSRNet']"
+    assert env.succeeds('-c', 'from spandrel import MAIN_REGISTRY; print(MAIN_REGISTRY)') == expected
+    for first in ('selfsr_plugin', 'selfsr_plugin.spandrel'):
+        both = f'import {first}, spandrel; print(spandrel.MAIN_REGISTRY)'
+        for variables in ({}, {'SELFSR_AUTOLOAD': '0'}):
+            assert env.succeeds('-c', both, **variables) == expected
+    alone = 'import sys, spandrel; print(spandrel.MAIN_REGISTRY, "selfsr_plugin" in sys.modules)'
+    assert env.succeeds('-c', alone, SELFSR_AUTOLOAD='0') == '[] False'
+    env.write({'selfsr_plugin/registration.py': BROKEN_PLUGIN})
+    done = env.run('-c', 'import spandrel; print(spandrel.MAIN_REGISTRY)')
+    assert done.returncode == 0 and done.stdout.strip() == '[]'
+    assert 'load itself into spandrel, which goes on without it. OSError: libfoo.so is missing' in done.stderr
 
 
 def test_the_alias_is_made_only_where_missing(env: Environment) -> None:

@@ -24,7 +24,7 @@ ROOMS = [
     COMMANDS,
     ('run',),
     ('baselines',),
-    ('option_check', 'pictures', 'preparation', 'inference', 'scoring'),
+    ('option_check', 'pictures', 'preparation', 'inference', 'scoring', 'spandrel'),
     ('stages', 'loading'),
     ('engine',),
     ('metrics',),
@@ -111,7 +111,9 @@ def test_what_serves_networks_alone_imports_no_basicsr():
         for name in (
             '__init__.py',
             'baselines/__init__.py',
+            'convert.py',
             'export_onnx.py',
+            'spandrel.py',
             'errors.py',
             'registration.py',
             'engine/checkpoint.py',

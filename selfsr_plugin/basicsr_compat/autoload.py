@@ -1,10 +1,11 @@
-"""Start-up hook: ``import basicsr`` also registers selfsr_plugin, and ``python -m basicsr.train`` trains our models.
+"""Start-up hook: ``import basicsr`` also registers selfsr_plugin, ``python -m basicsr.train`` trains our models, and
+``import spandrel`` knows our generator.
 
 Installing the project puts a copy of this file beside the packages, as the top-level module ``_selfsr_autoload``, with
 a one-line ``.pth`` file, and for Python 3.15 and later a ``.start`` file, that calls ``install`` at every interpreter
 start (setup.py, ``build_autoload``). It is a copy because importing it from the package would run
 ``selfsr_plugin/__init__.py`` in every Python process. For the same reason nothing but ``os`` and ``sys``, which are
-loaded by then, is imported before BasicSR is.
+loaded by then, is imported before BasicSR or spandrel is.
 After editing this file, install again: an editable installation has a copy as well.
 
 ``SELFSR_AUTOLOAD=0`` switches the hook off.
@@ -28,40 +29,44 @@ if __name__ == '__main__':
 
 
 def install() -> None:
-    """Watch for ``import basicsr``, unless the user has opted out."""
+    """Watch for the imports, unless the user has opted out."""
     if os.environ.get('SELFSR_AUTOLOAD') != '0':
         watch()
 
 
 def watch() -> None:
-    """Watch for ``import basicsr``. A second call does nothing: Python may read ``.pth`` and ``.start`` files twice.
+    """Watch for ``import basicsr`` and ``import spandrel``.
+
+    A second call does nothing: Python may read ``.pth`` and ``.start`` files twice.
 
     ``import selfsr_plugin`` calls this in the package's own file, for users who have opted out, and in place of the
     finder that the copy has installed, which may be that of an older version.
     """
-    if not any(isinstance(finder, BasicSRFinder) for finder in sys.meta_path):
-        sys.meta_path[:] = [finder for finder in sys.meta_path if type(finder).__name__ != BasicSRFinder.__name__]
-        sys.meta_path.insert(0, BasicSRFinder())
+    if not any(isinstance(finder, HostFinder) for finder in sys.meta_path):
+        names = (HostFinder.__name__, 'BasicSRFinder')  # the second until 0.2.0
+        sys.meta_path[:] = [finder for finder in sys.meta_path if type(finder).__name__ not in names]
+        sys.meta_path.insert(0, HostFinder())
 
 
-class BasicSRFinder:
-    """Finds ``basicsr`` wherever the other finders do, and runs our steps around its import."""
+class HostFinder:
+    """Finds ``basicsr`` and ``spandrel`` wherever the other finders do, and runs our steps around their import."""
 
     def find_spec(self, name: str, path=None, target=None) -> 'ModuleSpec | None':
-        if name != 'basicsr':
+        steps = {'basicsr': _import_basicsr, 'spandrel': _import_spandrel}.get(name)
+        if steps is None:
             return None
         spec = None
         for finder in sys.meta_path[sys.meta_path.index(self) + 1 :]:
             if spec is None and hasattr(finder, 'find_spec'):
                 spec = finder.find_spec(name, path, target)
-        if spec is not None and spec.loader is not None:  # no loader: a mere folder named basicsr
+        if spec is not None and spec.loader is not None:  # no loader: a mere folder of that name
             run = spec.loader.exec_module
             # Set on this one loader, made for this one spec, so that it stays a SourceFileLoader to everybody else.
-            spec.loader.exec_module = lambda module: _import_with_plugin(module, run)
+            spec.loader.exec_module = lambda module: steps(module, run)
         return spec
 
 
-def _import_with_plugin(basicsr: 'ModuleType', run: 'Callable[[ModuleType], None]') -> None:
+def _import_basicsr(basicsr: 'ModuleType', run: 'Callable[[ModuleType], None]') -> None:
     """Execute the module ``basicsr`` by its own loader's ``run``, with the alias before and our names after."""
     try:
         _load_aliases().alias_functional_tensor()
@@ -76,6 +81,17 @@ def _import_with_plugin(basicsr: 'ModuleType', run: 'Callable[[ModuleType], None
         _warn('load itself into BasicSR', error)
     else:
         _take_over_entry_points()
+
+
+def _import_spandrel(spandrel: 'ModuleType', run: 'Callable[[ModuleType], None]') -> None:
+    """Execute the module ``spandrel`` by its own loader's ``run``, with our network after."""
+    run(spandrel)
+    try:
+        from selfsr_plugin.registration import register_in_spandrel
+
+        register_in_spandrel()
+    except Exception as error:
+        _warn('load itself into spandrel', error)
 
 
 def _load_aliases() -> 'ModuleType':
@@ -127,7 +143,7 @@ def _is_for_us() -> bool:
 
         return is_for_us(sys.argv[1:])
     except Exception as error:
-        _warn('look at the option file', error)
+        _warn('look at the option file for BasicSR', error)
         return False
 
 
@@ -135,7 +151,7 @@ def _warn(what: str, error: Exception) -> None:
     import warnings
 
     warnings.warn(
-        f'selfsr_plugin could not {what}; BasicSR goes on without it. {type(error).__name__}: {error}. '
+        f'selfsr_plugin could not {what}, which goes on without it. {type(error).__name__}: {error}. '
         '`python -c "import selfsr_plugin"` shows the whole error.',
         stacklevel=2,
     )

@@ -34,6 +34,27 @@ def test_onnxruntime_gives_torchs_images_for_other_batches_and_sizes(exported):
         torch.testing.assert_close(torch.from_numpy(found), expected, rtol=0, atol=1e-4)
 
 
+def test_half_precision(exported):
+    import onnx
+    import onnxruntime
+
+    half = exported.with_name('half.onnx')
+    export_onnx.main(['--model', str(exported.with_suffix('.pth')), '--output', str(half), '--fp16'])
+    weights = [each for each in onnx.load(half).graph.initializer if len(each.dims) == 4]
+    assert len(weights) > 20
+    assert {each.data_type for each in weights} == {onnx.TensorProto.FLOAT16}
+    session = onnxruntime.InferenceSession(str(half), providers=['CPUExecutionProvider'])
+    assert [each.type for each in (*session.get_inputs(), *session.get_outputs())] == ['tensor(float)'] * 2
+    net, lq = small_network(), torch.rand(2, 3, 9, 31)
+    with torch.no_grad():
+        expected = net(lq)
+        assert 0 < (export_onnx.half_precision(net)(lq) - expected).abs().max() < export_onnx.TOLERANCE_FP16
+        assert torch.equal(net(lq), expected)  # the copy is one
+    (found,) = session.run(None, {'lq': lq.numpy()})
+    assert 0 < (torch.from_numpy(found) - expected).abs().max() < export_onnx.TOLERANCE_FP16
+    assert export_onnx.compare(net, half, tolerance=export_onnx.TOLERANCE_FP16) > 1e-5
+
+
 def test_a_file_of_other_weights_is_caught(exported):
     with pytest.raises(UserError, match='g.onnx differs from torch by'):
         export_onnx.compare(small_network(seed=1), exported)
