@@ -104,8 +104,8 @@ def photos(folder: Path) -> None:
 
 
 def network(path: Path) -> None:
+    import selfsr_plugin
     from selfsr_plugin.archs import FlowDegradationNet, SelfCondSRNet
-    from selfsr_plugin.engine.checkpoint import save_networks
     from selfsr_plugin.engine.networks import describe
 
     settings = (
@@ -118,7 +118,7 @@ def network(path: Path) -> None:
     )
     net.built_from = describe(settings)
     path.parent.mkdir(parents=True, exist_ok=True)
-    save_networks(path, {'params': net})
+    selfsr_plugin.save(net, path)
 
 
 def supply(target: str, words: list) -> None:
@@ -127,7 +127,7 @@ def supply(target: str, words: list) -> None:
         flag, value = words[number - 1] if number else '', Path(word.rpartition('=')[2])
         if word.startswith('-') or value.exists():
             continue
-        if value.suffix == '.pth':
+        if value.suffix in ('.pth', '.safetensors') and flag != '--output':
             network(value)
         elif flag == '--annotations':
             boxes = ''.join(f'{i:06d}.jpg 120 130 180 130 150 165 125 200 175 200\n' for i in range(40))
@@ -160,6 +160,7 @@ def supply(target: str, words: list) -> None:
 @pytest.fixture
 def place(tmp_path, monkeypatch):
     """A clone of the project with nothing in it but what git has."""
+    from selfsr_plugin import arguments, loading
     from selfsr_plugin.preparation import detection, runner
 
     for name in ('options', 'scripts', 'docs'):
@@ -169,6 +170,9 @@ def place(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(runner, 'FaceDetector', lambda *_: two_faces)
     monkeypatch.setattr(detection, 'FaceDetector', lambda *_: two_faces)
+    network(tmp_path / 'installed/face_x4.safetensors')
+    for module in (arguments, loading):
+        monkeypatch.setattr(module, 'SHIPPED_NETWORK', tmp_path / 'installed/face_x4.safetensors')
     return tmp_path
 
 

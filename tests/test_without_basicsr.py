@@ -22,6 +22,7 @@ class Blocker(importlib.abc.MetaPathFinder):
 sys.meta_path.insert(0, Blocker())
 """
 USE = """
+sys.modules['cv2'] = None  # ComfyUI brings no OpenCV
 import torch
 import selfsr_plugin
 from selfsr_plugin.archs import (CycleGANGenerator, DomainDiscriminator, FlowDegradationNet, ProgressiveDiscriminator,

@@ -1,6 +1,5 @@
 """Between tensors (RGB in [0, 1]) and arrays (uint8 BGR, as OpenCV and BasicSR have them)."""
 
-import cv2
 import numpy as np
 import torch
 from torch import Tensor
@@ -26,5 +25,7 @@ def to_image(tensor: Tensor) -> np.ndarray:
 
 def to_tensor(image: np.ndarray) -> Tensor:
     """(H, W, 3) uint8 BGR -> float32 (3, H, W), RGB in [0, 1]."""
+    import cv2  # here, for programs that have networks from us and no OpenCV
+
     # OpenCV takes the colours apart in a tenth of torch's time for the same
     return torch.from_numpy(np.stack(cv2.split(image)[::-1])).float().div_(255)
