@@ -113,6 +113,7 @@ setup(
             *SPANDREL,
             'hypothesis',
             'jsonschema',
+            'PyWavelets',  # the wavelet packets of a baseline are compared with it
             'pytest',
             'ruff~=0.17.6',
             'setuptools>=64',

@@ -15,6 +15,8 @@ class Mutation(NamedTuple):
 
 # Tests that a mutation is tried against.
 NETWORKS = ('golden/test_networks.py',)
+BASELINES = ('golden/test_baseline_networks.py',)
+BASELINE_METHODS = ('baselines/test_baseline_methods.py',)
 START = ('golden/test_initialisation.py',)
 MODELS = ('golden/test_models.py',)
 SAMPLING = ('golden/test_faces_seen.py',)
@@ -41,6 +43,7 @@ SCORED = (
 SELFCOND, LAYERS = 'archs/selfcond_sr_arch.py', 'archs/layers.py'
 FLOW_NET, DOMAIN = 'archs/flow_degradation_arch.py', 'archs/domain_discriminator_arch.py'
 PROGRESSIVE, CYCLEGAN = 'archs/progressive_discriminator_arch.py', 'archs/cyclegan_generator_arch.py'
+BASELINE_ARCHS = 'baselines/archs/'
 SR_MODEL, STAGE, ADVERSARIAL = 'stages/selfcond_sr_model.py', 'engine/stage.py', 'stages/adversarial.py'
 
 MUTATIONS = [
@@ -327,6 +330,172 @@ MUTATIONS = [
     ),
     Mutation(
         'CycleGAN: no tanh', CYCLEGAN, '(torch.tanh(self.to_rgb(x)) + 1) / 2', '(self.to_rgb(x) + 1) / 2', NETWORKS
+    ),
+    # ----- baselines -----
+    Mutation(
+        'RDN: no global skip connection',
+        BASELINE_ARCHS + 'rdn_arch.py',
+        'x = first + self.fuse2(',
+        'x = self.fuse2(',
+        BASELINES,
+    ),
+    Mutation(
+        'RDN: linear dense layers', BASELINE_ARCHS + 'rdn_arch.py', 'F.relu(conv(found))', 'conv(found)', BASELINES
+    ),
+    Mutation(
+        'SRResNet: no skip around the blocks',
+        BASELINE_ARCHS + 'srgan_arch.py',
+        'self.up(x + self.fuse(self.blocks(x)))',
+        'self.up(self.fuse(self.blocks(x)))',
+        BASELINES,
+    ),
+    Mutation(
+        'SRGAN discriminator: strides first',
+        BASELINE_ARCHS + 'srgan_arch.py',
+        'stride=1 + i % 2',
+        'stride=2 - i % 2',
+        BASELINES,
+    ),
+    Mutation(
+        'FSRNet: priors do not teach the coarse image',
+        BASELINE_ARCHS + 'fsrnet_arch.py',
+        'self.encoder(coarse), self.prior(coarse)',
+        'self.encoder(coarse), self.prior(coarse.detach())',
+        BASELINES,
+    ),
+    Mutation(
+        'FSRNet: hourglass enlarges smoothly',
+        BASELINE_ARCHS + 'fsrnet_arch.py',
+        "mode='nearest'",
+        "mode='bilinear'",
+        BASELINES,
+    ),
+    Mutation(
+        'FSRNet: padded with zeros',
+        BASELINE_ARCHS + 'fsrnet_arch.py',
+        "padding_mode='reflect'",
+        "padding_mode='zeros'",
+        BASELINES,
+    ),
+    Mutation(
+        'DIC: maps of no competing components',
+        BASELINE_ARCHS + 'dic_arch.py',
+        'attention.softmax(dim=1)',
+        'attention.sigmoid()',
+        BASELINES,
+    ),
+    Mutation(
+        'DIC: weak heatmaps made strong',
+        BASELINE_ARCHS + 'dic_arch.py',
+        '.clamp(min=0.05)',
+        '.clamp(min=0.005)',
+        BASELINE_METHODS,
+    ),
+    Mutation(
+        'DIC: hourglass aligned otherwise',
+        BASELINE_ARCHS + 'dic_arch.py',
+        "mode='bilinear', align_corners=True",
+        "mode='bilinear'",
+        BASELINES,
+    ),
+    Mutation(
+        'DIC: hourglass without memory',
+        BASELINE_ARCHS + 'dic_arch.py',
+        'x if hidden is None else hidden',
+        'x',
+        BASELINES,
+    ),
+    Mutation(
+        'DIC: brows with the nose',
+        BASELINE_ARCHS + 'dic_arch.py',
+        '(range(27, 36),)',
+        '(range(17, 36),)',
+        BASELINE_METHODS,
+    ),
+    Mutation(
+        'LightCNN: smaller of two features',
+        BASELINE_ARCHS + 'light_cnn_arch.py',
+        'torch.maximum',
+        'torch.minimum',
+        BASELINES,
+    ),
+    Mutation('PFSR: smooth fade-in', BASELINE_ARCHS + 'pfsr_arch.py', "mode='nearest'", "mode='bilinear'", BASELINES),
+    Mutation(
+        'PFSR discriminator: biased deviation',
+        BASELINE_ARCHS + 'pfsr_arch.py',
+        'x.std(dim=0)',
+        'x.std(dim=0, unbiased=False)',
+        BASELINES,
+    ),
+    Mutation(
+        'wavelets: details along width and height exchanged',
+        BASELINE_ARCHS + 'wavelet_packets.py',
+        '(a - b + c - d) / 2, (a + b - c - d) / 2',
+        '(a + b - c - d) / 2, (a - b + c - d) / 2',
+        BASELINE_METHODS,
+    ),
+    Mutation(
+        'wavelets: last step counts most',
+        BASELINE_ARCHS + 'wavelet_packets.py',
+        'torch.stack(_butterfly(*corners), dim=2)',
+        'torch.stack(_butterfly(*corners), dim=1)',
+        BASELINE_METHODS,
+    ),
+    Mutation(
+        'Wavelet-SRNet: no last ReLU',
+        BASELINE_ARCHS + 'wavelet_srnet_arch.py',
+        'return F.relu(self.norm2(h + self.skip(x)))',
+        'return self.norm2(h + self.skip(x))',
+        BASELINES,
+    ),
+    Mutation(
+        'DeepDeblur: mid grey is not 0',
+        BASELINE_ARCHS + 'deepdeblur_arch.py',
+        'else lq) - 0.5) * self',
+        'else lq)) * self',
+        BASELINES,
+    ),
+    Mutation(
+        'High-to-Low: no skip connection',
+        BASELINE_ARCHS + 'bulat_arch.py',
+        'return x + self.norm2(',
+        'return self.norm2(',
+        BASELINES,
+    ),
+    Mutation(
+        'Low-to-High: aligned otherwise',
+        BASELINE_ARCHS + 'bulat_arch.py',
+        "mode='bilinear', align_corners=True",
+        "mode='bilinear'",
+        BASELINES,
+    ),
+    Mutation(
+        'SN discriminator: no last ReLU',
+        BASELINE_ARCHS + 'bulat_arch.py',
+        'F.relu(self.blocks(x * 2 - 1)).mean',
+        'self.blocks(x * 2 - 1).mean',
+        BASELINES,
+    ),
+    Mutation(
+        'Maeda: noise before the image',
+        BASELINE_ARCHS + 'pseudo_supervision_arch.py',
+        '(self.stem(clean), self.noise(noise))',
+        '(self.noise(noise), self.stem(clean))',
+        BASELINES,
+    ),
+    Mutation(
+        'PatchGAN: last layers stride',
+        BASELINE_ARCHS + 'pseudo_supervision_arch.py',
+        'stride=2 if i < num_down',
+        'stride=2 if i >= num_layer - num_down',
+        BASELINES,
+    ),
+    Mutation(
+        'CycleGAN upscaler: enlarged image not clamped',
+        BASELINE_ARCHS + 'cyclegan_scaling_arch.py',
+        '.clamp(0, 1)',
+        '.clamp(-1, 2)',
+        BASELINE_METHODS,
     ),
     # ----- ops and losses -----
     Mutation('warp: zeros outside', 'ops/warp.py', "padding_mode='border'", "padding_mode='zeros'", OPS),
