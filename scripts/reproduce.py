@@ -344,7 +344,7 @@ def restore_faces(lq: str, target: str, name: str) -> None:
 
 
 def restore_by(model: Path, lq: str, output: str) -> None:
-    restore.run(restore.parse(['--input', lq, '--output', output, '--model', str(model)]))
+    restore.run(restore.parse(['--faces', '--input', lq, '--output', output, '--model', str(model)]))
 
 
 def degrade_faces(model: Path, target: str) -> None:

@@ -26,6 +26,8 @@ if 'basicsr.utils.registry' in sys.modules:  # imported before us, with the star
 def __getattr__(name: str) -> Any:
     if name in ('load', 'save'):
         return getattr(importlib.import_module(f'{__name__}.loading'), name)
+    if name == 'PhotoRestorer':
+        return importlib.import_module(f'{__name__}.photo_restoration.restorer').PhotoRestorer
     if name in _ROOMS:
         return importlib.import_module(f'{__name__}.{name}')
     raise AttributeError(f'module {__name__!r} has no attribute {name!r}')

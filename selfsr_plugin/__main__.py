@@ -5,7 +5,7 @@ import sys
 COMMANDS = {
     'train': 'train the models of an option file',
     'test': 'restore and score the test sets of an option file',
-    'restore': 'super-resolve a folder or an LMDB of LR faces',
+    'restore': 'restore the small faces of photos, or faces that are cut out',
     'evaluate': 'score a folder of restored images, of whatever method',
     'convert': 'a network as .safetensors or .pth, in half precision if asked',
     'export_onnx': 'export a generator to ONNX, and compare',

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from .data.face_images import FaceImages
 from .data.image_source import CorruptImageError
-from .errors import is_out_of_memory
+from .errors import UserError, is_out_of_memory
 from .memory import available_bytes, forward_bytes
 
 # What tensors need at most and what a process was seen to take differed by factors of 0.90 to 1.18 (torch 2.15, CPU,
@@ -49,7 +49,7 @@ def run_network(net: nn.Module, faces: FaceImages, batch: int, device: torch.dev
         device: where to compute; ``net`` is brought there.
     """
     net.to(device)
-    per_pixel = _MARGIN * forward_bytes(net, (1, 3, _SIDE, _SIDE)) / _SIDE**2
+    per_pixel = bytes_per_pixel(net)
     waiting: list[_Read] = []
     limit = batch
     for index in range(len(faces)):
@@ -102,15 +102,43 @@ def _too_large(faces: FaceImages, index: int, stored: tuple[int, int], reason: s
     return Result(index, stored, None, f'{faces.path(index)}: an image of {width}x{height} pixels {reason}: {remedy}')
 
 
-@torch.no_grad()
 def _forward(net: nn.Module, images: Tensor, device: torch.device) -> list[Tensor | None]:
-    """The outputs; None for an image that alone needs too much. A batch that does is halved."""
+    """As :func:`forward_batch`, from the CPU and back to it, a batch at a time."""
+    parts = forward_batch(net, images.to(device))
+    return [image for count, part in parts for image in ([None] * count if part is None else part.cpu())]
+
+
+@torch.no_grad()
+def forward_batch(net: nn.Module, images: Tensor) -> list[tuple[int, Tensor | None]]:
+    """``net`` on images (N, 3, h, w) on its device; a batch that needs too much memory is halved.
+
+    Returns:
+        the parts of the batch in order: how many images, and their outputs, float32 on the device; None for one that
+        alone needs too much.
+    """
     try:
-        return list(net(images.to(device)).float().cpu())
+        return [(len(images), net(images).float())]
     except Exception as error:
         if not is_out_of_memory(error):
             raise
     if len(images) == 1:
-        return [None]
+        return [(1, None)]
     half = len(images) // 2
-    return _forward(net, images[:half], device) + _forward(net, images[half:], device)
+    return forward_batch(net, images[:half]) + forward_batch(net, images[half:])
+
+
+def find_device(name: str | None) -> torch.device:
+    """The device of that name, by default the GPU if there is one; UserError if it cannot be used."""
+    if name is None:
+        name = 'cuda' if torch.cuda.is_available() else 'cpu'
+    try:
+        device = torch.device(name)
+        torch.zeros(1, device=device).item()  # an empty tensor is made on 'meta', too, where nothing is computed
+    except (RuntimeError, AssertionError) as error:
+        raise UserError(f'--device {name} cannot be used here: {str(error).splitlines()[0]}') from error
+    return device
+
+
+def bytes_per_pixel(net: nn.Module) -> float:
+    """Memory that ``net`` needs for each pixel of a batch that goes into it."""
+    return _MARGIN * forward_bytes(net, (1, 3, _SIDE, _SIDE)) / _SIDE**2

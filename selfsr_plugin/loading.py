@@ -68,6 +68,14 @@ def load(path: str | Path | None = None, key: str | None = None, expected: type[
     return net.eval()
 
 
+def load_for_images(path: str | Path | None = None, key: str | None = None) -> archs.SelfCondSRNet:
+    """:func:`load` for a super-resolution network of colour images; UserError if the file holds another."""
+    net = load(path, key, archs.SelfCondSRNet)
+    if net.arguments['num_in_ch'] != 3 or net.arguments['num_out_ch'] != 3:
+        raise UserError(f'{path}: the network is not one of colour images, and image files are read in colour.')
+    return net
+
+
 def save(net: nn.Module, path: str | Path, fp16: bool = False) -> None:
     """Write a network to a file from which alone :func:`load` builds it again, at the level at which it runs.
 

@@ -138,6 +138,8 @@ def supply(target: str, words: list) -> None:
             )
         elif flag == '--input' and target.endswith('prepare_faces'):
             photos(value)
+        elif flag == '--input' and target.endswith('restore') and '--faces' not in words:
+            cv2.imwrite(str(value), np.full((300, 300, 3), 99, np.uint8))
         elif flag == '--input' and target.endswith('split_faces'):
             photos(Path('photos_of_faces'))
             importlib.import_module('selfsr_plugin.prepare_faces').main(
@@ -161,6 +163,7 @@ def supply(target: str, words: list) -> None:
 def place(tmp_path, monkeypatch):
     """A clone of the project with nothing in it but what git has."""
     from selfsr_plugin import arguments, loading
+    from selfsr_plugin.photo_restoration import restorer
     from selfsr_plugin.preparation import detection, runner
 
     for name in ('options', 'scripts', 'docs'):
@@ -170,6 +173,7 @@ def place(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(runner, 'FaceDetector', lambda *_: two_faces)
     monkeypatch.setattr(detection, 'FaceDetector', lambda *_: two_faces)
+    monkeypatch.setattr(restorer, 'FaceDetector', lambda *_: two_faces)
     network(tmp_path / 'installed/face_x4.safetensors')
     for module in (arguments, loading):
         monkeypatch.setattr(module, 'SHIPPED_NETWORK', tmp_path / 'installed/face_x4.safetensors')

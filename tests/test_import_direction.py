@@ -22,7 +22,7 @@ COMMANDS = (
 # From the top to the bottom; the rooms of one line do not import each other.
 ROOMS = [
     COMMANDS,
-    ('run',),
+    ('run', 'photo_restoration'),
     ('baselines',),
     ('option_check', 'pictures', 'preparation', 'inference', 'scoring', 'spandrel'),
     ('stages', 'loading'),

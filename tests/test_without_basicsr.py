@@ -62,7 +62,7 @@ def test_commands_for_networks(checkpoint: Path, tmp_path: Path, files):
         """
 from selfsr_plugin import export_onnx, restore
 model, faces, output = sys.argv[1:]
-restore.main(['--input', faces, '--output', output, '--model', model])
+restore.main(['--faces', '--input', faces, '--output', output, '--model', model])
 export_onnx.main(['--model', model, '--output', output + '/net.onnx'])
 """,
         checkpoint,

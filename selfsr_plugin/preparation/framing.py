@@ -108,12 +108,14 @@ def frame(
         Refused: too few pixels, the edge of the photo cuts the face, or it is so close that an eye, the nose or the
             mouth would be seen twice, mirrored, in the square without margin. In a margin they may be.
     """
-    eyes, mouth = landmarks[:2].mean(0), landmarks[3:].mean(0)
-    distance = np.linalg.norm(landmarks[1] - landmarks[0]) + np.linalg.norm(mouth - eyes)
-    middle = (eyes + mouth) / 2
-    place = middle, distance * SIDE_PER_DISTANCE, (FACE_X, FACE_Y)
+    place = _face_place(landmarks)
     _check_border(_place(*place), landmarks, height, width)
     return _large_enough(_place(*place, margin, shift), min_side)
+
+
+def square_around(landmarks: np.ndarray) -> Box:
+    """The square of :func:`frame`, without margin and shift, of any size and wherever the photo ends."""
+    return _place(*_face_place(landmarks))
 
 
 def frame_box(
@@ -152,6 +154,13 @@ def align(
 
     _check_border(place(0.0, (0.0, 0.0)), landmarks, height, width)
     return _large_enough(place(margin, shift), min_side)
+
+
+def _face_place(landmarks: np.ndarray) -> tuple[np.ndarray, float, tuple[float, float]]:
+    """The middle of eyes and mouth, the side of the square, and where in it that middle lies."""
+    eyes, mouth = landmarks[:2].mean(0), landmarks[3:].mean(0)
+    distance = np.linalg.norm(landmarks[1] - landmarks[0]) + np.linalg.norm(mouth - eyes)
+    return (eyes + mouth) / 2, distance * SIDE_PER_DISTANCE, (FACE_X, FACE_Y)
 
 
 def _place(

@@ -1,4 +1,4 @@
-"""Restoring a folder: every image that can be, within the memory there is, and the others named."""
+"""Restoring a folder of faces: every image that can be, within the memory there is, and the others named."""
 
 import os
 import re
@@ -16,7 +16,7 @@ from selfsr_plugin.archs import DomainDiscriminator
 from selfsr_plugin.data import LRFaceDataset
 
 DEMO = Path(__file__).resolve().parents[2] / 'datasets/demo'
-ARGUMENTS = ('--input', 'lr', '--output', 'out', '--model', 'g.pth', '--device', 'cpu')
+ARGUMENTS = ('--faces', '--input', 'lr', '--output', 'out', '--model', 'g.pth', '--device', 'cpu')
 
 
 def run(*arguments):
@@ -65,7 +65,7 @@ def test_lq_size_resizes_as_an_option_file_does(workplace):
 
 def test_a_home_folder_after_an_equals_sign(workplace, monkeypatch):
     monkeypatch.setenv('HOME', str(workplace))
-    restore.main(['--input=~/lr', '--output=~/home', '--model=~/g.pth', '--device=cpu'])
+    restore.main(['--faces', '--input=~/lr', '--output=~/home', '--model=~/g.pth', '--device=cpu'])
     assert len(list((workplace / 'home').iterdir())) == 5 and not Path('~').exists()
 
 
@@ -74,10 +74,10 @@ def test_a_name_that_is_not_utf8(workplace, capsys):
     run()
     assert b'caf\xe9.png' in os.listdir(b'out') and len(written()) == 5
     os.rename('lr', os.fsdecode(b'donn\xe9es'))
-    restore.main(['--input', os.fsdecode(b'donn\xe9es'), *ARGUMENTS[2:]])
+    restore.main(['--faces', '--input', os.fsdecode(b'donn\xe9es'), *ARGUMENTS[3:]])
     Path(os.fsdecode(b'donn\xe9es/caf\xe9.png')).write_bytes(b'no image')
     assert r'donn\xe9es/caf\xe9.png: it is cut short' in refused(
-        capsys, restore.main, '--input', os.fsdecode(b'donn\xe9es'), *ARGUMENTS[2:]
+        capsys, restore.main, '--faces', '--input', os.fsdecode(b'donn\xe9es'), *ARGUMENTS[3:]
     )
 
 
@@ -96,9 +96,9 @@ def test_bad_images_are_passed_over_and_named(workplace, capsys, batch):
 
 def test_what_cannot_be_used_is_refused_before_anything_is_written(workplace, capsys):
     def said(*changes):
-        options = dict(zip(ARGUMENTS[::2], ARGUMENTS[1::2]))
+        options = dict(zip(ARGUMENTS[1::2], ARGUMENTS[2::2]))
         options.update(dict(zip(changes[::2], changes[1::2])))
-        return refused(capsys, restore.main, *(part for pair in options.items() for part in pair))
+        return refused(capsys, restore.main, '--faces', *(part for pair in options.items() for part in pair))
 
     save_params('d.pth', params=small_network(DomainDiscriminator, num_feat=4))
     save_params('grey.pth', params=small_network(widths=[4], num_block=1, num_in_ch=1))
@@ -112,7 +112,15 @@ def test_what_cannot_be_used_is_refused_before_anything_is_written(workplace, ca
     assert 'lr is a folder: give a file' in said('--model', 'lr')
     assert '--device abacus cannot be used here' in said('--device', 'abacus')
     assert '--device meta cannot be used here' in said('--device', 'meta')
-    assert '--batch and --lq-size' in said('--batch', '0')
+    assert not Path('out').exists()
+
+
+def test_options_of_photos_and_wrong_numbers(workplace, capsys):
+    assert '--upscale, --json: of photos only, not with --faces' in refused(
+        capsys, restore.main, *ARGUMENTS, '--upscale', 2, '--json'
+    )
+    assert 'give one folder or LMDB as --input' in refused(capsys, restore.main, *ARGUMENTS, '--lq-size', 12, 16)
+    assert '0 must be 1 or more' in refused(capsys, restore.main, *ARGUMENTS, '--batch', 0, status=2)
     assert not Path('out').exists()
 
 

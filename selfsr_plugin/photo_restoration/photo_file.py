@@ -1,0 +1,135 @@
+"""A photo as its file has it, and the restored one with what the file had beside the pixels."""
+
+import io
+from dataclasses import dataclass, field
+
+import cv2
+import numpy as np
+from PIL import Image, ImageOps
+
+from ..data.decoding import CorruptImageError, check_header, decode_image
+
+_ORIENTATION = 0x0112  # EXIF tag; 1: as stored
+_TO_STORED = {  # what undoes the turn that the orientation asks for
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_90,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_270,
+}
+_PLAIN = ('L', 'LA', 'P', 'PA', 'RGB', 'RGBA')  # Pillow's modes of 8 bits that keep their colours here
+EXTENSIONS = {'JPEG': ('.jpg', '.jpeg', '.jfif'), 'PNG': ('.png',)}  # the first is given to new names
+_JPEG_SIDE = 65_500  # pixels, libjpeg's limit
+
+
+@dataclass
+class PhotoFile:
+    """The pixels of a photo, and what :meth:`encode` keeps of its file.
+
+    Attributes:
+        pixels: (H, W, 3) uint8, BGR, upright. Colours are those of the photo's own profile: converting them to sRGB
+            and back would round every pixel.
+        alpha: (H, W) uint8, or None.
+        grey: whether the file has grey pixels, ``pixels`` then three equal channels.
+        kind: 'JPEG' or 'PNG': what it is written as, unless told otherwise. Files of other kinds become PNG.
+        same_kind: whether that is the file's own kind, so that an unchanged photo can keep its bytes.
+        orientation: EXIF's, as which the pixels are stored again.
+        extras: Pillow's ``icc_profile``, ``exif`` and ``dpi``, where the file has them.
+        notes: what is not kept, as parts of a sentence.
+    """
+
+    pixels: np.ndarray
+    alpha: np.ndarray | None
+    grey: bool
+    kind: str
+    same_kind: bool
+    orientation: int = 1
+    extras: dict[str, object] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+
+    def encode(self, image: np.ndarray, kind: str) -> bytes:
+        """The file of a restored photo.
+
+        JPEG is written at quality 95 without subsampling of colours, so that what was restored survives.
+
+        Args:
+            image: (H * n, W * n, 3) uint8, BGR, upright.
+            kind: 'JPEG' or 'PNG'.
+
+        Raises:
+            ValueError: the format does not hold so large an image.
+        """
+        if kind == 'JPEG' and max(image.shape[:2]) > _JPEG_SIDE:
+            raise ValueError(
+                f'{image.shape[1]}x{image.shape[0]} pixels are more than a JPEG holds, {_JPEG_SIDE} a side: give '
+                '--ext png'
+            )
+        image = cv2.cvtColor(image, cv2.COLOR_BGR2GRAY if self.grey else cv2.COLOR_BGR2RGB)
+        if self.alpha is not None and kind == 'PNG':
+            alpha = self.alpha
+            if alpha.shape != image.shape[:2]:
+                alpha = np.array(Image.fromarray(alpha).resize(image.shape[1::-1], Image.Resampling.BICUBIC))
+            image = np.dstack([image, alpha])
+        picture = Image.fromarray(image)
+        if self.orientation in _TO_STORED:
+            picture = picture.transpose(_TO_STORED[self.orientation])
+        settings = {'quality': 95, 'subsampling': 0} if kind == 'JPEG' else {'compress_level': 3}
+        stream = io.BytesIO()
+        picture.save(stream, kind, **settings, **self.extras)
+        return stream.getvalue()
+
+
+def photo_size(data: bytes, path: str) -> tuple[int, int]:
+    """Height and width by the header. CorruptImageError as :func:`read_photo_file`, for what the header tells."""
+    header = check_header(data, path)
+    return header.height, header.width
+
+
+def read_photo_file(data: bytes, path: str) -> PhotoFile:
+    """Decode a photo.
+
+    CMYK becomes sRGB, 16 bits become 8, a palette becomes its colours. A phone's further pictures are left out.
+
+    Args:
+        data: the file's content.
+        path: names it in errors.
+
+    Raises:
+        CorruptImageError: empty, cut short, not an image, animated, or of too many pixels.
+    """
+    picture = check_header(data, path)
+    kind = 'JPEG' if picture.format in ('JPEG', 'MPO') else 'PNG'
+    notes = []
+    if picture.mode not in _PLAIN:
+        deep = picture.mode.startswith(('I', 'F'))
+        if deep:
+            notes.append('its 16 bits a channel became 8')
+        elif picture.mode == 'CMYK':
+            notes.append('its CMYK colours became sRGB')
+        pixels = decode_image(data, path)
+        return PhotoFile(pixels, None, deep or picture.mode == '1', kind, False, notes=notes)
+    same_kind = picture.format in ('JPEG', 'MPO', 'PNG')
+    if picture.format == 'PNG' and data[24] == 16:  # IHDR's bit depth; Pillow shows 16-bit RGB as RGB
+        notes.append('its 16 bits a channel became 8')
+        same_kind = False
+    try:
+        picture.load()
+        orientation = picture.getexif().get(_ORIENTATION, 1)
+    except (SyntaxError, OSError, ValueError) as error:  # what Pillow's readers raise, of pixels and of EXIF
+        raise CorruptImageError(path, 'it is cut short or broken') from error
+    extras = {name: picture.info[name] for name in ('icc_profile', 'exif', 'dpi') if picture.info.get(name)}
+    ImageOps.exif_transpose(picture, in_place=True)
+    if picture.mode in ('P', 'PA') or 'transparency' in picture.info:
+        has_alpha = picture.mode == 'PA' or 'transparency' in picture.info
+        picture = picture.convert('RGBA' if has_alpha else 'RGB')
+    alpha = np.asarray(picture.getchannel('A')) if picture.mode in ('LA', 'RGBA') else None
+    grey = picture.mode in ('L', 'LA')
+    if grey:
+        pixels = cv2.cvtColor(np.asarray(picture.getchannel('L')), cv2.COLOR_GRAY2BGR)
+    else:
+        pixels = cv2.cvtColor(np.asarray(picture), cv2.COLOR_RGB2BGR if alpha is None else cv2.COLOR_RGBA2BGR)
+    if 'exif' not in extras:
+        orientation = 1  # nothing of the new file would say how it is turned
+    return PhotoFile(pixels, alpha, grey, kind, same_kind, orientation, extras, notes)

@@ -1,0 +1,222 @@
+"""Which faces of a photo are restored, at which size, and what comes back."""
+
+import numpy as np
+import pytest
+import torch
+from common_kit import small_network
+
+from selfsr_plugin import PhotoRestorer
+from selfsr_plugin.errors import UserError
+from selfsr_plugin.photo_restoration import finding, restorer
+from selfsr_plugin.photo_restoration.background import bicubic
+
+
+def test_a_network_that_enlarges_gives_the_photo_back(kit):
+    """Enlarged by 4 and reduced by 4 again, nothing of smooth painting is lost but rounding."""
+    photo = kit.photo()
+    faces = [kit.face(20, 20, 24), kit.face(60, 30, 41), kit.face(120, 70, 12), kit.face(180, 100, 40)]
+    result = kit.restorer(*faces)(photo)
+    assert len(result.restored) == 4
+    assert np.abs(result.image.astype(int) - photo).max() <= 3
+    assert np.abs(result.image.astype(int) - photo).mean() < 0.1
+
+
+@pytest.mark.parametrize('upscale', [2, 4])
+def test_and_enlarged_it_is_the_enlarged_photo(kit, upscale):
+    photo = kit.photo()
+    result = kit.restorer(kit.face(20, 20, 24), kit.face(80, 70, 40), upscale=upscale)(photo)
+    wanted = bicubic(photo, upscale)
+    assert result.image.shape == wanted.shape == (150 * upscale, 200 * upscale, 3)
+    assert np.abs(result.image.astype(int) - wanted).max() <= 3
+
+
+def test_the_seam_is_no_sharper_than_the_face(kit):
+    """The gradient from the photo into a face that is all edges."""
+    photo = np.full((120, 120, 3), 128, np.uint8)
+    result = kit.restorer(kit.face(30, 30, 60), net=kit.Checks())(photo)
+    (face,) = result.restored
+    left, right = face.frame.left, face.frame.left + face.frame.side
+    rows = result.image[face.frame.top + 20 : face.frame.top + 40, :, 0].astype(int)
+    steps = np.abs(np.diff(rows, axis=1)).max(0)
+    assert max(steps[left - 1], steps[right - 1]) <= steps[left + 10 : right - 10].max()
+    outside = np.ones((120, 120), bool)
+    outside[face.frame.top : face.frame.top + face.frame.side, left:right] = False
+    assert (result.image[outside] == 128).all()
+
+
+def test_sizes(kit):
+    net = kit.Enlarge()
+    sides = [9, 12, 16, 17, 20, 33, 34, 49, 64, 65, 90]
+    faces = [kit.face(100, 100, side, 0.99 - 0.01 * number) for number, side in enumerate(sides)]
+    result = kit.restorer(*faces, net=net)(kit.photo(300, 300), keep_faces=True)
+    # at the photo's own pixels or a little wider, never smaller; smaller ones than the network knows are enlarged
+    assert [face.lq_size for face in result.faces] == [16, 16, 16, 18, 20, 34, 34, 52, 64, 0, 0]
+    assert [face.frame.side for face in result.faces] == [9, 12, 16, 18, 20, 34, 34, 52, 64, 65, 90]
+    assert {face.reason for face in result.left_alone} == {'larger than the 64 pixels that the network makes of a face'}
+    assert sorted(net.shapes) == [(1, 18), (1, 20), (1, 52), (1, 64), (2, 34), (3, 16)]
+    for face in result.restored:
+        assert face.lq.shape == (face.lq_size, face.lq_size, 3) and face.lq.dtype == np.uint8
+        assert face.restored.shape == (4 * face.lq_size, 4 * face.lq_size, 3)
+    assert all(face.lq is None for face in result.left_alone)
+
+
+def test_sizes_that_a_network_knows(kit):
+    faces = [kit.face(100, 100, side, 0.99 - 0.01 * side / 200) for side in (10, 14, 40, 100, 130)]
+    result = kit.restorer(*faces, lq_size=(12, 32))(kit.photo(300, 300))
+    assert [face.lq_size for face in result.faces] == [12, 14, 40, 100, 0]
+
+
+def test_batches(kit, monkeypatch):
+    faces = [kit.face(10 * number, 50, 16) for number in range(7)]
+    net = kit.Enlarge()
+    assert len(kit.restorer(*faces, net=net, batch=3)(kit.photo()).restored) == 7
+    assert net.shapes == [(3, 16), (3, 16), (1, 16)]
+    one = kit.restorer(*faces, net=net)
+    net.shapes.clear()
+    monkeypatch.setattr(restorer, 'available_bytes', lambda device: 2.5 * 256 * one._per_pixel)
+    one(kit.photo())
+    assert net.shapes == [(2, 16), (2, 16), (2, 16), (1, 16)]
+
+
+def test_a_face_that_the_memory_does_not_hold_is_left_alone(kit):
+    class Greedy(kit.Enlarge):
+        def forward(self, lq):
+            if lq.device.type != 'meta' and lq.shape[-1] > 30:
+                raise RuntimeError("DefaultCPUAllocator: can't allocate memory")
+            return super().forward(lq)
+
+    photo = kit.photo()
+    result = kit.restorer(kit.face(20, 20, 40), kit.face(100, 20, 20), net=Greedy())(photo)
+    assert [face.reason for face in result.faces] == ['too large for the memory', '']
+
+
+def test_only_the_face_in_the_middle(kit):
+    faces = [kit.face(10, 10, 30, 0.99), kit.face(80, 60, 30, 0.9), kit.face(160, 100, 30, 0.95)]
+    result = kit.restorer(*faces, only_center_face=True)(kit.photo())
+    assert [bool(face.lq_size) for face in result.faces] == [False, True, False]
+
+
+def test_a_photo_without_faces_is_the_same(kit):
+    photo = kit.photo()
+    result = kit.restorer()(photo)
+    assert np.array_equal(result.image, photo) and result.faces == []
+    assert np.array_equal(kit.restorer(upscale=2)(photo).image, bicubic(photo, 2))
+
+
+def test_the_photo_given_is_not_changed(kit):
+    photo = kit.photo()
+    before = photo.copy()
+    assert not np.array_equal(kit.restorer(kit.face(50, 50, 40), net=kit.Checks())(photo).image, before)
+    assert np.array_equal(photo, before)
+
+
+def test_every_face_is_cut_from_the_photo_as_it_was(kit):
+    """Two faces whose squares overlap: the network sees neither restored."""
+    seen = []
+
+    class Remember(kit.Checks):
+        def forward(self, lq):
+            seen.extend(lq)
+            return super().forward(lq)
+
+    photo = kit.photo()
+    one = kit.restorer(kit.face(50, 50, 20), kit.face(60, 55, 30), net=Remember())
+    seen.clear()
+    faces = one(photo).restored
+    for face, lq in zip(sorted(faces, key=lambda face: face.lq_size), seen):
+        assert np.array_equal((lq * 255).round().byte().flip(0).permute(1, 2, 0), face.frame.cut(photo))
+
+
+def test_a_face_across_the_edge(kit):
+    photo = kit.photo()
+    result = kit.restorer(kit.face(-15, 110, 40), kit.face(185, -8, 30), kit.face(-200, 0, 30))(photo)
+    assert result.image.shape == photo.shape and np.abs(result.image.astype(int) - photo).max() <= 6
+
+
+def test_faces_do_not_depend_on_others(kit):
+    """In one batch or alone; a real network, which normalises each image by itself."""
+    net = small_network()
+    faces = [kit.face(10, 10, 20), kit.face(60, 60, 20), kit.face(120, 20, 20)]
+    together = kit.restorer(*faces, net=net)(kit.photo()).image.astype(int)
+    photo = kit.photo()
+    for face in faces:
+        photo = kit.restorer(face, net=net)(photo).image
+    assert np.abs(together - photo).max() <= 1
+
+
+def test_values_that_are_not_finite_are_refused(kit):
+    class Broken(kit.Enlarge):
+        def forward(self, lq):
+            return super().forward(lq) * float('nan')
+
+    with pytest.raises(UserError, match='not finite'):
+        kit.restorer(kit.face(20, 20, 40), net=Broken())(kit.photo())
+
+
+@pytest.mark.parametrize(
+    'options', [{'upscale': 0}, {'batch': 0}, {'lq_size': 0}, {'lq_size': (32, 16)}, {'threshold': 1.0}]
+)
+def test_values_out_of_range(kit, options):
+    with pytest.raises(UserError, match=next(iter(options))):
+        kit.restorer(**options)
+
+
+# ----- finding -----
+
+
+def test_small_faces_of_large_photos_are_looked_for_at_their_own_pixels(kit):
+    photo = np.zeros((2600, 3000, 3), np.uint8)
+    places = [(30, 40), (1270, 400), (2900, 2500), (1500, 20), (700, 1275)]
+
+    def detect(image, threshold):
+        height, width = image.shape[:2]
+        if (height, width) == (2600, 3000):
+            return [kit.face(1000, 1000, 700, 0.99), kit.face(30.5, 40, 20, 0.85)]
+        top, left = place_of(image)
+        return [
+            kit.face(x - left, y - top, 20, 0.9)
+            for x, y in [*places, (1300, 1300)]
+            if left - 20 < x < left + width and top - 20 < y < top + height
+        ]
+
+    def place_of(tile):
+        offset = (tile.__array_interface__['data'][0] - photo.__array_interface__['data'][0]) // 3
+        return offset // 3000, offset % 3000
+
+    found = finding.find_faces(photo, detect, 0.8, 64)
+    assert found[0].box[2] - found[0].box[0] > 400  # the large one
+    small = sorted(
+        (round(face.landmarks[0, 0] - 0.357 * 20), round(face.landmarks[0, 1] - 0.466 * 20)) for face in found[1:]
+    )
+    assert small == sorted(places)  # each once, whole; what lies within the large face is none
+
+
+@pytest.mark.parametrize('height, width', [(100, 1280), (1281, 5000), (8000, 12000)])
+def test_tiles_cover_a_photo_and_overlap(height, width):
+    tiles = list(finding._tiles(height, width, 128))
+    covered = np.zeros((-(-height // 10), -(-width // 10)), bool)
+    for top, left in tiles:
+        assert top + min(finding.TILE, height) <= height and left + min(finding.TILE, width) <= width
+        covered[top // 10 : -(-(top + finding.TILE) // 10), left // 10 : -(-(left + finding.TILE) // 10)] = True
+    assert covered.all()
+    lefts = sorted({left for _, left in tiles})
+    assert all(after - before <= finding.TILE - 128 for before, after in zip(lefts, lefts[1:]))
+
+
+def test_a_photo_is_shown_to_the_detector_once(kit):
+    one = kit.restorer(kit.face(20, 20, 30))
+    one(kit.photo(), keep_faces=True)
+    assert one.detect.calls == 1
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason='needs a CUDA device')
+def test_nothing_is_copied_for_each_face_on_a_gpu(kit):
+    """The photo goes there and back; the matrices that resize faces are kept by size."""
+    faces = [kit.face(20 + number % 10 * 17, 20 + number // 10 * 17, 20) for number in range(60)]
+    one = PhotoRestorer(small_network(), detect=kit.detector(*faces), device='cuda')
+    one(kit.photo())
+    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CUDA]) as profile:
+        assert len(one(kit.photo()).restored) == 60
+    copies = sum(event.count for event in profile.key_averages() if 'HtoD' in event.key or 'DtoH' in event.key)
+    assert copies < 20
