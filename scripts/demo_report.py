@@ -19,7 +19,6 @@ from selfsr_plugin.loading import load
 from selfsr_plugin.metrics import calculate_lpips
 from selfsr_plugin.ops import bicubic_downsample, to_image, to_tensor
 from selfsr_plugin.pictures import Images, draw_sheet, resize
-from selfsr_plugin.run.folder import archive
 from selfsr_plugin.stages.flow_degradation_model import draw_flow
 
 SHEET_ROWS = 12  # people on a sheet
@@ -74,7 +73,7 @@ def report(args: argparse.Namespace) -> None:
     stage1 = draw_stage1(args.models, truth[:SHEET_ROWS], wild[:SHEET_ROWS])
     table = format_table({'bicubic': bicubic, 'SelFSR': restored}, truth, weights.get('lpips'))
     for name in ('sheet_super_resolution.png', 'sheet_degradation.png', 'scores.md'):
-        archive(str(args.results / name))  # those of an earlier report, which may have had weights that this one lacks
+        files.archive(args.results / name)  # those of an earlier report, which may have had weights that this one lacks
     files.write_image(args.results / 'sheet_super_resolution.png', sheet)
     files.write_image(args.results / 'sheet_degradation.png', stage1)
     files.write_file(args.results / 'scores.md', table.encode())

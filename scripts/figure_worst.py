@@ -21,6 +21,7 @@ from selfsr_plugin.data.image_source import CorruptImageError
 from selfsr_plugin.data.paired_face_dataset import PairedFaceDataset
 from selfsr_plugin.errors import UserError, one_sentence_errors
 from selfsr_plugin.loading import load
+from selfsr_plugin.memory import refuse_too_large
 from selfsr_plugin.metrics import check_metric, direction
 from selfsr_plugin.ops import to_image
 from selfsr_plugin.pictures import draw_sheet, keep_inputs, resize, write_picture
@@ -99,8 +100,12 @@ def restore(
     for number in tqdm(range(len(pairs)), unit='face', disable=None):
         try:
             item = pairs[number]
+            refuse_too_large(net, item['lq'][None])
         except CorruptImageError as error:
             problems.append(str(error))
+            continue
+        except UserError as error:
+            problems.append(f'{item["lq_path"]}: {error}')
             continue
         gt, restored = to_image(item['gt']), to_image(net(item['lq'][None])[0])
         score = calculate_metric(dict(img=restored, img2=gt), dict(metric))

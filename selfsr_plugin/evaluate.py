@@ -11,6 +11,7 @@ import argparse
 import csv
 import json
 import math
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -136,6 +137,9 @@ def run(args: argparse.Namespace) -> None:
         open_image_source(args.lq) if 'identity_lq' in single else None,
     )
     faces = match(folders, args.suffix) if single else []
+    for option, other in (('--reference', args.reference), ('--lq', args.lq)):
+        if other is not None and os.path.realpath(other) == os.path.realpath(args.restored):
+            raise UserError(f'{option} is the folder of --restored, {files.printable(other)}, which equals itself.')
     if args.save_statistics and not sets:
         raise UserError(f'--save-statistics: none of {", ".join(SETS)} is run, so there are no statistics to save.')
     restored = Path(args.restored)
@@ -153,6 +157,8 @@ def run(args: argparse.Namespace) -> None:
         if args.save_statistics:
             statistics.save(output / f'{name}.npz')
     results = Results(rows, summary, not_run, list(dict.fromkeys(problems)))
+    for name in ('scores.json', 'summary.csv', 'per_image.csv'):
+        files.archive(output / name)  # of another evaluation, whose files would be mixed with these
     print(format_table(results))  # first: what was computed is not lost where nothing can be written
     write(results, args, output)
     print(f'Written: {files.printable(output)}/scores.json, summary.csv' + (' and per_image.csv' if rows else ''))

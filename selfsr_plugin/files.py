@@ -9,6 +9,7 @@ import contextlib
 import errno
 import hashlib
 import os
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, BinaryIO
@@ -73,6 +74,22 @@ def write_file(path: str | os.PathLike, data: bytes, sync: bool = False) -> None
     """:func:`whole_file` for what is in memory already."""
     with whole_file(path, sync) as file:
         file.write(data)
+
+
+def archive(path: str | os.PathLike) -> None:
+    """Rename a file or folder that exists: ``runs/a`` to ``runs/a_archived_<time>``, ``a.json`` to
+    ``a_archived_<time>.json``, with a number where that is taken."""
+    path = os.fspath(path)
+    if not os.path.lexists(path):  # a link that leads nowhere is in the way, too
+        return
+    stem, ending = os.path.splitext(path) if os.path.isfile(path) else (path, '')
+    base = f'{stem}_archived_{time.strftime("%Y%m%d_%H%M%S")}'
+    target, number = base + ending, 1
+    while os.path.lexists(target):
+        number += 1
+        target = f'{base}_{number}{ending}'
+    print(f'{printable(path)} exists; it is renamed to {printable(target)}', flush=True)
+    os.rename(path, target)
 
 
 def sync_folder(path: str | os.PathLike) -> None:

@@ -9,12 +9,7 @@ from torch import Tensor, nn
 from .data.face_images import FaceImages
 from .data.image_source import CorruptImageError
 from .errors import UserError, is_out_of_memory
-from .memory import available_bytes, forward_bytes
-
-# What tensors need at most and what a process was seen to take differed by factors of 0.90 to 1.18 (torch 2.15, CPU,
-# 16x16 to 64x64, batches of 1 to 16): convolutions have workspaces that are no tensors.
-_MARGIN = 1.25
-_SIDE = 64  # of the image that memory is estimated for; it grows with the number of pixels
+from .memory import available_bytes, bytes_per_pixel
 
 
 class Result(NamedTuple):
@@ -137,8 +132,3 @@ def find_device(name: str | None) -> torch.device:
     except (RuntimeError, AssertionError) as error:
         raise UserError(f'--device {name} cannot be used here: {str(error).splitlines()[0]}') from error
     return device
-
-
-def bytes_per_pixel(net: nn.Module) -> float:
-    """Memory that ``net`` needs for each pixel of a batch that goes into it."""
-    return _MARGIN * forward_bytes(net, (1, 3, _SIDE, _SIDE)) / _SIDE**2

@@ -180,6 +180,10 @@ class Component(dict):
             raise UserError(f'{key}.type: this key is missing; it names the {cls.what}.')
         target = cls.target(one_of(name, cls.names(), f'{key}.type', cls.refused))
         check_arguments({k: v for k, v in section.items() if k not in cls.extra}, target, key, cls.given)
+        for argument, parameter in cls.arguments(name).items():
+            value, usual = section.get(argument), parameter.default
+            if isinstance(value, str) and isinstance(usual, (int, float)) and not isinstance(usual, bool):
+                raise UserError(f'{join(key, argument)}: {value!r} must be a number, such as {usual}.')
         return cls(section)
 
     @classmethod
@@ -237,6 +241,17 @@ class Loss(_Registered):
 
     what, registry = 'loss', 'LOSS_REGISTRY'
 
+    @classmethod
+    def parse(cls, section: Any, key: str) -> 'Loss':
+        found = super().parse(section, key)
+        target = cls.target(found['type'])
+        if target.__module__.startswith('basicsr.') and target.__name__ != 'PerceptualLoss':  # which loads a network
+            try:
+                target(**{name: value for name, value in found.items() if name != 'type'})
+            except Exception as error:
+                raise UserError(f'{key}: {found["type"]} does not take these values: {_one_line(error)}.') from None
+        return found
+
 
 class Metric(_Registered):
     """A metric: a function in BasicSR's METRIC_REGISTRY and its arguments, and ``better``."""
@@ -280,6 +295,8 @@ class Optimizer(Component):
         found = super().parse(section, key)
         if found.get('lr') is None:
             raise UserError(f'{key}.lr: this key is missing; it is the learning rate.')
+        if found['lr'] == 0:
+            raise UserError(f'{key}.lr: 0 trains nothing; write a number above 0.')
         betas = found.get('betas', [0.0, 0.99])
         if not isinstance(betas, list) or [type(beta) for beta in betas] != [float, float]:
             raise UserError(
@@ -359,6 +376,9 @@ class Scheduler(Component):
             raise UserError(
                 f'{key}.decay_from: {self["decay_from"]!r} must be a whole number below total_iter ({total_iter}).'
             )
+        late = [milestone for milestone in self.get('milestones', []) if milestone >= total_iter]
+        if late:
+            raise UserError(f'{key}.milestones: {late[0]} is never reached, total_iter is {total_iter}; leave it out.')
         if 'periods' in self and sum(self['periods']) < total_iter:
             raise UserError(
                 f'{key}.periods: {self["periods"]} ends after {sum(self["periods"])} iterations, before '

@@ -328,6 +328,15 @@ def test_worst_figure_from_the_command_line(files, tmp_path, monkeypatch):
         )
 
 
+def test_the_worst_leaves_out_what_does_not_fit_into_memory(files, tmp_path, monkeypatch, capsys):
+    shutil.copytree(DEMO / 'test_hr', tmp_path / 'gt')
+    cv2.imwrite(str(tmp_path / 'gt/photo.png'), np.zeros((480, 480, 3), np.uint8))
+    monkeypatch.setattr('selfsr_plugin.memory.available_bytes', lambda device: 10**7)
+    arguments = ['--model', files['g'], '--gt', tmp_path / 'gt', '--output', tmp_path / 'w.png']
+    message = refused_by(worst, monkeypatch, capsys, *arguments)
+    assert 'photo.png: it needs about' in message and (tmp_path / 'w.png').exists()
+
+
 def test_a_second_demo_report_keeps_the_first(files, tmp_path, monkeypatch):
     faces, models = tmp_path / 'results/visualization/demo_test', tmp_path / 'models'
     faces.mkdir(parents=True)
@@ -340,9 +349,9 @@ def test_a_second_demo_report_keeps_the_first(files, tmp_path, monkeypatch):
     results = tmp_path / 'results'
     (results / 'scores.md').write_text('with LPIPS')
     run(script('demo_report'), monkeypatch, *arguments)
-    assert [path.read_text() for path in results.glob('scores.md_archived_*')] == ['with LPIPS']
+    assert [path.read_text() for path in results.glob('scores_archived_*.md')] == ['with LPIPS']
     assert '| SelFSR | ' in (results / 'scores.md').read_text()
-    assert len(list(results.glob('sheet_*.png'))) == 2 and len(list(results.glob('sheet_*.png_archived_*'))) == 2
+    assert len(list(results.glob('sheet_*.png'))) == 4 and len(list(results.glob('sheet_*_archived_*.png'))) == 2
     for path in models.iterdir():
         path.unlink()
     with pytest.raises(SystemExit):

@@ -10,6 +10,7 @@ from torch import nn
 
 from selfsr_plugin import memory
 from selfsr_plugin.archs import SelfCondSRNet
+from selfsr_plugin.errors import UserError
 
 
 def test_tensors_that_are_alive_at_one_time_are_counted():
@@ -34,6 +35,26 @@ def test_it_grows_with_the_pixels_and_leaves_the_network_alone():
     assert large == pytest.approx(16 * small, rel=0.01)
     assert memory.forward_bytes(net, (4, 3, 16, 16)) == pytest.approx(large / 4, rel=0.01)
     assert all(parameter.device.type == 'cpu' for parameter in net.parameters())
+
+
+def test_images_that_need_more_than_there_is_are_refused(monkeypatch):
+    net, asked = small_network(SelfCondSRNet, widths=[8, 4], num_block=1), []
+    needed = memory.bytes_per_pixel(net) * 100 * 80
+    monkeypatch.setattr(memory, 'available_bytes', lambda device: asked.append(device) or int(needed * 1.1))
+    memory.refuse_too_large(net, torch.zeros(1, 3, 16, 16))
+    assert asked == []
+    memory.refuse_too_large(net, torch.zeros(1, 3, 100, 80))
+    for shape in ((1, 3, 120, 80), (2, 3, 100, 80)):
+        with pytest.raises(
+            UserError, match=r'^it needs about [\d.]+ GB of memory, and [\d.]+ GB are free: cut the face'
+        ):
+            memory.refuse_too_large(net, torch.zeros(shape))
+
+    class Reads(nn.Module):
+        def forward(self, x):
+            return x if x.mean().item() > 0 else -x  # the counting tensors have no values
+
+    memory.refuse_too_large(Reads(), torch.zeros(1, 3, 1000, 1000))
 
 
 def test_the_limit_of_the_process_counts():

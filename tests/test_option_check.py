@@ -222,6 +222,36 @@ COSINE = 'train:sr:scheduler={type: CosineAnnealingRestartLR, periods: [%d]}'
             ['train:sr:optim_g:type=Adam'],
         ),
         (TRAIN_BOTH, ['num_gpu=64'], r'write num_gpu: auto', ['num_gpu=auto']),
+        (
+            TRAIN_BOTH,
+            ['train:sr:optim_g:lr=0'],
+            r'train\.sr\.optim_g\.lr: 0 trains nothing; write a number above 0',
+            ['train:sr:optim_g:lr=0.003'],
+        ),
+        (
+            TRAIN_BOTH,
+            ['train:sr:gan_opt:loss_weight=heavy'],
+            r"train\.sr\.gan_opt\.loss_weight: 'heavy' must be a number, such as 1\.0",
+            ['train:sr:gan_opt:loss_weight=1.0'],
+        ),
+        (
+            TRAIN_BOTH,
+            ['train:sr:gan_opt:gan_type=hing'],
+            r'train\.sr\.gan_opt: GANLoss does not take these values: GAN type hing is not implemented',
+            ['train:sr:gan_opt:gan_type=hinge'],
+        ),
+        (
+            TRAIN_BOTH,
+            ['train:sr:pixel_opt:reduction=average'],
+            r'train\.sr\.pixel_opt: L1Loss does not take these values: .*average',
+            ['train:sr:pixel_opt:reduction=mean'],
+        ),
+        (
+            TRAIN_BOTH,
+            ['train:sr:scheduler={type: MultiStepLR, milestones: [10, 999999], gamma: 0.5}'],
+            r'train\.sr\.scheduler\.milestones: 999999 is never reached, total_iter is \d+; leave it out',
+            ['train:sr:scheduler={type: MultiStepLR, milestones: [10], gamma: 0.5}'],
+        ),
         (TRAIN_BOTH, ['val:suffix=x'], r'val\.suffix: .*leave it out\.', ['-val:suffix']),
         (
             TRAIN_BOTH,

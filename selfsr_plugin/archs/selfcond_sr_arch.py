@@ -129,7 +129,7 @@ class SelfCondSRNet(GrowingNetwork):
         super().__init__()
         if condition not in ('scale', 'concat'):
             raise ValueError(f"SelfCondSRNet: condition '{condition}' is unknown; use 'scale' or 'concat'.")
-        if not widths or num_block < 1:
+        if not widths or min(widths) < 1 or num_block < 1:
             raise ValueError(
                 'SelfCondSRNet: give one width for each doubling, e.g. widths: [384, 192], and at least '
                 f'one block; got widths: {list(widths)}, num_block: {num_block}.'

@@ -113,7 +113,7 @@ def bicubic_downsample(images: Tensor, scale: int, convention: Convention = 'mat
     height, width = images.shape[-2:]
     if height % scale or width % scale:
         raise ValueError(
-            f'an image of {height}x{width} cannot be shrunk by {scale}: height and width must be multiples of {scale}.'
+            f'an image of {width}x{height} cannot be shrunk by {scale}: width and height must be multiples of {scale}.'
         )
     return bicubic_resize(images, (height // scale, width // scale), convention)
 

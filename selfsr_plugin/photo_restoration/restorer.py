@@ -10,9 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import UserError
-from ..inference import bytes_per_pixel, find_device, forward_batch
+from ..inference import find_device, forward_batch
 from ..loading import load_for_images
-from ..memory import available_bytes
+from ..memory import available_bytes, bytes_per_pixel
 from ..ops import bicubic_resize
 from ..preparation.detection import FaceDetector
 from ..preparation.faces import Face

@@ -26,7 +26,7 @@ MAX_BITS = 12  # of 256, at most 15: images whose difference hashes are no furth
 MAX_SCALE = 1.08  # faces that are larger by this factor on one side are framed differently
 MAX_SHIFT = 0.03  # of the side: half a pixel of 16
 MAX_BRIGHTNESS = 15  # grey levels of 255
-MAX_LARGE = 0.1  # share of the LR faces that may be larger than the HR faces
+MAX_LARGE = 0.5  # share of the LR faces that may be larger than the HR faces
 MAX_CAST = 6  # the same, between the channels after equal brightness
 
 

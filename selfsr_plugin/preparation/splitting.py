@@ -93,9 +93,10 @@ def assign(groups: dict[str, list[str]], shares: dict[str, float], seed: int) ->
         lacking[part] -= len(groups[who])
     for part, members in parts.items():
         if not members:
+            remedy = 'give it a larger share' if len(groups) >= len(shares) else 'name fewer parts'
             raise UserError(
                 f'--shares: nobody is left for {part}, as there are {len(groups)} people or photos with up to '
-                f'{max(map(len, groups.values()))} images each: give it a larger share.'
+                f'{max(map(len, groups.values()))} images each: {remedy}.'
             )
     return parts
 

@@ -14,7 +14,7 @@ from basicsr.utils import get_time_str
 from basicsr.utils.options import copy_opt_file
 
 from ..errors import UserError
-from ..files import try_lock
+from ..files import archive, try_lock
 
 
 @contextlib.contextmanager
@@ -176,16 +176,3 @@ def copy_option_file(option_file: str, folder: str) -> None:
     target = osp.join(folder, osp.basename(option_file))
     if not (osp.exists(target) and osp.samefile(option_file, target)):
         copy_opt_file(option_file, folder)
-
-
-def archive(folder: str) -> None:
-    """Rename a folder that exists to ``<folder>_archived_<time>``."""
-    if not osp.lexists(folder):  # a link that leads nowhere is in the way, too
-        return
-    target = base = f'{folder}_archived_{get_time_str()}'
-    number = 1
-    while osp.exists(target):
-        number += 1
-        target = f'{base}_{number}'
-    print(f'{folder} exists; it is renamed to {target}', flush=True)
-    os.rename(folder, target)

@@ -11,7 +11,8 @@ from basicsr.utils import get_root_logger
 from basicsr.utils.logger import init_tb_logger
 
 from ..errors import UserError
-from .folder import archive, check_writable
+from ..files import archive
+from .folder import check_writable
 
 
 def prepare_writers(opt: dict[str, Any], at_end: contextlib.ExitStack) -> None:

@@ -14,6 +14,7 @@ from ..engine.stage import to_signed
 from ..engine.stage_options import StageOptions, needs_lq_images, needs_networks
 from ..engine.update import Batch, Losses, Update
 from ..engine.validation import Evaluation, to_image
+from ..memory import refuse_too_large
 from ..schema import Loss, Optimizer, option
 from .adversarial import discriminator_terms
 from .degradation_model import DegradationModel
@@ -147,6 +148,7 @@ class CycleGANDegradationModel(DegradationModel):
     def evaluate(self, data: dict[str, Any]) -> Evaluation:
         """Draw clean LR | degraded | cleaned again; log how far the first and the last move away from clean."""
         self.feed_data(data)
+        refuse_too_large(self.net_deg, self.clean)
         nets = (self.net_deg.eval(), self.net_clean.eval())
         degraded = self.net_deg(self.clean)
         cycled = self.net_clean(degraded)

@@ -13,6 +13,7 @@ from ..engine.stage import to_signed
 from ..engine.stage_options import StageOptions, needs_lq_images, needs_networks
 from ..engine.update import Batch, Losses, Update
 from ..engine.validation import Evaluation, to_image
+from ..memory import refuse_too_large
 from ..schema import Loss, Optimizer, option
 from .adversarial import discriminator_terms
 from .degradation_model import DegradationModel
@@ -109,6 +110,7 @@ class FlowDegradationModel(DegradationModel):
     def evaluate(self, data: dict[str, Any]) -> Evaluation:
         """Draw clean LR | intermediate image | flow as colours | degraded; log how far image and flow moved."""
         self.feed_data(data)
+        refuse_too_large(self.net_deg, self.clean)
         self.net_deg.eval()
         parts = self.net_deg(self.clean, return_parts=True)
         self.net_deg.train(self.is_train)

@@ -17,6 +17,7 @@ from ..engine.stage_options import StageOptions, needs_lq_images, needs_networks
 from ..engine.update import Batch, Losses, Update
 from ..engine.validation import Evaluation, to_image
 from ..errors import UserError
+from ..memory import refuse_too_large
 from ..ops import Growth, GrowthSchedule, bicubic_downsample, bicubic_resize
 from ..schema import Loss, Optimizer, option, require
 from .adversarial import discriminator_terms
@@ -398,6 +399,7 @@ class SelfCondSRModel(Stage):
         """Super-resolve at the level that training has reached; below the full scale, bicubic does the rest."""
         self.feed_data(data)
         net = getattr(self, 'net_g_ema', self.net_g)
+        refuse_too_large(net, self.lq)
         net.eval()
         output = self._run(net, self.lq) if self._growth else net(self.lq)
         net.train(self.is_train and net is self.net_g)

@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import shutil
 import re
 from pathlib import Path
 
@@ -86,6 +87,18 @@ def test_default_metrics_without_weights_are_left_out_and_said(folders, capsys):
         assert re.search(f'^{name} was not run: there is no file .*{file}: .*--weights {name}=FILE', said, re.M)
 
 
+def test_scores_of_before_are_kept(folders, capsys):
+    run('--metrics', 'psnr', 'ssim')
+    before = Path('out_scores/per_image.csv').read_text()
+    run('--metrics', 'psnr')
+    assert [path.read_text() for path in Path('out_scores').glob('per_image_archived_*.csv')] == [before]
+    assert len(list(Path('out_scores').iterdir())) == 6 and 'ssim' not in Path('out_scores/per_image.csv').read_text()
+
+
+def test_a_folder_is_not_compared_with_itself(folders, capsys):
+    assert '--reference is the folder of --restored' in refused(capsys, restored='gt', reference='./gt', suffix='')
+
+
 def test_a_metric_that_is_asked_for_must_run(folders, capsys):
     assert 'fid: there is no file' in refused(capsys, '--metrics', 'psnr', 'fid')
     assert 'lpips: there is no file none.pth' in refused(capsys, '--weights', 'lpips=none.pth')
@@ -112,8 +125,9 @@ def test_a_set_against_a_folder_and_against_its_saved_statistics(folders, alexne
 
 
 def test_equal_images_have_an_infinite_psnr_in_valid_json(folders):
-    run('--metrics', 'psnr', restored='gt', suffix='')
-    text = Path('gt_scores/scores.json').read_text()
+    shutil.copytree('gt', 'same')
+    run('--metrics', 'psnr', restored='same', suffix='')
+    text = Path('same_scores/scores.json').read_text()
     assert json.loads(text, parse_constant=pytest.fail)['metrics']['psnr']['value'] == 'inf'
 
 

@@ -159,7 +159,7 @@ def test_an_output_that_is_not_finite_is_not_written(workplace, capsys, monkeypa
 
 
 def test_a_batch_is_made_smaller_before_memory_lacks(workplace, capsys, monkeypatch):
-    per_pixel = inference._MARGIN * inference.forward_bytes(small_network(), (1, 3, 64, 64)) / 64**2
+    per_pixel = inference.bytes_per_pixel(small_network())
     batches = []
     monkeypatch.setattr(inference, 'available_bytes', lambda device: int(per_pixel * 16 * 16 * 2.5))
     monkeypatch.setattr(inference, '_forward', lambda net, images, device: batches.append(len(images)) or list(images))
@@ -169,7 +169,7 @@ def test_a_batch_is_made_smaller_before_memory_lacks(workplace, capsys, monkeypa
 
 def test_an_image_too_large_for_the_memory_is_named_and_the_others_restored(workplace, capsys, monkeypatch):
     cv2.imwrite('lr/face1.png', np.zeros((140, 100, 3), np.uint8))
-    per_pixel = inference._MARGIN * inference.forward_bytes(small_network(), (1, 3, 64, 64)) / 64**2
+    per_pixel = inference.bytes_per_pixel(small_network())
     monkeypatch.setattr(inference, 'available_bytes', lambda device: int(per_pixel * 100 * 100))
     message = refused(capsys, restore.main, *ARGUMENTS)
     assert re.search(

@@ -160,8 +160,8 @@ def test_arrays():
         (lambda: bicubic_matrix(0, 4), 'at least 1, got 0 -> 4'),
         (lambda: bicubic_matrix(4, 0), 'at least 1, got 4 -> 0'),
         (lambda: bicubic_matrix(4, 2, 'lanczos'), "'lanczos': use 'matlab' or 'pil'"),
-        (lambda: bicubic_downsample(torch.zeros(1, 16, 18), 4), '16x18 cannot be shrunk by 4'),
-        (lambda: bicubic_downsample(torch.zeros(1, 18, 16), 4), '18x16 cannot be shrunk by 4'),
+        (lambda: bicubic_downsample(torch.zeros(1, 16, 18), 4), '18x16 cannot be shrunk by 4'),
+        (lambda: bicubic_downsample(torch.zeros(1, 18, 16), 4), '16x18 cannot be shrunk by 4'),
     ],
 )
 def test_refuses(call, message):

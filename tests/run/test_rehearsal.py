@@ -13,6 +13,7 @@ from basicsr.archs import build_network
 from common_kit import write_faces
 from run_kit import ROOT, log_text, options, refused, start, weights, workplace  # noqa: F401
 
+from selfsr_plugin import memory
 from selfsr_plugin import test as test_entry
 from selfsr_plugin.engine.update import Updater
 from selfsr_plugin.engine.validation import ValidatedModel
@@ -209,6 +210,16 @@ def test_a_test_goes_on_after_a_bad_image(tested, capsys, bad):
     assert pictures() == [f'{name}_x.png' for name in ('000', '001', '002') if name != bad]
     log = next(Path('results/test_selfsr_demo').glob('*.log')).read_text()
     assert 'Validation people, 2 of 3 images' in log and '# psnr' in log
+
+
+def test_a_photo_that_does_not_fit_into_memory(tested, capsys, monkeypatch):
+    """Before the kernel ends the process, with all results."""
+    write_faces(Path('data/photos'), 1, 480, 5)
+    Path('data/photos/000.png').rename('data/test_hr/photo.png')
+    monkeypatch.setattr(memory, 'available_bytes', lambda device: 10**7)
+    message = refused(capsys, tested, entry=test_entry)
+    assert re.search(r'1 of 4 images are left out.*data/test_hr/photo\.png, 120x120: it needs about .* GB', message)
+    assert len(pictures()) == 3
 
 
 def test_a_test_needs_weights(tested, capsys):
