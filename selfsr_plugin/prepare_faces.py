@@ -38,8 +38,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         '--framing',
         choices=FRAMINGS,
         default=Settings.framing,
-        help='parallel to the photo, or '
-        'turned upright and fitted to a template by five landmarks (default: %(default)s)',
+        help='parallel to the photo, or turned upright and fitted to a template by five landmarks; dic is the crop of '
+        'the methods of Table I, by the box of 68 or 194 landmarks (default: %(default)s)',
     )
     parser.add_argument(
         '--margin',
@@ -78,8 +78,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         '--annotations',
         type=path,
         metavar='FILE',
-        help="take the faces from CelebA's "
-        "list_landmarks_align_celeba.txt or WIDER FACE's wider_face_*_bbx_gt.txt, detect nothing",
+        help="take the faces from CelebA's list_landmarks_align_celeba.txt, WIDER FACE's wider_face_*_bbx_gt.txt, or a "
+        'CSV with the photo and the points of 68 or 194 landmarks in each line; detect nothing',
     )
     parser.add_argument(
         '--weights',

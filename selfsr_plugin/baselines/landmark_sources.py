@@ -134,6 +134,7 @@ def given_landmarks(path: Path) -> Given:
     """The landmarks that a file has, in pixels of the images, by their names without extension.
 
     It may be CelebA's ``list_landmarks_align_celeba.txt`` (five points), the manifest of prepare_faces (five points,
+    or all of its annotations,
     carried over into its crops), a file of :mod:`~selfsr_plugin.baselines.landmarks`, or a plain CSV with a name and
     5, 68 or 194 points a line, x and y in turn, with a header or without.
 
@@ -185,11 +186,14 @@ def _count(found: Given, points: np.ndarray) -> int:
 def _of_manifest(path: Path) -> Given:
     """Landmarks in photos, moved into the crops: what lies at the crop's left edge is at 0."""
     _, lines = read_manifest(path.parent)
+    faces = [face for line in lines for face in line['faces']]
+    key = 'points' if any('points' in face for face in faces) else 'landmarks'  # all of them, or the five
     found = {}
-    for line in lines:
-        for face in line['faces']:
-            crop, points = face['crop'], face['landmarks']
-            found[Path(face['file']).stem] = None if points is None else _in_crop(np.array(points), crop, face['size'])
+    for face in faces:
+        points = face.get(key)
+        found[Path(face['file']).stem] = (
+            None if points is None else _in_crop(np.array(points), face['crop'], face['size'])
+        )
     if not any(points is not None for points in found.values()):
         raise UserError(f'--annotations: {printable(path)} has no landmarks: its faces were annotated as boxes.')
     return found
@@ -198,7 +202,8 @@ def _of_manifest(path: Path) -> Given:
 def _in_crop(points: np.ndarray, crop: Mapping[str, Any], size: int) -> np.ndarray:
     """Pixels of the photo, counted from its edge as detectors do, to those of the crop, from the first's middle."""
     if 'angle' not in crop:
-        return (points - (crop['left'], crop['top'])) * (size / crop['side']) - 0.5
+        sides = np.array([crop.get('width', crop.get('side')), crop.get('height', crop.get('side'))])
+        return (points - (crop['left'], crop['top'])) * (size / sides) - 0.5
     turn = np.exp(-1j * np.radians(crop['angle']))
     turned = ((points[:, 0] - crop['centre_x']) + 1j * (points[:, 1] - crop['centre_y'])) * turn
     middle = crop['side'] / 2

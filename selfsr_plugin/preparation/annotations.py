@@ -1,5 +1,6 @@
 """Faces that a data set's own annotation file gives, instead of a detector."""
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,14 +13,16 @@ from .faces import Face
 _CELEBA_HEADER = (
     'lefteye_x lefteye_y righteye_x righteye_y nose_x nose_y leftmouth_x leftmouth_y rightmouth_x rightmouth_y'
 ).split()
+_POINTS = (68, 194)  # of a CSV
 _WIDER_INVALID = 7  # x y w h blur expression illumination invalid occlusion pose
 
 
 def read_annotations(path: Path) -> dict[str, list[Face]]:
-    """The faces of every photo in CelebA's ``list_landmarks_align_celeba.txt`` or WIDER's ``*_bbx_gt.txt``.
+    """The faces of every photo in CelebA's ``list_landmarks_align_celeba.txt``, WIDER's ``*_bbx_gt.txt``, or a CSV.
 
-    The file's first lines tell which of the two it is. CelebA gives landmarks, WIDER boxes; WIDER's faces marked
-    invalid get a flaw.
+    The file's first lines tell which it is. CelebA gives landmarks, WIDER boxes; WIDER's faces marked invalid get a
+    flaw. A CSV has a line for each face: the photo, and x and y of 68 or 194 points in turn; the first line may be a
+    header. Of 68 points five landmarks are known.
 
     Returns:
         by photo as the file names it (WIDER's with a folder and '/').
@@ -32,12 +35,13 @@ def read_annotations(path: Path) -> dict[str, list[Face]]:
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f'--annotations: {path} cannot be read ({error}).') from error
     read = _read_celeba if len(lines) > 1 and lines[1].split() == _CELEBA_HEADER else _read_wider
+    read = _read_points if lines and lines[0].count(',') >= 2 * min(_POINTS) else read
     try:
         faces = dict(read(lines))
     except _BadLine as bad:
         raise UserError(
             f"--annotations: line {bad.args[0]} of {path} is not as in CelebA's "
-            "list_landmarks_align_celeba.txt or WIDER FACE's wider_face_*_bbx_gt.txt: "
+            "list_landmarks_align_celeba.txt, WIDER FACE's wider_face_*_bbx_gt.txt or a CSV of landmarks: "
             f'{bad.args[1]}.'
         ) from None
     if not faces:
@@ -55,6 +59,19 @@ def _read_celeba(lines: list[str]) -> Iterator[tuple[str, list[Face]]]:
             name, *values = line.split()
             points = np.array(_numbers(values, 10, number), dtype=np.float64).reshape(5, 2)
             yield name, [Face(box=None, landmarks=points)]
+
+
+def _read_points(lines: list[str]) -> Iterator[tuple[str, list[Face]]]:
+    faces: dict[str, list[Face]] = {}
+    for number, line in enumerate(lines, 1):
+        name, *values = line.split(',')
+        if not name or number == 1 and not re.fullmatch(r'\s*-?[\d.]+\s*', values[0]):
+            continue
+        points = np.array(_numbers(values, 136 if len(values) == 136 else 388, number)).reshape(-1, 2)
+        five = np.stack([points[36:42].mean(0), points[42:48].mean(0), points[30], points[48], points[54]])
+        face = Face(box=None, landmarks=five if len(points) == 68 else None, points=points)
+        faces.setdefault(name.strip(), []).append(face)
+    yield from faces.items()
 
 
 def _read_wider(lines: list[str]) -> Iterator[tuple[str, list[Face]]]:

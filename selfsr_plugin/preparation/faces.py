@@ -21,9 +21,11 @@ class Face:
         landmarks: (5, 2) float64, (x, y) in the order of ``LANDMARKS``; None where it gives a box only.
         score: certainty of the detector in [0, 1]; None for annotated faces.
         flaw: why an annotation file says that this is no usable face; empty if it does not.
+        points: (68, 2) or (194, 2), all the landmarks that an annotation file gives; None where it gives fewer.
     """
 
     box: tuple[float, float, float, float] | None
     landmarks: np.ndarray | None
     score: float | None = None
     flaw: str = ''
+    points: np.ndarray | None = None

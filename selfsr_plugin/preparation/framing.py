@@ -1,5 +1,7 @@
 """Where a face is cut out: one framing for photos and crowds, so that HR and LR faces show the same part of a head.
 
+(A third framing, ``dic``, is that of the faces of Table I, for figures that are to be held against published ones.)
+
 Both framings show the same part of a face: ``square`` stays parallel to the photo and resamples nothing, ``align`` also
 turns the face upright. docs/framing.png shows the two. A square that leaves the photo is filled up by mirroring, so
 that all crops of a set are framed alike.
@@ -87,6 +89,32 @@ class TurnedBox:
         )
 
 
+@dataclass(frozen=True)
+class ClippedBox:
+    """A rectangle within a photo, in whole pixels: a square, or what the photo has of it."""
+
+    left: int
+    top: int
+    width: int
+    height: int
+
+    @property
+    def side(self) -> int:
+        """The shorter side."""
+        return min(self.width, self.height)
+
+    def beyond(self, height: int, width: int) -> tuple[int, int, int, int]:
+        """As :meth:`Box.beyond`: nothing."""
+        return (0, 0, 0, 0)
+
+    def cut(self, photo: np.ndarray) -> np.ndarray:
+        """(H, W, 3) -> (height, width, 3), a view."""
+        return photo[self.top : self.top + self.height, self.left : self.left + self.width]
+
+
+Frame = Box | TurnedBox | ClippedBox
+
+
 def frame(
     landmarks: np.ndarray,
     height: int,
@@ -134,6 +162,31 @@ def frame_box(
     return _large_enough(_place(*place, margin, shift), min_side)
 
 
+def frame_dic(points: np.ndarray, height: int, width: int, min_side: int) -> ClippedBox:
+    """The crop of DIC (Ma et al., CVPR 2020), as its authors give it (Deep-Iterative-Collaboration, issue 28).
+
+    The square in the middle of the box of all landmarks that has its shorter side, enlarged by 0.3. At the left and the
+    upper edge of the photo it is moved in, at the others cut off; what is not square then is squeezed to one.
+
+    Args:
+        points: (68, 2) or (194, 2), (x, y) in pixels of the photo.
+        height, width: of the photo.
+        min_side: least number of pixels of the shorter side.
+
+    Raises:
+        Refused: too few pixels, or the landmarks lie beyond the photo.
+    """
+    left, top, right, bottom = (int(edge) for edge in (*points.min(0), *points.max(0)))
+    side = min(right - left, bottom - top)
+    left, top = left + (right - left - side) / 2, top + (bottom - top - side) / 2
+    more = int(side * 0.3 / 2)
+    left, top = int(max(0, left - more)), int(max(0, top - more))
+    box = ClippedBox(left, top, min(side + 2 * more, width - left), min(side + 2 * more, height - top))
+    if box.side < 1:
+        raise Refused('the landmarks lie beyond the photo')
+    return _large_enough(box, min_side)
+
+
 def align(
     landmarks: np.ndarray,
     height: int,
@@ -177,7 +230,7 @@ def _place(
     return Box(round(left), round(top), whole)
 
 
-def _large_enough(box: 'Box | TurnedBox', min_side: int) -> 'Box | TurnedBox':
+def _large_enough(box: Frame, min_side: int) -> Frame:
     if box.side < min_side:
         raise Refused(f'the face fills {box.side} pixels only, at least {min_side} needed')
     return box
@@ -203,10 +256,12 @@ def frame_face(
     min_side: int,
     margin: float = 0.0,
     shift: tuple[float, float] = (0.0, 0.0),
-) -> 'Box | TurnedBox':
-    """The frame of a face by the name of the framing, 'square' or 'similarity'. Raises: Refused."""
+) -> Frame:
+    """The frame of a face by the name of the framing, 'square', 'similarity' or 'dic'. Raises: Refused."""
     if face.flaw:
         raise Refused(face.flaw)
+    if framing == 'dic':
+        return frame_dic(face.points, height, width, min_side)
     if framing == 'similarity':
         return align(face.landmarks, height, width, min_side, margin, shift)
     if face.landmarks is not None:

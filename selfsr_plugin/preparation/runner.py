@@ -16,6 +16,7 @@ from typing import Any
 
 import cv2
 import numpy as np
+from PIL import Image
 from tqdm import tqdm
 
 from ..errors import UserError
@@ -24,7 +25,7 @@ from ..ops import resize_array, to_uint8
 from .annotations import read_annotations
 from .detection import FaceDetector, limit_threads
 from .faces import Face, Refused
-from .framing import Box, TurnedBox, frame_face
+from .framing import Frame, frame_face
 from .manifest import Manifest
 from .photos import crop_stems, find_photos, read_photo
 from .settings import Settings
@@ -73,7 +74,9 @@ class PhotoCutter:
             file = f'{stem}_{number:03d}.png'
             image = box.cut(photo)
             size = self.settings.size or box.side
-            if box.side != size:
+            if self.settings.framing == 'dic':
+                image = np.asarray(Image.fromarray(image).resize((size, size), Image.BICUBIC))  # as DIC does
+            elif box.side != size:
                 image = to_uint8(resize_array(image, size))
             data = encode_image(image, '.png', [cv2.IMWRITE_PNG_COMPRESSION, 3])
             write_file(self.output / file, data)
@@ -89,9 +92,7 @@ class PhotoCutter:
             )
         return line
 
-    def _frame(
-        self, faces: list[Face], photo: np.ndarray, left_out: list[dict[str, Any]]
-    ) -> 'list[tuple[Face, Box | TurnedBox]]':
+    def _frame(self, faces: list[Face], photo: np.ndarray, left_out: list[dict[str, Any]]) -> list[tuple[Face, Frame]]:
         """The usable faces, the largest ``max_faces`` of them, in the order they came; the others go to left_out."""
         settings, framed = self.settings, []
         for face in faces:
@@ -125,6 +126,7 @@ def _describe(face: Face) -> dict[str, Any]:
         'box': None if face.box is None else [round(edge, 2) for edge in face.box],
         'landmarks': None if face.landmarks is None else face.landmarks.round(2).tolist(),
         'score': None if face.score is None else round(face.score, 4),
+        **({} if face.points is None else {'points': face.points.round(2).tolist()}),
     }
 
 
@@ -179,6 +181,17 @@ def prepare(
         raise UserError(
             f'--framing similarity needs landmarks, and {annotations} gives boxes only: use square, or '
             'leave --annotations out to detect the faces.'
+        )
+    all_faces = [face for faces in (annotated or {}).values() for face in faces]
+    if settings.framing == 'dic' and not (all_faces and all(face.points is not None for face in all_faces)):
+        raise UserError(
+            '--framing dic cuts by the box of 68 or 194 landmarks: give them as --annotations, a CSV with the photo '
+            'and the points of a face in each line.'
+        )
+    if settings.framing != 'dic' and any(face.box is None and face.landmarks is None for face in all_faces):
+        raise UserError(
+            f'--annotations: which of the 194 landmarks of {annotations} are the eyes and the mouth is not known here: '
+            'use --framing dic.'
         )
     cutter = PhotoCutter(root, output, settings, detect)
     if annotated is None and detect is None:

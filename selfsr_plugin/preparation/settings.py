@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from ..errors import UserError
 
-FRAMINGS = ('square', 'similarity')
+FRAMINGS = ('square', 'similarity', 'dic')
 LIMITS = {'margin': (-0.3, 2.0), 'shift_x': (-0.5, 0.5), 'shift_y': (-0.5, 0.5)}
 
 
@@ -13,7 +13,7 @@ class Settings:
     """Everything that decides what the crops look like.
 
     Attributes:
-        framing: 'square' or 'similarity', see framing.py.
+        framing: 'square', 'similarity' or 'dic', see framing.py.
         margin: more around the face on each side, as a share of the square; less if negative.
         shift_x, shift_y: how far the square is moved right and down, as shares of the square without margin.
         size: side of the crops in pixels; None keeps the pixels of the photo. Faces are never enlarged: the square
@@ -37,6 +37,8 @@ class Settings:
         """Raises: UserError: a value out of range, by the option's name."""
         if self.framing not in FRAMINGS:
             raise UserError(f"--framing: '{self.framing}' is not one of {', '.join(FRAMINGS)}.")
+        if self.framing == 'dic' and (self.margin or self.shift_x or self.shift_y):
+            raise UserError('--framing dic: it has its own margin; leave --margin and --shift-x, --shift-y out.')
         for name, (least, most) in LIMITS.items():
             if not least <= getattr(self, name) <= most:
                 raise UserError(
