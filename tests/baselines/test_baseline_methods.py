@@ -116,16 +116,18 @@ def test_a_hourglass_trained_alone_serves_dic():
     torch.testing.assert_close(alone(parts.images[0]), parts.heatmaps[0])
 
 
-def test_dic_starts_after_he():
+def test_dic_starts_after_he_but_for_its_hourglass():
     torch.manual_seed(0)
     net = archs.DIC(num_feat=16, num_group=2, num_fusion_block=1, hourglass_feat=32)
     for key, module in net.named_modules():
-        if isinstance(module, (nn.Conv2d, nn.ConvTranspose2d)):
+        if isinstance(module, (nn.Conv2d, nn.ConvTranspose2d)) and not key.startswith('hourglass.'):
             count, fan_in = module.weight.numel(), module.weight[0].numel()
             assert abs(module.weight.std().item() / math.sqrt(2 / fan_in) - 1) < 5 / (2 * count) ** 0.5, key
             assert not module.bias.any(), key
         if isinstance(module, nn.PReLU):
             assert module.weight.item() == pytest.approx(0.2)
+    first = net(torch.rand(1, 3, 8, 8), return_parts=True).heatmaps[0]
+    assert first.abs().max() < 10  # thousands, if the hourglass started so, too
 
 
 # ----- PFSR -----
@@ -146,6 +148,17 @@ def test_pfsr_fades_from_the_level_below():
     net, lq = made('PFSRNet').eval(), rand(1, 3, 4, 4).double()
     expected = F.interpolate(net(lq, level=1), scale_factor=2, mode='nearest')
     torch.testing.assert_close(net(lq, level=2, alpha=0.0), expected)
+
+
+def test_pfsr_discriminator_has_a_gradient_penalty_where_faces_are_alike():
+    """Two images that share a pixel: the standard deviation there is 0."""
+    net = archs.PFSRDiscriminator(num_feat=2, num_level=2, num_hidden=4)
+    images = torch.rand(2, 3, 16, 16)
+    images[1, :, :4] = images[0, :, :4]
+    images.requires_grad_(True)
+    (gradient,) = torch.autograd.grad(net(images).sum(), images, create_graph=True)
+    gradient.square().sum().backward()
+    assert all(each.grad is None or each.grad.isfinite().all() for each in net.parameters())
 
 
 def test_pfsr_discriminator_sees_how_much_faces_differ_and_takes_one():

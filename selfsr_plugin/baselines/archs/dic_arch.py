@@ -214,7 +214,8 @@ class DIC(nn.Module):
     defaults, of which 11,999,172 are the hourglass: Table I's 21.80 M. Layout after the published code; its groups of
     the 194 points each leave out a last point, which ours hold.
 
-    Convolutions start after He et al., as in the published code.
+    Convolutions start after He et al., as in the published code; not those of the hourglass (ours), which there get the
+    weights of a trained one at once.
 
     Args:
         num_in_ch, num_out_ch: image channels.
@@ -255,11 +256,12 @@ class DIC(nn.Module):
         self.block = FeedbackBlock(2 * num_feat, num_feat, num_group, self.scale, num_fusion_block)
         self.up = _Conv(nn.ConvTranspose2d(num_feat, num_feat, 8, stride=4, padding=2))
         self.to_rgb = nn.Conv2d(num_feat, num_out_ch, 3, padding=1)
-        self.hourglass = FeedbackHourglass(num_out_ch, hourglass_feat, num_landmark)
         for module in self.modules():
             if isinstance(module, (nn.Conv2d, nn.ConvTranspose2d)):
                 nn.init.kaiming_normal_(module.weight)
                 nn.init.zeros_(module.bias)
+        # not so the hourglass, which has no normalisation: its first heatmaps would be in the hundred thousands
+        self.hourglass = FeedbackHourglass(num_out_ch, hourglass_feat, num_landmark)
 
     def forward(self, lq: Tensor, return_parts: bool = False) -> Tensor | DICParts:
         """Super-resolve a face by 8.

@@ -152,7 +152,8 @@ class PFSRDiscriminator(GrowingNetwork):
         for block in self.blocks[first + 1 :]:
             h = block(h)
         # One image differs from none: the deviation of a batch of one is not a number.
-        spread = x.std(dim=0).mean() if len(x) > 1 else x.new_zeros(())
+        # not std: where a pixel is alike in all images its gradient is infinite, and that of R1 is NaN
+        spread = x.var(dim=0).clamp(min=1e-24).sqrt().mean() if len(x) > 1 else x.new_zeros(())
         h = self.conv(torch.cat((h, spread.expand_as(h[:, :1])), dim=1))
         return self.to_logit(self.linear(h.mean(dim=(2, 3))))
 
