@@ -52,10 +52,22 @@ ENTRIES: dict[str, dict[str, str]] = {
         'calculate_lpips': 'metrics.lpips_metric',
     },
     'MODEL_REGISTRY': {
+        'BulatModel': 'baselines.models.bulat_model',
         'CycleGANDegradationModel': 'stages.cyclegan_degradation_model',
+        'CycleGANSRModel': 'baselines.models.cyclegan_sr_model',
+        'DICModel': 'baselines.models.dic_model',
+        'DeepDeblurModel': 'baselines.models.deep_deblur_model',
+        'FSRNetModel': 'baselines.models.fsrnet_model',
         'FlowDegradationModel': 'stages.flow_degradation_model',
+        'HighToLowModel': 'baselines.models.bulat_model',
+        'HourglassModel': 'baselines.models.dic_model',
+        'LowToHighModel': 'baselines.models.bulat_model',
+        'PFSRModel': 'baselines.models.pfsr_model',
+        'PseudoSupervisionModel': 'baselines.models.pseudo_supervision_model',
         'SelFSRModel': 'stages.selfsr_model',
         'SelfCondSRModel': 'stages.selfcond_sr_model',
+        'SupervisedSRModel': 'baselines.models.supervised_sr_model',
+        'WaveletSRModel': 'baselines.models.wavelet_sr_model',
     },
 }
 

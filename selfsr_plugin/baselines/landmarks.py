@@ -11,13 +11,15 @@ middle of the first one, and empty for a face in which nothing was found. How ma
 which: the eyes, the nose and the corners of the mouth; iBUG's 68; Helen's 194. Left and right are those of the picture.
 """
 
+import contextlib
 import csv
 import io
 import math
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TextIO
 
 import numpy as np
 import torch
@@ -28,6 +30,7 @@ from ..files import cannot_write, printable, write_file
 
 COUNTS = (5, 68, 194)
 _HEADER = ['name', 'width', 'height', 'grey']
+_MAKE = 'make it with python -m selfsr_plugin.make_landmarks'
 
 # Which point of the face is seen where point i was, once the picture is mirrored.
 _MIRRORED = {
@@ -140,31 +143,39 @@ def read_landmarks(path: str | os.PathLike) -> dict[str, FaceLandmarks]:
     Raises:
         UserError: naming the file and the line, when it is not of this layout, or points lie far outside their image.
     """
-    shown = printable(path)
-    make = 'make it with python -m selfsr_plugin.make_landmarks'
+    faces: dict[str, FaceLandmarks] = {}
+    with _opened(path) as file:
+        count = _count_in_header(file, path)
+        rows = csv.reader(file)
+        for row in rows:
+            problem = _add(faces, row, count) if row else ''
+            if problem:
+                raise UserError(f'line {rows.line_num + 1} of {printable(path)}: {problem}; {_MAKE}.')
+    if not faces:
+        raise UserError(f'{printable(path)} holds no faces: {_MAKE}.')
+    return faces
+
+
+@contextlib.contextmanager
+def _opened(path: str | os.PathLike) -> Iterator[TextIO]:
     try:
         with open(Path(path).expanduser(), encoding='utf-8', errors='surrogateescape', newline='') as file:
-            rows = csv.reader(file)
-            header = next(rows, [])
-            count = (len(header) - len(_HEADER)) // 2
-            if header[: len(_HEADER)] != _HEADER or count not in COUNTS or len(header) != len(_HEADER) + 2 * count:
-                raise UserError(
-                    f'{shown} is no file of landmarks: its first line must be {",".join(_HEADER)},x1,y1,... with '
-                    f'{", ".join(map(str, COUNTS[:-1]))} or {COUNTS[-1]} points; {make}.'
-                )
-            faces: dict[str, FaceLandmarks] = {}
-            for row in rows:
-                if row:
-                    problem = _add(faces, row, count)
-                    if problem:
-                        raise UserError(f'line {rows.line_num} of {shown}: {problem}; {make}.')
+            yield file
     except OSError as error:
-        raise UserError(f'the landmarks {shown} cannot be read ({error.strerror}): {make}.') from error
+        raise UserError(f'the landmarks {printable(path)} cannot be read ({error.strerror}): {_MAKE}.') from error
     except csv.Error as error:
-        raise UserError(f'{shown} is no CSV file ({error}): {make}.') from error
-    if not faces:
-        raise UserError(f'{shown} holds no faces: {make}.')
-    return faces
+        raise UserError(f'{printable(path)} is no CSV file ({error}): {_MAKE}.') from error
+
+
+def _count_in_header(file: TextIO, path: str | os.PathLike) -> int:
+    header = file.readline(1 << 16).rstrip('\r\n').split(',')
+    count = (len(header) - len(_HEADER)) // 2
+    if header[: len(_HEADER)] != _HEADER or count not in COUNTS or len(header) != len(_HEADER) + 2 * count:
+        raise UserError(
+            f'{printable(path)} is no file of landmarks: its first line must be {",".join(_HEADER)},x1,y1,... with '
+            f'{", ".join(map(str, COUNTS[:-1]))} or {COUNTS[-1]} points; {_MAKE}.'
+        )
+    return count
 
 
 def _add(faces: dict[str, FaceLandmarks], row: Sequence[str], count: int) -> str:
@@ -192,3 +203,13 @@ def _add(faces: dict[str, FaceLandmarks], row: Sequence[str], count: int) -> str
 def count_of(faces: Mapping[str, FaceLandmarks]) -> int:
     """How many points a face has; 0 if there are none in any."""
     return next((len(face.points) for face in faces.values() if face.points is not None), 0)
+
+
+def read_count(path: str | os.PathLike) -> int:
+    """How many points each face of a file has, by its first line alone.
+
+    Raises:
+        UserError: as :func:`read_landmarks`.
+    """
+    with _opened(path) as file:
+        return _count_in_header(file, path)

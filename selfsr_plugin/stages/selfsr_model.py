@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from copy import deepcopy
 from dataclasses import dataclass
 from os import path as osp
-from typing import Any
+from typing import Any, ClassVar
 
 from basicsr.models.base_model import BaseModel
 from basicsr.utils import get_root_logger
@@ -74,28 +74,35 @@ class SelFSRModel(BaseModel):
     """
 
     options_class = SelFSROptions
+    stage1_models: ClassVar[Mapping[str, type[Stage]]] = STAGE1_MODELS  # by model_type; the first is the default
+    stage2_model: ClassVar[type[Stage]] = SelfCondSRModel
 
     def __init__(self, opt: dict[str, Any]) -> None:
         super().__init__(opt)
         self.stage: Stage | None = None
         self.stage1_iter = opt['train']['degradation']['total_iter'] if self.is_train else 0
         if not self.is_train:
-            self.stage = SelfCondSRModel(opt)
+            self.stage = self.stage2_model(opt)
         else:
             warn_of_other_loop(opt)
             # What is wrong with stage 2 must show now, not after days of stage 1; it goes when training begins.
-            self._rehearsed: Stage | None = SelfCondSRModel(self._stage_options('sr'), net_deg=nn.Identity())
+            self._rehearsed: Stage | None = self.stage2_model(self._stage_options('sr'), net_deg=self._stand_in())
             self._enter_stage(1)
+
+    def _stand_in(self) -> nn.Module:
+        """What stage 2 is tried with before stage 1 has learnt anything."""
+        return nn.Identity()
 
     def _enter_stage(self, current_iter: int) -> None:
         """Build the stage that iteration ``current_iter`` belongs to, unless it is the running one."""
         if current_iter <= self.stage1_iter:
             if self.stage is None:
                 get_root_logger().info('Stage 1: domain adaptive degradation.')
-                model = STAGE1_MODELS[self.opt['train']['degradation'].get('model_type', DEFAULT_STAGE1)]
+                name = self.opt['train']['degradation'].get('model_type', next(iter(self.stage1_models)))
+                model = self.stage1_models[name]
                 self.stage = model(self._stage_options('degradation'))
             return
-        if isinstance(self.stage, SelfCondSRModel):
+        if isinstance(self.stage, self.stage2_model):
             return
         opt = self._stage_options('sr')
         if self.stage is None:  # resumed in stage 2
@@ -105,8 +112,8 @@ class SelFSRModel(BaseModel):
             net_deg = self.stage.net_deg
             if self.opt['rank'] == 0:
                 self.stage.save_weights('deg', self.stage.weights_to_save('deg'), self.stage1_iter)
-        get_root_logger().info(f'Stage 2: self-conditioned super-resolution, from iteration {self.stage1_iter + 1}.')
-        self.stage = SelfCondSRModel(opt, net_deg)
+        get_root_logger().info(f'Stage 2: super-resolution, from iteration {self.stage1_iter + 1}.')
+        self.stage = self.stage2_model(opt, net_deg)
         self.stage.needed_weights = {osp.basename(weights_path(opt, 'deg', self.stage1_iter))}
 
     def _stage_options(self, name: str) -> dict[str, Any]:
@@ -131,7 +138,7 @@ class SelFSRModel(BaseModel):
 
     def rehearse(self, current_iter: int, data: dict[str, Any]) -> None:
         """See :meth:`Stage.rehearse`; before the first iteration, and of stage 2 as well."""
-        later = current_iter > self.stage1_iter and not isinstance(self.stage, SelfCondSRModel)
+        later = current_iter > self.stage1_iter and not isinstance(self.stage, self.stage2_model)
         (self._rehearsed if later else self.stage).rehearse(self._stage_iter(current_iter), data)
 
     @property

@@ -112,5 +112,9 @@ def test_maps_that_do_not_fit_are_refused(opt, tmp_path):
     with pytest.raises(UserError, match=r'dataroot_parsing: .* it is no parsing map: it holds the value'):
         FacePriorDataset({**opt, 'dataroot_parsing': opt['dataroot_gt']})
     (tmp_path / 'maps/d.png').unlink()
-    with pytest.raises(UserError, match=r'dataroot_parsing: .* has no maps of 1 of the 4 faces in .*, such as d'):
+    assert len(FacePriorDataset(opt)) == 3
+    (tmp_path / 'maps/a.png').unlink()
+    with pytest.raises(
+        UserError, match=r'dataroot_parsing: .* has maps of 2 of the 4 faces in .* and none of a: it is of'
+    ):
         FacePriorDataset(opt)

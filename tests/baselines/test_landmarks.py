@@ -4,44 +4,15 @@ import numpy as np
 import pytest
 import torch
 
+from method_kit import drawn_landmarks
+
 from selfsr_plugin.baselines.landmarks import FaceLandmarks, heatmaps, mirror, read_landmarks, write_landmarks
 from selfsr_plugin.baselines.parsing import PAIRS, from_landmarks, mirror_labels, one_hot
 from selfsr_plugin.errors import UserError
 
-# A drawn face, 68 points as iBUG orders them, symmetric about x = 64 of 129 pixels (0 to 128).
-_LEFT = {  # of the points in the left half of the picture
-    **{i: (10 + 5 * i, 60 + 7 * i) for i in range(8)},
-    **{17 + i: (20 + 8 * i, 40 - i) for i in range(5)},
-    **{31: (55, 84), 32: (60, 86), 36: (25, 50), 37: (32, 46), 38: (40, 46), 39: (46, 50), 40: (40, 53), 41: (32, 53)},
-    **{
-        48: (40, 100),
-        49: (48, 96),
-        50: (57, 94),
-        58: (57, 110),
-        59: (48, 107),
-        60: (44, 101),
-        61: (56, 99),
-        67: (56, 103),
-    },
-}
-_MIDDLE = {8: (64, 120), 27: (64, 50), 28: (64, 59), 29: (64, 68), 30: (64, 77), 33: (64, 88)}
-_MIDDLE |= {51: (64, 95), 57: (64, 112), 62: (64, 99), 66: (64, 103)}
-_PARTNER = {**{i: 16 - i for i in range(8)}, **{17 + i: 26 - i for i in range(5)}, 31: 35, 32: 34}
-_PARTNER |= {36: 45, 37: 44, 38: 43, 39: 42, 40: 47, 41: 46}
-_PARTNER |= {48: 54, 49: 53, 50: 52, 58: 56, 59: 55, 60: 64, 61: 63, 67: 65}
-
-
-def drawn_face() -> np.ndarray:
-    points = np.zeros((68, 2), np.float32)
-    for number, place in {**_LEFT, **_MIDDLE}.items():
-        points[number] = place
-    for number, partner in _PARTNER.items():
-        points[partner] = (128 - points[number][0], points[number][1])
-    return points
-
 
 def face(points=None, side=129) -> FaceLandmarks:
-    return FaceLandmarks(side, side, 100.0, drawn_face() if points is None else points)
+    return FaceLandmarks(side, side, 100.0, drawn_landmarks(129) if points is None else points)
 
 
 def test_the_file_gives_back_what_was_written(tmp_path):

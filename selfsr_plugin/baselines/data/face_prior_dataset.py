@@ -45,8 +45,8 @@ class FacePriorDataset(PairedFaceDataset):
     Items have beside the pair, of whatever the options name, ``landmarks`` float32 (P, 2), (x, y) as shares of the
     sides of 'gt', and ``parsing`` uint8 (gt_size, gt_size), labels of ``baselines/parsing.py``. Both are mirrored with
     the images, left and right changed over. Heatmaps are made of the landmarks on the device, at the size that the
-    network gives them (``baselines.landmarks.heatmaps``). Faces in which no landmarks were found are left out, and
-    said.
+    network gives them (``baselines.landmarks.heatmaps``). Faces in which no landmarks were found, and those without a
+    parsing map where most have one, are left out, and said.
 
     Args:
         opt: data set options: those of PairedFaceDataset, and
@@ -97,13 +97,16 @@ class FacePriorDataset(PairedFaceDataset):
                     f'with a mean of {grey:.1f}, and there it is {face.width}x{face.height} with '
                     f'{face.grey:.1f}; {again}.'
                 )
-        if len(found) < len(self.gt):
-            logging.getLogger('basicsr').info(
-                f'{len(self.gt) - len(found)} of {len(self.gt)} faces in {self.gt.root} have no landmarks and are not '
-                'used.'
-            )
-        self.faces = found
+        self._leave_out(found, 'landmarks')
         self.shares = {index: known[self.gt.names[index]].shares for index in found}
+
+    def _leave_out(self, used: list[int], what: str) -> None:
+        if len(used) < len(self.faces):
+            logging.getLogger('basicsr').info(
+                f'{len(self.faces) - len(used)} of {len(self.faces)} faces in {self.gt.root} have no {what} and are '
+                'not used.'
+            )
+        self.faces = used
 
     def _open_parsing(self, root: str) -> None:
         try:
@@ -111,13 +114,15 @@ class FacePriorDataset(PairedFaceDataset):
         except (FileNotFoundError, PermissionError, ValueError) as error:
             raise type(error)(f'dataroot_parsing: {error}') from error
         place = {name: number for number, name in enumerate(self.parsing.names)}
-        missing = [self.gt.names[index] for index in self.faces if self.gt.names[index] not in place]
-        if missing:
+        there = [index for index in self.faces if self.gt.names[index] in place]
+        if 2 * len(there) <= len(self.faces):
+            missing = next(index for index in self.faces if self.gt.names[index] not in place)
             raise UserError(
-                f'dataroot_parsing: {self.parsing.root} has no maps of {len(missing)} of the {len(self.faces)} faces '
-                f'in {self.gt.root}, such as {printable(missing[0])}: make them with python -m '
-                'selfsr_plugin.make_parsing for this folder.'
+                f'dataroot_parsing: {self.parsing.root} has maps of {len(there)} of the {len(self.faces)} faces in '
+                f'{self.gt.root} and none of {printable(self.gt.names[missing])}: it is of others; make them with '
+                'python -m selfsr_plugin.make_parsing for this folder.'
             )
+        self._leave_out(there, 'parsing map')
         self._parsing_at = {index: place[self.gt.names[index]] for index in self.faces}
         try:
             self._labels(self.faces[0])

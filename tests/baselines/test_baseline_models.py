@@ -1,0 +1,94 @@
+"""Every model of the methods compared with: what it learns from, resuming, validation."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from method_kit import CASES, batch, train
+from basicsr.models import build_model
+from model_kit import assert_identical, everything
+
+from selfsr_plugin.engine.checkpoint import load_checkpoint
+
+# The named terms of each, which docs/baselines.md lists.
+JUDGED = {'l_g_adv', 'l_d_real', 'l_d_fake'}
+TERMS = {
+    'supervised': {'l_g_pix'},
+    'srgan': {'l_g_pix', *JUDGED},
+    'fsrnet': {'l_g_coarse', 'l_g_prior', 'l_g_pix'},
+    'hourglass': {'l_hg_heat'},
+    'dic': {'l_g_pix', 'l_g_heat'},
+    'dicgan': {'l_g_pix', 'l_g_heat', 'l_g_feature', *JUDGED},
+    'wavelet': {'l_g_low', 'l_g_high', 'l_g_img', 'l_g_texture', 'l_g_pix'},
+    'deep_deblur': {'l_g_pix'},
+    'pfsr': {'l_g_rec', 'l_g_att', 'l_d_r1', *JUDGED},
+    'high_to_low': {'l_deg_adv', 'l_deg_pix', 'l_d_lq_real', 'l_d_lq_fake'},
+    'bulat': {'l_g_pix', *JUDGED},
+    'maeda': {
+        *('l_deg_adv', 'l_clean_adv', 'l_clean_sr', 'l_cyc_clean', 'l_idt_clean', 'l_geo_clean', 'l_g_pix'),
+        *(f'l_{label}_{side}' for label in ('d_lq', 'd_clean', 'd') for side in ('real', 'fake')),
+    },
+    'cyclegan': {
+        *('l_g_adv', 'l_deg_adv', 'l_cyc_lq', 'l_cyc_gt', 'l_idt_g', 'l_idt_deg'),
+        *(f'l_{label}_{side}' for label in ('d', 'd_lq') for side in ('real', 'fake')),
+    },
+}
+TOTAL = 6
+
+
+def stage_of(model):
+    return getattr(model, 'stage', model)
+
+
+@pytest.fixture(scope='module', params=CASES)
+def run(request, tmp_path_factory):
+    """(case, options, model after all iterations, weights before), with a checkpoint on the way."""
+    opt = CASES[request.param](tmp_path_factory.mktemp(request.param))
+    model = build_model(opt)
+    stage = stage_of(model)
+    before = {label: [each.clone() for each in getattr(stage, f'net_{label}').parameters()] for label in stage.trained}
+    return request.param, opt, train(model, opt, range(1, TOTAL + 1), save_at=[4]), before
+
+
+def test_terms_are_named_finite_and_move_every_network(run):
+    case, _, model, before = run
+    log = model.get_current_log()
+    assert {name for name in log if name.startswith('l_')} == TERMS[case]
+    assert all(abs(value) < 1e4 for value in log.values())
+    stage = stage_of(model)
+    for label in stage.trained:
+        if label not in before:
+            continue  # of the second stage
+        after = list(getattr(stage, f'net_{label}').parameters())
+        moved = sum(not torch.equal(a, b) for a, b in zip(before[label], after))
+        assert moved > 0.85 * len(after), (
+            label,
+            moved,
+            len(after),
+        )  # of PFSR's first levels some are not used any more
+
+
+def test_a_resumed_run_ends_with_the_same_bits(run):
+    case, opt, model, _ = run
+    again = build_model(opt)
+    again.resume_training(load_checkpoint(Path(opt['path']['training_states']) / '4.state'))
+    train(again, opt, range(5, TOTAL + 1))
+    assert_identical(everything(stage_of(again)), everything(stage_of(model)))
+
+
+def test_a_rehearsal_leaves_everything_as_it_was(run):
+    _, opt, model, _ = run
+    stage = stage_of(model)
+    before = everything(stage)
+    stage.rehearse(2, batch(9, opt))
+    assert_identical(everything(stage), before)
+
+
+def test_validation_gives_an_image_of_full_size(run):
+    case, opt, model, _ = run
+    data = {key: value[:1] for key, value in batch(3, opt).items()}
+    result = model.evaluate(data)
+    side = data['gt'].shape[-1]
+    shapes = {'hourglass': (side, 2 * side, 3), 'high_to_low': (8, 8, 3)}
+    assert result.image.shape == shapes.get(case, (side, side, 3)) and result.image.std() > 0
+    assert (result.metric_data is None) == (case in ('hourglass', 'high_to_low'))
