@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import yaml
+from baseline_options import BASELINES
 from option_reference import json_schema, reference_page
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -30,7 +31,7 @@ class Experiment(NamedTuple):
     """An option file: ``about`` has the header, and a line for each difference from ``base``, in the order of the file:
 
     ``key.key: value    # comment``, ``- key.key`` for one that goes, ``key <- key.key`` for a section that moves. A new
-    key comes after the one in the line before, if that is in the same section. With ``comments`` the comments of the
+    key comes after the one in the line before, or the section which that is in, if they stand side by side. With ``comments`` the comments of the
     base are kept; otherwise those that are there say what differs.
     """
 
@@ -437,6 +438,9 @@ name: table4_{_half}_{_part}
         )
 
 
+EXPERIMENTS |= {name: Experiment(base, about) for name, (base, about) in BASELINES.items()}
+
+
 # ----- from differences to files -----
 
 
@@ -500,7 +504,9 @@ def _set(values: dict[str, Any], key: str, value: Any, before: str, is_section: 
     section, last = _find(values, key)
     if is_section:
         value = section.get(last) or {}
-    neighbour = before.rpartition('.')[2] if before.rpartition('.')[0] == key.rpartition('.')[0] else None
+    above = key.rpartition('.')[0]
+    below = before.removeprefix(f'{above}.') if above else before
+    neighbour = below.split('.')[0] if not above or below != before else None
     if last in section or neighbour not in section:
         section[last] = value
         return
@@ -612,6 +618,7 @@ def main() -> None:
                 difflib.unified_diff(before.splitlines(True), text.splitlines(True), str(path), 'generated')
             )
         else:
+            path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text, 'utf-8')
             print(f'wrote {path.relative_to(ROOT)}')
     if check and changed:

@@ -10,7 +10,6 @@ import selfsr_plugin  # noqa: F401  before basicsr: applies the alias that its i
 from selfsr_plugin.engine.stage_options import StageOptions
 from selfsr_plugin.option_sections import (
     DatasetOptions,
-    FaceDatasetOptions,
     FileOptions,
     LoggerOptions,
     PathOptions,
@@ -36,6 +35,8 @@ from selfsr_plugin.schema import (
     registered_names,
     to_yaml,
 )
+from selfsr_plugin.baselines import models as baseline_models
+from selfsr_plugin.baselines.data.face_prior_dataset import FacePriorDatasetOptions
 from selfsr_plugin.stages.cyclegan_degradation_model import CycleGANDegradationOptions
 from selfsr_plugin.stages.flow_degradation_model import FlowDegradationOptions
 from selfsr_plugin.stages.selfcond_sr_model import SelfCondSROptions
@@ -48,8 +49,9 @@ MODELS: dict[str, type[Section]] = {
     'CycleGANDegradationModel': CycleGANDegradationOptions,
     'SelfCondSRModel': SelfCondSROptions,
 }
+BASELINES = {name: getattr(baseline_models, name).options_class for name in baseline_models.__all__}
 COMPONENTS: tuple[type[Component], ...] = (Network, Loss, Optimizer, Scheduler, Metric)
-DATASETS = ('HRFaceDataset', 'LRFaceDataset', 'PairedFaceDataset', 'UnpairedFaceDataset')
+DATASETS = ('FacePriorDataset', 'HRFaceDataset', 'LRFaceDataset', 'PairedFaceDataset', 'UnpairedFaceDataset')
 _PLAIN = {int: 'integer', float: 'number', bool: 'boolean', str: 'string'}
 
 
@@ -63,9 +65,9 @@ def json_schema() -> str:
     """
     conditions, definitions = [], {component.__name__: _component(component) for component in COMPONENTS}
     definitions['TrainDatasets'], definitions['TestDatasets'] = _datasets('train'), _datasets('test')
-    for each in (*MODELS.values(), TrainValOptions, TestValOptions, LoggerOptions):
+    for each in (*MODELS.values(), *BASELINES.values(), TrainValOptions, TestValOptions, LoggerOptions):
         definitions[each.__name__] = _section(each)
-    for model, train_class in MODELS.items():
+    for model, train_class in {**MODELS, **BASELINES}.items():
         networks = dict(train_class.networks_of(None))
         if train_class is SelFSROptions:
             networks.update(CycleGANDegradationOptions.networks)
@@ -114,7 +116,7 @@ def _datasets(phase: str) -> Schema:
 
 
 def _dataset(section_class: type[DatasetOptions]) -> Schema:
-    general, face = _section(section_class), _section(FaceDatasetOptions)['properties']
+    general, face = _section(section_class), _section(FacePriorDatasetOptions)['properties']
     general['properties']['type']['enum'] = registered_names('DATASET_REGISTRY')
     conditions = []
     for name in DATASETS:
@@ -171,7 +173,7 @@ def _kind(kind: Any, about: Option) -> Schema:
         return {'type': 'array', 'items': _kind(typing.get_args(kind)[0], about)}
     if typing.get_origin(kind) is dict:
         return {'type': 'object', 'additionalProperties': _kind(typing.get_args(kind)[1], about)}
-    if kind in (*MODELS.values(), *COMPONENTS, TrainValOptions, TestValOptions, LoggerOptions):
+    if kind in (*MODELS.values(), *BASELINES.values(), *COMPONENTS, TrainValOptions, TestValOptions, LoggerOptions):
         return {'$ref': f'#/definitions/{kind.__name__}'}
     if inspect.isclass(kind) and issubclass(kind, Section):
         return _section(kind)
@@ -257,7 +259,7 @@ def reference_page() -> str:
     for title, cls in (
         ('Top level', FileOptions),
         ('`datasets.train`', TrainDatasetOptions),
-        ("`datasets.*` of this package's data sets", FaceDatasetOptions),
+        ("`datasets.*` of this package's data sets", FacePriorDatasetOptions),
         ('`path`', PathOptions),
         ('`train` in every stage', StageOptions),
     ):
@@ -282,6 +284,14 @@ def reference_page() -> str:
         networks = ', '.join(f'`network_{label}` ({meaning})' for label, meaning in cls.networks_of(None).items())
         if cls is not SelFSROptions:
             parts.append(f'Networks: {networks}.\n')
+    for model, cls in BASELINES.items():
+        shown = options_of(SelfCondSROptions) if issubclass(cls, SelfCondSROptions) else common
+        without = set() if issubclass(cls, SelFSROptions) else set(shown)
+        parts.append(_table(f'`train` of {model}', cls, without))
+        if shown is not common:
+            parts.append('and the keys of SelfCondSRModel.\n')
+        networks = ', '.join(f'`network_{label}` ({meaning})' for label, meaning in cls.networks_of(None).items())
+        parts.append(f'Networks: {networks}.\n')
     for title, cls in (
         ('`val` of a training', TrainValOptions),
         ('`val` of a test', TestValOptions),

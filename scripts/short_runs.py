@@ -23,6 +23,7 @@ import selfsr_plugin  # noqa: F401  before basicsr: applies the alias that its i
 from selfsr_plugin import test, train
 from selfsr_plugin.option_check import shorten_options
 from selfsr_plugin.options import apply_overrides, read_option_file
+from selfsr_plugin.registration import ENTRIES
 
 ROOT = Path(__file__).resolve().parents[1]
 DEMO = ROOT / 'datasets/demo'
@@ -31,13 +32,20 @@ SHORTEN = 40000
 
 
 def experiment_files() -> list[Path]:
-    """The option files of the paper's experiments, each after those whose weights it needs."""
+    """The option files of the paper's experiments, each after those whose weights it needs; not those of the methods
+    that it compares with, which tests/baselines runs."""
     found = [
         path
         for path in sorted((ROOT / 'options').rglob('*.yml'))
-        if 'examples' not in path.parts and 'demo' not in path.name
+        if 'examples' not in path.parts and 'demo' not in path.name and not is_baseline(path)
     ]
     return [path for kind in ('train', 'test') for path in found if path.name.startswith(kind)]
+
+
+def is_baseline(path: Path) -> bool:
+    """Whether an option file is of a method that the paper compares with."""
+    model = ENTRIES['MODEL_REGISTRY'].get(read_option_file(str(path))['model_type'], '')
+    return model.startswith('baselines.')
 
 
 def short_overrides(opt: dict[str, Any]) -> list[str]:

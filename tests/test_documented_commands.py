@@ -150,6 +150,10 @@ def supply(target: str, words: list) -> None:
             importlib.import_module('selfsr_plugin.create_lmdb').main(
                 ['--input', 'faces_for_lmdb', '--output', str(value)]
             )
+        elif flag == '--landmarks':
+            importlib.import_module('selfsr_plugin.make_landmarks').main(
+                ['--input', words[words.index('--input') + 1], '--output', str(value), '--detector', 'dlib']
+            )
         elif flag in ('--restored', '--reference') or '=results/' in word:
             suffix = words[words.index('--suffix') + 1] if '--suffix' in words and flag == '--restored' else ''
             faces(value, 64, suffix or ('_test_selfsr_demo' if '=results/' in word else ''))
@@ -164,6 +168,7 @@ def place(tmp_path, monkeypatch):
     """A clone of the project with nothing in it but what git has."""
     from selfsr_plugin import arguments, loading
     from selfsr_plugin.photo_restoration import restorer
+    from selfsr_plugin.baselines import landmark_sources
     from selfsr_plugin.preparation import detection, runner
 
     for name in ('options', 'scripts', 'docs'):
@@ -174,6 +179,8 @@ def place(tmp_path, monkeypatch):
     monkeypatch.setattr(runner, 'FaceDetector', lambda *_: two_faces)
     monkeypatch.setattr(detection, 'FaceDetector', lambda *_: two_faces)
     monkeypatch.setattr(restorer, 'FaceDetector', lambda *_: two_faces)
+    landmarks = np.random.default_rng(0).uniform(16, 48, (68, 2))
+    monkeypatch.setitem(landmark_sources.DETECTORS, 'dlib', lambda *_: lambda image: landmarks)
     network(tmp_path / 'installed/face_x4.safetensors')
     for module in (arguments, loading):
         monkeypatch.setattr(module, 'SHIPPED_NETWORK', tmp_path / 'installed/face_x4.safetensors')
