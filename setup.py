@@ -66,6 +66,7 @@ ONNX = ['onnx', 'onnxruntime', 'onnxscript']
 WANDB = ['wandb']
 HEIC = ['pillow-heif']
 SPANDREL = ['spandrel']
+WEB = ['gradio']
 
 setup(
     name='selfsr_plugin',
@@ -104,15 +105,20 @@ setup(
         'wandb': WANDB,
         'heic': HEIC,
         'spandrel': SPANDREL,
-        # setuptools: the tests build wheels; torch-fidelity: FID is compared with it
+        'web': WEB,
+        'realesrgan': ['realesrgan'],  # restore --bg_upsampler
+        # setuptools: the tests build wheels; torch-fidelity: FID is compared with it; playwright: drives the system's
+        # Chromium over the web page
         'test': [
             *METRICS,
             *ONNX,
             *WANDB,
             *HEIC,
             *SPANDREL,
+            *WEB,
             'hypothesis',
             'jsonschema',
+            'playwright',
             'PyWavelets',  # the wavelet packets of a baseline are compared with it
             'pytest',
             'ruff~=0.17.6',

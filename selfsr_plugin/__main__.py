@@ -6,6 +6,7 @@ COMMANDS = {
     'train': 'train the models of an option file',
     'test': 'restore and score the test sets of an option file',
     'restore': 'restore the small faces of photos, or faces that are cut out',
+    'web': 'the same on a web page of this machine',
     'evaluate': 'score a folder of restored images, of whatever method',
     'convert': 'a network as .safetensors or .pth, in half precision if asked',
     'export_onnx': 'export a generator to ONNX, and compare',

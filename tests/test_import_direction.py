@@ -8,6 +8,7 @@ COMMANDS = (
     'train',
     'test',
     'restore',
+    'web',
     'evaluate',
     'export_onnx',
     'convert',

@@ -1,0 +1,217 @@
+"""The web page: its answers, and the page itself in a headless browser."""
+
+import os
+import re
+import shutil
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from common_kit import refused, save_params, small_network
+from PIL import Image
+
+from selfsr_plugin import web
+from selfsr_plugin.archs import DomainDiscriminator
+from selfsr_plugin.photo_restoration.page import Page, build, pick
+from selfsr_plugin.photo_restoration.restorer import PhotoRestorer
+
+BROWSER = next(filter(None, map(shutil.which, ('chromium', 'chromium-browser', 'google-chrome'))), None)
+
+
+def detect(image, threshold):
+    """A face of 30 pixels and one of 90 in whatever is not black."""
+    from conftest import face
+
+    return [face(20, 20, 30), face(80, 40, 90, 0.9)] if image.mean() > 5 else []
+
+
+@pytest.fixture
+def page(tmp_path):
+    net = small_network()
+
+    def make(model, upscale, only_center_face):
+        return PhotoRestorer(
+            model or net, upscale=upscale, only_center_face=only_center_face, detect=detect, device='cpu'
+        )
+
+    (tmp_path / 'results').mkdir()
+    return Page(make, str(tmp_path / 'results'))
+
+
+@pytest.fixture
+def photo(kit, tmp_path):
+    cv2.imwrite(str(tmp_path / 'photo.png'), kit.photo())
+    return str(tmp_path / 'photo.png')
+
+
+def test_an_answer(page, photo, kit):
+    answer = page.restore(photo, None, 1, False)
+    limit = 'larger than the 64 pixels that the network makes of a face'
+    assert answer.sentence == f'photo.png: 1 of 2 faces restored. 1 left alone: {limit}.'
+    result = cv2.imread(answer.file)
+    assert Path(answer.file).name == 'photo.png' and np.array_equal(result[..., ::-1], answer.after)
+    assert np.array_equal(answer.before[..., ::-1], kit.photo()) and (answer.before != answer.after).any()
+    assert (answer.outlined[20, 20:50] == (60, 200, 90)).all() and answer.outlined.shape == answer.before.shape
+    enlarged = page.restore(photo, None, 3, False)
+    assert enlarged.before.shape == enlarged.after.shape == (450, 600, 3) and enlarged.outlined.shape == (150, 200, 3)
+
+
+def test_faces_are_picked_where_they_are_shown(page, photo, kit, tmp_path):
+    answer = page.restore(photo, None, 1, False)
+    pair, about = pick(answer, 25, 45)
+    assert pair.shape[1] > 2 * 320 and about == (
+        '30 pixels in the photo, 30 into the network, 120 out of it; score 0.95.'
+    )
+    assert pick(answer, 120, 90) == (
+        None,
+        'this face of 90 pixels was left alone: larger than the 64 pixels that the network makes of a face.',
+    )
+    cv2.imwrite(str(tmp_path / 'large.jpg'), kit.photo(1200, 3200))
+    shrunk = page.restore(str(tmp_path / 'large.jpg'), None, 1, False)
+    assert shrunk.outlined.shape == shrunk.after.shape == (600, 1600, 3)
+    assert pick(shrunk, 14, 20)[1].startswith('30 pixels')
+    assert Image.open(shrunk.file).size == (3200, 1200)
+    cv2.imwrite(photo, np.zeros((50, 50, 3), np.uint8))
+    black = page.restore(photo, None, 1, False)
+    assert black.sentence == 'photo.png: no face found.' and pick(black, 3, 3)[1].startswith('no face was found')
+
+
+def test_what_cannot_be_used_is_a_sentence(page, photo, tmp_path):
+    def said(name, content, model=None):
+        (tmp_path / name).write_bytes(content)
+        answer = page.restore(str(tmp_path / name), model, 1, False)
+        assert answer.file is None and answer.faces == ()
+        return answer.sentence
+
+    content = Path(photo).read_bytes()
+    assert said('notes.txt', b'To do: nothing.') == 'notes.txt: it is cut short or not an image'
+    assert said('cut.png', content[:2000]).startswith('cut.png: it is cut short')
+    wrong = save_params(tmp_path / 'd.pth', params=small_network(DomainDiscriminator, num_feat=4))
+    assert 'd.pth holds a DomainDiscriminator, and a SelfCondSRNet is needed' in said('a.png', content, wrong)
+    assert 'notes.txt' in said('a.png', content, str(tmp_path / 'notes.txt'))
+
+
+# ----- the command -----
+
+
+def test_without_gradio(monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, 'gradio', None)
+    message = refused(capsys, web.main)
+    assert 'the web page needs gradio' in message and "pip install 'selfsr_plugin[web]'" in message
+
+
+def test_it_is_bound_to_this_machine(monkeypatch, capsys, tmp_path):
+    gradio = pytest.importorskip('gradio', reason='gradio is not installed')
+    monkeypatch.setattr('selfsr_plugin.preparation.detection.FaceDetector', lambda *_: detect)
+    model = save_params(tmp_path / 'g.pth', params=small_network())
+    asked, launch = {}, gradio.Blocks.launch
+
+    def remember(self, **options):
+        asked.update(options)
+        return None, 'http://127.0.0.1:7860/', None
+
+    monkeypatch.setattr(gradio.Blocks, 'launch', remember)
+    monkeypatch.setattr(gradio.Blocks, 'block_thread', lambda self: asked.update(folder=os.environ['GRADIO_TEMP_DIR']))
+    monkeypatch.setenv('GRADIO_TEMP_DIR', '')
+    web.main(['--model', model, '--device', 'cpu', '--port', '7999'])
+    assert asked['server_name'] == '127.0.0.1' and asked['server_port'] == 7999 and asked['share'] is False
+    assert not Path(asked['folder']).exists()  # photos do not stay behind
+    assert 'http://127.0.0.1:7860/' in capsys.readouterr().out
+    assert 'there is no checkpoint none.pth' in refused(capsys, web.main, '--model', 'none.pth')
+    monkeypatch.setattr(gradio.Blocks, 'launch', launch)
+    import socket
+
+    with socket.socket() as taken:
+        taken.bind(('127.0.0.1', 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        assert f'--port {port} is taken: give another' in refused(
+            capsys, web.main, '--model', model, '--device', 'cpu', '--port', port
+        )
+
+
+# ----- in a browser -----
+
+
+@pytest.fixture(scope='module')
+def chromium():
+    playwright = pytest.importorskip('playwright.sync_api', reason='playwright is not installed')
+    if BROWSER is None:
+        pytest.skip('there is no Chromium here (Debian: apt-get install chromium)')
+    with playwright.sync_playwright() as running:
+        browser = running.chromium.launch(executable_path=BROWSER, args=['--no-sandbox'])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def url(page, monkeypatch, tmp_path):
+    pytest.importorskip('gradio', reason='gradio is not installed')
+    monkeypatch.setenv('GRADIO_TEMP_DIR', str(tmp_path / 'results'))
+    blocks = build(page)
+    _, url, _ = blocks.launch(server_name='127.0.0.1', quiet=True, ssr_mode=False, prevent_thread_lock=True)
+    yield url
+    blocks.close()
+
+
+def test_in_a_browser(chromium, url, photo, kit, tmp_path):
+    """One after the other on one page, since starting it takes longest."""
+    hosts = set()
+    context = chromium.new_context()
+    context.set_default_timeout(90_000)
+    context.on('request', lambda request: hosts.add(re.split('[/:]+', request.url)[1]))
+
+    def opened():
+        tab = context.new_page()
+        tab.goto(url)
+        tab.wait_for_selector('#photo input[type=file]', state='attached')
+        return tab
+
+    def wait_for(tab, text):
+        tab.wait_for_function('text => document.querySelector("#sentence")?.innerText.includes(text)', arg=text)
+
+    tab = opened()
+    assert 'What this must not be used for' in tab.inner_text('body')
+    assert tab.inner_text('body').count('Do not identify people by it') == 1
+
+    # a text file is refused in a sentence
+    (tmp_path / 'notes.txt').write_text('To do: nothing.')
+    tab.set_input_files('#photo input[type=file]', str(tmp_path / 'notes.txt'))
+    wait_for(tab, 'notes.txt: it is cut short or not an image')
+    assert tab.locator('#slider img').count() == 0
+
+    # two uploads at once both come back, each with its own result
+    cv2.imwrite(str(tmp_path / 'other.png'), kit.photo(160, 220, seed=3))
+    tabs = {photo: opened(), str(tmp_path / 'other.png'): opened()}
+    for path, each in tabs.items():
+        each.set_input_files('#photo input[type=file]', path)
+    for path, each in tabs.items():
+        name = os.path.basename(path)
+        wait_for(each, f'{name}: 1 of 2 faces restored')
+        each.wait_for_selector('#slider img')
+        with each.expect_download() as download:
+            each.click('#result a[download]')
+        result, before = cv2.imread(str(download.value.path())), cv2.imread(path)
+        assert download.value.suggested_filename == name and result.shape == before.shape
+        changed = (result != before).any(2)
+        assert changed[20:50, 20:50].mean() > 0.8
+        changed[20:50, 20:50] = False
+        assert not changed.any()
+
+    # a click at a face shows it
+    tab = tabs[photo]
+    shown = tab.locator('#outlined img')
+    box = shown.bounding_box()
+    shown.click(position={'x': box['width'] * 35 / 200, 'y': box['height'] * 35 / 150})
+    tab.wait_for_selector('#pair img')
+    assert '30 pixels in the photo, 30 into the network, 120 out of it' in tab.inner_text('#about')
+
+    # another network, and one that is none
+    other = save_params(tmp_path / 'x2.pth', params=small_network(widths=[8], num_block=1))
+    tab.set_input_files('#model input[type=file]', other)
+    tab.wait_for_function('document.querySelector("#model").innerText.includes("x2")')
+    tab.click('#restore')
+    wait_for(tab, 'larger than the 32 pixels')
+    assert hosts == {'127.0.0.1'}  # nothing is asked of any other machine
