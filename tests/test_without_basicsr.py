@@ -27,6 +27,7 @@ import torch
 import selfsr_plugin
 from selfsr_plugin.archs import (CycleGANGenerator, DomainDiscriminator, FlowDegradationNet, ProgressiveDiscriminator,
                                  SelfCondSRNet)
+from selfsr_plugin.baselines.archs import RDN
 from selfsr_plugin.losses import FlowTVLoss
 from selfsr_plugin.ops import bicubic_downsample, flow_warp
 net = selfsr_plugin.load(sys.argv[1])
