@@ -423,8 +423,8 @@ MUTATIONS = [
     Mutation(
         'PFSR discriminator: biased deviation',
         BASELINE_ARCHS + 'pfsr_arch.py',
-        'x.std(dim=0)',
-        'x.std(dim=0, unbiased=False)',
+        'x.var(dim=0)',
+        'x.var(dim=0, unbiased=False)',
         BASELINES,
     ),
     Mutation(
