@@ -52,6 +52,7 @@ def check_options(opt: dict[str, Any], is_train: bool) -> FileOptions:
         UserError: the first thing found wrong, with its key and the remedy.
     """
     require(opt, ('model_type',), '')
+    _check_purpose(opt, is_train)
     options_class = registered('MODEL_REGISTRY', opt['model_type']).options_class
     networks = options_class.networks_of(opt.get('train') if is_train else None)
     if is_train:
@@ -82,6 +83,17 @@ def check_options(opt: dict[str, Any], is_train: bool) -> FileOptions:
         if opt.get(section) is not None:
             opt[section] = {**_defaults(getattr(found, section)), **opt[section]}
     return found
+
+
+def _check_purpose(opt: Mapping[str, Any], is_train: bool) -> None:
+    """One file in place of the other would be answered key by key, with what is wrong with it as that other."""
+    phases = {str(phase).split('_')[0] for phase in opt['datasets']} if isinstance(opt.get('datasets'), dict) else set()
+    if is_train and 'train' not in opt and 'train' not in phases and 'test' in phases:
+        raise UserError('this is an option file for testing, without a section train: run it with basicsr.test.')
+    if not is_train and 'train' in opt and 'train' in phases and 'test' not in phases:
+        raise UserError(
+            'this is an option file for training: testing has files of its own, such as options/test_selfsr_real.yml.'
+        )
 
 
 def shorten_options(opt: dict[str, Any], divisor: int) -> dict[str, str]:

@@ -9,6 +9,7 @@ An image that cannot be used is passed over and named at the end; the status is 
 from __future__ import annotations
 
 import argparse
+import mimetypes
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -157,6 +158,11 @@ def run_on_photos(args: argparse.Namespace) -> None:
     kind, file = {'auto': None, 'jpg': 'JPEG', 'png': 'PNG'}[args.ext], None
     if args.output.suffix.lower() in SUFFIXES and len(args.input) == 1 and not args.input[0].is_dir():
         kind, file = SUFFIXES[args.output.suffix.lower()], args.output
+    elif (mimetypes.guess_type(args.output.name)[0] or '').startswith('image/') and not args.output.is_dir():
+        raise UserError(
+            f'--output {files.printable(args.output)}: a result is a .jpg or .png, of one photo; for several, and for '
+            'other formats, name a folder.'
+        )
     device = find_device(args.device)
     enlarge = background.bicubic
     if args.bg_upsampler == 'realesrgan':

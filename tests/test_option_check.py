@@ -561,3 +561,11 @@ def test_mutated_files_are_accepted_or_refused_but_never_crash_the_check(where, 
         check_options(opt, is_train=True)
     except UserError as error:
         assert '\n' not in str(error)
+
+
+@pytest.mark.parametrize('is_train', [True, False])
+def test_a_file_for_the_other_purpose_is_answered_as_a_whole(is_train):
+    """Not with the first key that testing does not need, or with weights that are not there yet."""
+    opt = read_option_file(str(OPTIONS / f'{"test" if is_train else "train"}_selfsr_demo.yml'))
+    with pytest.raises(UserError, match=f'this is an option file for {"testing" if is_train else "training"}'):
+        check_options(opt, is_train)

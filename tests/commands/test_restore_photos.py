@@ -161,6 +161,14 @@ def test_bad_photos_are_passed_over_and_named(workplace, capsys):
     assert written() == ['a.png', 'black.jpg', 'more/b.jpg']
 
 
+@pytest.mark.parametrize(
+    'inputs, output', [(['photos/a.png'], 'x.gif'), (['photos/a.png', 'photos/black.jpg'], 'x.png')]
+)
+def test_a_picture_of_another_kind_or_of_several_photos_is_no_folder(workplace, capsys, inputs, output):
+    message = refused(capsys, restore.main, '--input', *inputs, '--output', output, '--model', 'g.pth')
+    assert f'--output {output}: a result is a .jpg or .png, of one photo' in message and not Path(output).exists()
+
+
 def test_what_else_a_folder_holds_is_said(workplace, capsys):
     Path('photos/clip.mp4').write_bytes(b'')
     command('--input', 'photos')
