@@ -1,5 +1,6 @@
 """Networks from their files alone, and back into them: no option file, no trainer."""
 
+import importlib
 import io
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -12,6 +13,7 @@ from . import archs
 from .engine.checkpoint import grow_as_saved, is_safetensors, load_checkpoint, save_safetensors, select_weights
 from .errors import UserError
 from .files import SHIPPED_NETWORK, printable, write_file
+from .registration import ENTRIES
 
 Weights = Mapping[str, Tensor]
 
@@ -131,7 +133,10 @@ def _described(architecture: Mapping[str, Any], path: str | Path) -> nn.Module:
 
 
 def _registered(name: Any) -> type[nn.Module] | None:
-    """A network of BasicSR or of another project."""
+    """A network of the baselines, of BasicSR or of another project."""
+    ours = ENTRIES['ARCH_REGISTRY'].get(name) if isinstance(name, str) else None
+    if ours is not None:  # found without BasicSR, which it does not need
+        return getattr(importlib.import_module(f'{__package__}.{ours}'), name)
     try:
         import basicsr.archs  # noqa: F401  registers those of BasicSR
         from basicsr.utils.registry import ARCH_REGISTRY

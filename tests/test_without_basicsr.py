@@ -27,11 +27,15 @@ import torch
 import selfsr_plugin
 from selfsr_plugin.archs import (CycleGANGenerator, DomainDiscriminator, FlowDegradationNet, ProgressiveDiscriminator,
                                  SelfCondSRNet)
-from selfsr_plugin.baselines.archs import RDN
+from selfsr_plugin.baselines.archs import FSRNet
 from selfsr_plugin.losses import FlowTVLoss
 from selfsr_plugin.ops import bicubic_downsample, flow_warp
 net = selfsr_plugin.load(sys.argv[1])
 assert net(torch.rand(1, 3, 8, 8)).shape == (1, 3, 16, 16)
+small = dict(num_feat=2, num_hourglass=1, depth=1)
+other = dict(params=FSRNet(**small).state_dict(), architecture=dict(type='FSRNet', **small))
+torch.save(other, sys.argv[2])
+assert selfsr_plugin.load(sys.argv[2])(torch.rand(1, 3, 4, 4)).shape == (1, 3, 32, 32)
 assert FlowTVLoss()(torch.zeros(1, 2, 4, 4)) == 0
 """
 
@@ -51,8 +55,8 @@ def run(code: str, *arguments: object) -> str:
     return done.stdout
 
 
-def test_networks_losses_operators_and_load(checkpoint: Path):
-    run(USE, checkpoint)
+def test_networks_losses_operators_and_load(checkpoint: Path, tmp_path: Path):
+    run(USE, checkpoint, tmp_path / 'fsrnet.pth')
 
 
 def test_commands_for_networks(checkpoint: Path, tmp_path: Path, files):
