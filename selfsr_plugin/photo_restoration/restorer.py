@@ -25,6 +25,8 @@ THRESHOLD = 0.8  # of the detector's score
 LQ_SIZE = 16  # pixels: side of the LR faces that the paper trains on
 _STEPS = ((16, 1), (48, 2), (128, 4))  # up to this side, sides of LR faces are multiples of this
 _LAST_STEP = 8
+_BEYOND = 2  # ours: LR faces of so many times the side that a network knows come out well; larger ones get wrinkles,
+# which do not show where the result is reduced to the photo's own size
 
 
 @dataclass(frozen=True)
@@ -76,8 +78,9 @@ class PhotoRestorer:
         model: the network's file, or a network with ``scale`` from (N, 3, h, w), RGB in [0, 1], to images; by default
             the one that comes with this package.
         upscale: how many times the photo is enlarged.
-        lq_size: side of the LR faces that the network was trained on, or the smallest and the largest. Faces whose
-            square is larger than ``largest * net.scale``, which is what the network makes of a face, are left alone.
+        lq_size: side of the LR faces that the network was trained on, or the smallest and the largest. Faces are left
+            alone whose square would be larger in the result than ``largest * net.scale``, which is what the network
+            makes of a face; in an enlarged photo, those of more than twice ``largest``.
         only_center_face: restore only the face nearest to the middle of the photo.
         detector_weights: the detector's file; None lets facexlib download it.
         detect: a detector to use instead of facexlib's.
@@ -118,7 +121,8 @@ class PhotoRestorer:
         self.detect = detect or FaceDetector(detector_weights, str(self.device))
         self.upscale, self.only_center_face, self.threshold = upscale, only_center_face, threshold
         self.background, self.batch = background, batch
-        self.smallest, self.limit = smallest, largest * self.net.scale
+        self.smallest = smallest
+        self.limit = largest * max(self.net.scale // upscale, min(self.net.scale, _BEYOND))
         self._per_pixel = bytes_per_pixel(self.net)
 
     def __call__(self, photo: np.ndarray, keep_faces: bool = False) -> RestoredPhoto:
@@ -161,7 +165,7 @@ class PhotoRestorer:
             frame, lq_size = self._fit(square_around(face.landmarks))
             reason = ''
             if frame.side > self.limit:
-                reason = f'larger than the {self.limit} pixels that the network makes of a face'
+                reason = f'larger than the {self.limit} pixels up to which the network restores faces'
             elif self.only_center_face and number != nearest:
                 reason = 'not the one nearest to the middle of the photo'
             planned.append(PhotoFace(face, frame, 0 if reason else lq_size, reason))

@@ -68,7 +68,7 @@ def test_a_folder(workplace, capsys):
     assert re.search(
         r'^2 faces restored in 3 photos, [\d.]+ s \([\d.]+ photos/s, [\d.]+ faces/s\) on cpu: out$', said.out, re.M
     )
-    assert '2 faces left alone: larger than the 64 pixels that the network makes of a face.' in said.out
+    assert '2 faces left alone: larger than the 64 pixels up to which the network restores faces.' in said.out
     assert 'no face found, the photo written as it was: photos/black.jpg' in said.out
     assert '1 of these are small: if they are faces that are cut out already, add --faces' in said.out
     assert re.search(r'3/3 \[.*faces=2', said.err)

@@ -24,7 +24,7 @@ def test_a_network_that_enlarges_gives_the_photo_back(kit):
 @pytest.mark.parametrize('upscale', [2, 4])
 def test_and_enlarged_it_is_the_enlarged_photo(kit, upscale):
     photo = kit.photo()
-    result = kit.restorer(kit.face(20, 20, 24), kit.face(80, 70, 40), upscale=upscale)(photo)
+    result = kit.restorer(kit.face(20, 20, 24), kit.face(80, 70, 32), upscale=upscale)(photo)
     wanted = bicubic(photo, upscale)
     assert result.image.shape == wanted.shape == (150 * upscale, 200 * upscale, 3)
     assert np.abs(result.image.astype(int) - wanted).max() <= 3
@@ -52,7 +52,9 @@ def test_sizes(kit):
     # at the photo's own pixels or a little wider, never smaller; smaller ones than the network knows are enlarged
     assert [face.lq_size for face in result.faces] == [16, 16, 16, 18, 20, 34, 34, 52, 64, 0, 0]
     assert [face.frame.side for face in result.faces] == [9, 12, 16, 18, 20, 34, 34, 52, 64, 65, 90]
-    assert {face.reason for face in result.left_alone} == {'larger than the 64 pixels that the network makes of a face'}
+    assert {face.reason for face in result.left_alone} == {
+        'larger than the 64 pixels up to which the network restores faces'
+    }
     assert sorted(net.shapes) == [(1, 18), (1, 20), (1, 52), (1, 64), (2, 34), (3, 16)]
     for face in result.restored:
         assert face.lq.shape == (face.lq_size, face.lq_size, 3) and face.lq.dtype == np.uint8
@@ -64,6 +66,13 @@ def test_sizes_that_a_network_knows(kit):
     faces = [kit.face(100, 100, side, 0.99 - 0.01 * side / 200) for side in (10, 14, 40, 100, 130)]
     result = kit.restorer(*faces, lq_size=(12, 32))(kit.photo(300, 300))
     assert [face.lq_size for face in result.faces] == [12, 14, 40, 100, 0]
+
+
+@pytest.mark.parametrize('upscale, limit', [(1, 64), (2, 32), (3, 32), (4, 32), (5, 32)])
+def test_a_face_in_an_enlarged_photo_is_at_most_twice_as_large_as_the_network_knows(kit, upscale, limit):
+    faces = [kit.face(100, 100, side, 0.99 - 0.001 * side) for side in (limit, limit + 1)]
+    result = kit.restorer(*faces, upscale=upscale)(kit.photo())
+    assert [face.lq_size for face in result.faces] == [limit, 0]
 
 
 def test_batches(kit, monkeypatch):

@@ -48,7 +48,7 @@ def photo(kit, tmp_path):
 
 def test_an_answer(page, photo, kit):
     answer = page.restore(photo, None, 1, False)
-    limit = 'larger than the 64 pixels that the network makes of a face'
+    limit = 'larger than the 64 pixels up to which the network restores faces'
     assert answer.sentence == f'photo.png: 1 of 2 faces restored. 1 left alone: {limit}.'
     result = cv2.imread(answer.file)
     assert Path(answer.file).name == 'photo.png' and np.array_equal(result[..., ::-1], answer.after)
@@ -66,7 +66,7 @@ def test_faces_are_picked_where_they_are_shown(page, photo, kit, tmp_path):
     )
     assert pick(answer, 120, 90) == (
         None,
-        'this face of 90 pixels was left alone: larger than the 64 pixels that the network makes of a face.',
+        'this face of 90 pixels was left alone: larger than the 64 pixels up to which the network restores faces.',
     )
     cv2.imwrite(str(tmp_path / 'large.jpg'), kit.photo(1200, 3200))
     shrunk = page.restore(str(tmp_path / 'large.jpg'), None, 1, False)
