@@ -12,13 +12,15 @@ from .errors import UserError
 from .schema import Scheduler, Section, alternatives, join, options_of
 
 
-class _OptionLoader(yaml.SafeLoader):
+class _OptionLoader(getattr(yaml, 'CSafeLoader', yaml.SafeLoader)):  # the one in C, where it was built, as BasicSR
     """SafeLoader that refuses a key given twice: YAML would silently take the last."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
         seen = set()
         for key_node, _ in node.value:
             key = self.construct_object(key_node, deep=True)
+            if not isinstance(key, Hashable):
+                raise yaml.constructor.ConstructorError(None, None, 'a key must be text', key_node.start_mark)
             if key in seen:
                 raise yaml.constructor.ConstructorError(
                     None, None, f"the key '{key}' is given twice", key_node.start_mark

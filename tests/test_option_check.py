@@ -488,6 +488,7 @@ def test_a_missing_key_is_named():
     'text, message',
     [
         ('a: [1', 'line 2, column 1 is not valid YAML|line 1.* is not valid YAML'),
+        ('[a, b]: 1\n', 'line 1, column 1 is not valid YAML: a key must be text'),
         ('a: 1\na: 2\n', "line 2, column 1 is not valid YAML: the key 'a' is given twice"),
         ('- 1\n', 'must hold "key: value" lines'),
         ('a: !!python/object/apply:os.system ["touch ran"]\n', 'is not valid YAML'),
