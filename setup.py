@@ -121,6 +121,7 @@ setup(
             'playwright',
             'PyWavelets',  # the wavelet packets of a baseline are compared with it
             'pytest',
+            'pytest-xdist',
             'ruff~=0.17.6',
             'setuptools>=64',
             'torch-fidelity',

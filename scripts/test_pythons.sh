@@ -25,7 +25,10 @@ while [ $# -gt 0 ]; do
         *) break ;;
     esac
 done
-[ $# -gt 0 ] || set -- tests
+if [ $# = 0 ]; then # as in test.sh
+    export OMP_NUM_THREADS=${OMP_NUM_THREADS:-1}
+    set -- --numprocesses=2 --dist=loadgroup tests
+fi
 
 if command -v pyenv >/dev/null; then  # its python3.X on the PATH run the versions that are named here
     PYENV_VERSION=$(pyenv versions --bare | paste -sd:)

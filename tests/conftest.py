@@ -12,7 +12,8 @@ import torch
 
 import selfsr_plugin  # noqa: F401  before any test imports basicsr: applies the alias that its import needs
 
-SHARED_DATA = Path(__file__).resolve().parents[2] / 'shared' / 'data'
+TESTS = Path(__file__).resolve().parent
+SHARED_DATA = TESTS.parents[1] / 'shared' / 'data'
 
 
 def make_image(seed: int, height: int = 16, width: int = 0) -> np.ndarray:
@@ -42,6 +43,15 @@ def write_lmdb(root: Path, images: dict[str, np.ndarray], lines: Iterable[str] =
     lines = list(lines) or [f'{name}.png ({i.shape[0]},{i.shape[1]},3) 1' for name, i in images.items()]
     (root / 'meta_info.txt').write_text(''.join(f'{line}\n' for line in lines), encoding='utf-8')
     return str(root)
+
+
+@pytest.hookimpl(tryfirst=True)  # xdist looks for the groups in the same hook
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """``pytest -n``: tests that share a fixture of their module run in one process, which makes it once."""
+    for item in items:
+        definitions = [each for found in item._fixtureinfo.name2fixturedefs.values() for each in found]
+        if any(each.scope == 'module' for each in definitions):
+            item.add_marker(pytest.mark.xdist_group(item.path.relative_to(TESTS).as_posix()))
 
 
 @pytest.fixture(scope='session')

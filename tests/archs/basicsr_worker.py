@@ -103,7 +103,7 @@ def _rank(rank: int, folder: Path) -> None:
         init_method=f'file://{folder}/rendezvous',
         rank=rank,
         world_size=2,
-        timeout=datetime.timedelta(seconds=60),
+        timeout=datetime.timedelta(seconds=300),
     )
     found = {}
     for case in CASES:
@@ -120,7 +120,7 @@ if __name__ == '__main__':
     for process in ranks:
         process.start()
     for process in ranks:
-        process.join(150)
+        process.join(500)
         if process.exitcode is None:
             process.kill()
     sys.exit(max(abs(process.exitcode or 0) if process.exitcode is not None else 1 for process in ranks))

@@ -20,7 +20,7 @@ def test_two_processes_train_alike(tmp_path):
         env=environment,
         capture_output=True,
         text=True,
-        timeout=240,
+        timeout=600,
     )
     assert done.returncode == 0, done.stderr[-3000:]
     first, second = (torch.load(tmp_path / f'rank{rank}.pth', weights_only=True) for rank in range(2))

@@ -162,5 +162,5 @@ def test_two_processes_under_the_variables_of_slurm():
         )
         for rank in range(2)
     ]
-    outputs = [rank.communicate(timeout=120)[0].split() for rank in ranks]
+    outputs = [rank.communicate(timeout=600)[0].split() for rank in ranks]
     assert outputs == [['0', '2', '3.0'], ['1', '2', '3.0']]

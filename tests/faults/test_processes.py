@@ -149,12 +149,12 @@ def test_torchrun_from_any_folder(tmp_path):
         'pytorch',
     ]
     done = subprocess.run(
-        command, cwd=folder, env=dict(os.environ, OMP_NUM_THREADS='1'), capture_output=True, text=True, timeout=120
+        command, cwd=folder, env=dict(os.environ, OMP_NUM_THREADS='1'), capture_output=True, text=True, timeout=600
     )
     assert done.returncode == 0, done.stderr[-3000:]
     assert (folder / 'experiments/run/models/net_g_latest.pth').exists()
     (folder / 'data/hr').rename(folder / 'data/gone')
     done = subprocess.run(
-        command, cwd=folder, env=dict(os.environ, OMP_NUM_THREADS='1'), capture_output=True, text=True, timeout=120
+        command, cwd=folder, env=dict(os.environ, OMP_NUM_THREADS='1'), capture_output=True, text=True, timeout=600
     )
     assert done.returncode != 0 and re.search(r'^error: datasets\.train: .*data/hr', done.stderr, re.MULTILINE)

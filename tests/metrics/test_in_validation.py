@@ -64,7 +64,7 @@ def test_two_processes_give_the_figures_of_one(alone, alexnet_file, reference, t
         env=environment,
         capture_output=True,
         text=True,
-        timeout=200,
+        timeout=600,
     )
     assert done.returncode == 0, done.stderr[-3000:]
     ranks = [torch.load(tmp_path / f'rank{rank}.pth') for rank in range(2)]

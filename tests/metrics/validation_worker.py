@@ -84,7 +84,7 @@ def _rank(rank: int, folder: str, alexnet: str, reference: str) -> None:
         init_method=f'file://{folder}/rendezvous',
         rank=rank,
         world_size=2,
-        timeout=datetime.timedelta(seconds=60),
+        timeout=datetime.timedelta(seconds=300),
     )
     found = validate(options(folder, alexnet, reference, rank=rank, world_size=2, dist=True))
     torch.save(found, f'{folder}/rank{rank}.pth')
@@ -98,7 +98,7 @@ if __name__ == '__main__':
     for process in ranks:
         process.start()
     for process in ranks:
-        process.join(120)
+        process.join(500)
         if process.exitcode is None:
             process.kill()
     sys.exit(0 if all(process.exitcode == 0 for process in ranks) else 1)

@@ -123,7 +123,7 @@ def _rank(rank: int, folder: Path) -> None:
         init_method=f'file://{folder}/rendezvous',
         rank=rank,
         world_size=2,
-        timeout=datetime.timedelta(seconds=60),
+        timeout=datetime.timedelta(seconds=300),
     )
     found = {name: run_case(name, folder / f'two_{name}', rank, 2) for name in (*CASES, *OF_RANKS_ALONE, *PARTING)}
     torch.save(found, folder / f'rank{rank}.pth')
@@ -137,7 +137,7 @@ if __name__ == '__main__':
     for process in ranks:
         process.start()
     for process in ranks:
-        process.join(150)
+        process.join(500)
         if process.exitcode is None:
             process.kill()
     sys.exit(max(abs(process.exitcode or 0) if process.exitcode is not None else 1 for process in ranks))

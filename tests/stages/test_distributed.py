@@ -25,7 +25,7 @@ def ranks(tmp_path_factory):
         env=environment,
         capture_output=True,
         text=True,
-        timeout=240,
+        timeout=600,
     )
     assert done.returncode == 0, done.stderr[-3000:]
     return [torch.load(folder / f'rank{i}.pth', weights_only=True) for i in range(2)]
