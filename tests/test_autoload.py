@@ -57,9 +57,10 @@ class Environment:
     """A virtual environment with the hook and the toy packages installed."""
 
     def __init__(self, folder: Path) -> None:
-        subprocess.run([sys.executable, '-m', 'venv', '--without-pip', folder], check=True)
         self.python = folder / 'bin/python'
         self.site = next(folder.glob('lib/python*/site-packages'))
+
+    def fill(self) -> None:
         subprocess.run(
             [sys.executable, 'setup.py', '-q', 'build_autoload', '--build-lib', self.site], cwd=ROOT, check=True
         )
@@ -82,7 +83,7 @@ class Environment:
             cwd=self.site.parent,
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=600,
         )
 
     def succeeds(self, *arguments: str, **variables: str) -> str:
@@ -91,8 +92,17 @@ class Environment:
         return done.stdout.strip()
 
 
+@pytest.fixture(scope='session')
+def filled(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp('autoload') / 'venv'
+    subprocess.run([sys.executable, '-m', 'venv', '--without-pip', folder], check=True)
+    Environment(folder).fill()
+    return folder
+
+
 @pytest.fixture
-def env(tmp_path: Path) -> Environment:
+def env(filled: Path, tmp_path: Path) -> Environment:
+    shutil.copytree(filled, tmp_path / 'venv', symlinks=True)
     return Environment(tmp_path / 'venv')
 
 

@@ -113,11 +113,13 @@ def lend_packages(venv: Path, folder: Path) -> None:
 
 @pytest.mark.parametrize('kind', ['wheel', 'editable'])
 def test_install_use_uninstall_by_pip(built: Path, tmp_path: Path, kind: str) -> None:
+    pytest.importorskip('pip', minversion='22.3')  # the first with --python
     (wheel,) = (built / kind).glob('*.whl')
     venv = tmp_path / 'venv'
-    subprocess.run([sys.executable, '-m', 'venv', venv], check=True)
+    subprocess.run([sys.executable, '-m', 'venv', '--without-pip', venv], check=True)  # its own costs seconds
     python = venv / 'bin/python'
-    subprocess.run([python, '-m', 'pip', 'install', '--quiet', '--no-index', '--no-deps', wheel], check=True)
+    pip = [sys.executable, '-m', 'pip', '--python', python]
+    subprocess.run([*pip, 'install', '--quiet', '--no-index', '--no-deps', wheel], check=True)
     lend_packages(venv, tmp_path / 'lent')
 
     used = subprocess.run([python, '-c', USE], cwd=tmp_path, capture_output=True, text=True)
@@ -125,7 +127,7 @@ def test_install_use_uninstall_by_pip(built: Path, tmp_path: Path, kind: str) ->
     home = built / 'src' if kind == 'editable' else venv
     assert Path(used.stdout.splitlines()[-1]).is_relative_to(home)
 
-    subprocess.run([python, '-m', 'pip', 'uninstall', '--quiet', '--yes', 'selfsr_plugin'], check=True)
+    subprocess.run([*pip, 'uninstall', '--quiet', '--yes', 'selfsr_plugin'], check=True)
     assert [str(path) for path in venv.rglob('*selfsr*')] == []
 
 

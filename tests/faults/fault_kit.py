@@ -17,8 +17,10 @@ import torch
 import yaml
 from common_kit import assert_identical, write_faces  # noqa: F401  for the tests
 
+from selfsr_plugin.options import read_option_file
+
 ROOT = Path(__file__).resolve().parents[2]
-WAIT = 120  # seconds after which a run counts as hanging
+WAIT = 600  # seconds after which a run counts as hanging; a second is ten on a busy machine
 
 _context = multiprocessing.get_context('forkserver')
 _context.set_forkserver_preload(['selfsr_plugin.run.training', 'selfsr_plugin.run.testing'])
@@ -32,7 +34,7 @@ def options(model: str = 'SelFSRModel', **changes: Any) -> dict[str, Any]:
 
     11 HR faces and batches of 2: checkpoints lie within epochs, and epochs end within batches.
     """
-    opt = yaml.safe_load((ROOT / 'options/train_selfsr_demo.yml').read_text())
+    opt = read_option_file(str(ROOT / 'options/train_selfsr_demo.yml'))
     opt.update(name='run', num_gpu=0, model_type=model)
     opt['datasets']['train'].update(dataroot_gt='data/hr', dataroot_lq='data/lr', batch_size_per_gpu=2)
     opt['datasets']['val'] = dict(name='people', type='PairedFaceDataset', dataroot_gt='data/test_hr')

@@ -1,8 +1,9 @@
 """Damaged LMDBs: an image comes as it was stored or is refused by name; a wrong one never comes."""
 
+import contextlib
 import multiprocessing
-import os
 import random
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 import numpy as np
@@ -33,39 +34,55 @@ def _copy(lmdb: Path, target: Path, data: bytes) -> Path:
     return target
 
 
-def _read_all(lmdb: str, faces: dict[str, np.ndarray]) -> None:
-    """Exit status: 0, every face is right or refused by name; 1, one is wrong."""
+def _is_right(lmdb: str, faces: dict[str, np.ndarray]) -> bool:
+    """Whether every face is as it was stored or refused by name."""
     try:
         source = open_image_source(lmdb)
     except ValueError as error:
-        os._exit(0 if lmdb in str(error) else 1)
+        return lmdb in str(error)
     for index, name in enumerate(source.names):
         try:
             image = source.read(index)
         except ValueError as error:
             if lmdb not in str(error):
-                os._exit(1)
+                return False
             continue
         if name not in faces or not np.array_equal(image, faces[name]):
-            os._exit(1)
-    os._exit(0)
+            return False
+    return True
+
+
+def _read_all(lmdbs: list[str], faces: dict[str, np.ndarray], results: Connection) -> None:
+    """Send whether each is right, until one ends this process."""
+    for lmdb in lmdbs:
+        results.send(_is_right(lmdb, faces))
 
 
 def test_flipped_bits(faces, tmp_path, capsys):
-    """In a process each: the file is mapped into memory, and damage in its index may end the process that reads it."""
+    """In another process: the file is mapped into memory, and damage in its index may end the process that reads it."""
     lmdb, images = faces
-    data, rng, ended = (lmdb / 'data.mdb').read_bytes(), random.Random(0), 0
+    data, rng, bits = (lmdb / 'data.mdb').read_bytes(), random.Random(0), []
     for number in range(FLIPS):
         flipped = bytearray(data)
-        bit = rng.randrange(len(data) * 8)
-        flipped[bit // 8] ^= 1 << bit % 8
-        process = _context.Process(
-            target=_read_all, args=(str(_copy(lmdb, tmp_path / f'{number}.lmdb', flipped)), images)
-        )
+        bits.append(rng.randrange(len(data) * 8))
+        flipped[bits[-1] // 8] ^= 1 << bits[-1] % 8
+        _copy(lmdb, tmp_path / f'{number}.lmdb', flipped)
+    read, ended = 0, 0
+    while read < FLIPS:
+        ours, theirs = _context.Pipe(duplex=False)
+        rest = [str(tmp_path / f'{number}.lmdb') for number in range(read, FLIPS)]
+        process = _context.Process(target=_read_all, args=(rest, images, theirs))
         process.start()
+        theirs.close()  # the process has the only other end: reading stops where it does
+        with contextlib.suppress(EOFError):
+            while ours.poll(60):
+                assert ours.recv(), f'bit {bits[read]}: a wrong image, or an error that does not name the LMDB'
+                read += 1
         process.join(60)
-        assert process.exitcode != 1, f'bit {bit}: a wrong image, or an error that does not name the LMDB'
-        ended += process.exitcode != 0
+        assert process.exitcode is not None, f'bit {bits[read]}: reading hangs'
+        if process.exitcode != 0:  # by the next
+            assert process.exitcode < 0, f'bit {bits[read]}: another error than those of an image'
+            ended, read = ended + 1, read + 1
     with capsys.disabled():
         print(
             f' [{FLIPS} flipped bits in an LMDB: no wrong image, {ended} reading processes ended by a signal]', end=''
