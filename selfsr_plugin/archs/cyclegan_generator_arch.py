@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from .layers import count_parameters
+from .layers import count_parameters, in_full_precision
 
 
 class ReflectConv2d(nn.Conv2d):
@@ -70,7 +70,7 @@ class CycleGANGenerator(nn.Module):
         # To the size before the stride, not by 2: sizes that are no multiple of 4 work too.
         x = _norm_relu(self.up1(F.interpolate(x, size=x1.shape[-2:], mode='nearest')))
         x = _norm_relu(self.up2(F.interpolate(x, size=x0.shape[-2:], mode='nearest')))
-        return (torch.tanh(self.to_rgb(x)) + 1) / 2
+        return (torch.tanh(in_full_precision(self.to_rgb, x, lq)) + 1) / 2
 
     def extra_repr(self) -> str:
         return (

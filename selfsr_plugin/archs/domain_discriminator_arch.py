@@ -2,7 +2,7 @@
 
 from torch import Tensor, nn
 
-from .layers import count_parameters, leaky_relu
+from .layers import count_parameters, in_full_precision, leaky_relu
 
 
 class DomainDiscriminator(nn.Module):
@@ -31,10 +31,10 @@ class DomainDiscriminator(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, H, W) in [0, 1], H and W at least 16 -> logits (N, 1, H // 4 - 3, W // 4 - 3), no sigmoid."""
-        x = x * 2 - 1
+        h = x * 2 - 1
         for conv in (self.conv1, self.conv2, self.conv3, self.conv4):
-            x = leaky_relu(conv(x))
-        return self.to_logit(x)
+            h = leaky_relu(conv(h))
+        return in_full_precision(self.to_logit, h, x)
 
     def extra_repr(self) -> str:
         return (

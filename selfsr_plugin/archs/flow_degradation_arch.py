@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ..ops import flow_warp
-from .layers import compare_constants, count_parameters, leaky_relu
+from .layers import compare_constants, count_parameters, in_full_precision, leaky_relu
 
 
 class Degradation(NamedTuple):
@@ -90,8 +90,9 @@ class FlowDegradationNet(nn.Module):
         # To the size of the skip, not by 2: sizes that are no multiple of 4 work too.
         x = leaky_relu(self.up1(F.interpolate(x, size=x1.shape[-2:], mode='nearest'))) + x1
         x = leaky_relu(self.up2(F.interpolate(x, size=x0.shape[-2:], mode='nearest'))) + x0
-        intermediate = lq + self.image_head(x) / 2  # the residual counts in [-1, 1], as the images inside do
-        flow = self.max_flow * torch.tanh(self.flow_head(x))
+        # The residual counts in [-1, 1], as the images inside do.
+        intermediate = lq + in_full_precision(self.image_head, x, lq) / 2
+        flow = self.max_flow * torch.tanh(in_full_precision(self.flow_head, x, lq))
         if self.center_flow:
             flow = flow - flow.mean(dim=(2, 3), keepdim=True)
         degraded = flow_warp(intermediate, flow)

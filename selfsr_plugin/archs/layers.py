@@ -91,6 +91,17 @@ def leaky_relu(x: Tensor) -> Tensor:
     return F.leaky_relu(x, 0.2)
 
 
+def in_full_precision(layer: nn.Module, x: Tensor, like: Tensor) -> Tensor:
+    """``layer(x)`` in the format of ``like``, under autocast too.
+
+    For last layers: 16 bits hold an image to no more than 1/256 of its range.
+    """
+    if x.is_meta or not torch.is_autocast_enabled(x.device.type):
+        return layer(x)
+    with torch.autocast(x.device.type, enabled=False):
+        return layer(x.to(like.dtype))
+
+
 def lerp(old: Tensor, new: Tensor, alpha: float) -> Tensor:
     """Fade from ``old`` (alpha 0) to ``new`` (alpha 1)."""
     return old + (new - old) * alpha

@@ -7,7 +7,15 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from .growing import GrowingNetwork
-from .layers import EqualizedConv2d, EqualizedLinear, compare_constants, count_parameters, leaky_relu, lerp
+from .layers import (
+    EqualizedConv2d,
+    EqualizedLinear,
+    compare_constants,
+    count_parameters,
+    in_full_precision,
+    leaky_relu,
+    lerp,
+)
 
 
 class DownBlock(nn.Module):
@@ -31,9 +39,10 @@ def minibatch_stddev(x: Tensor, group: int) -> Tensor:
     """
     n, c, height, width = x.shape
     group = next(size for size in range(min(group, n), 0, -1) if n % size == 0)
-    deviation = x.reshape(n // group, group, c, height, width).var(dim=1, unbiased=False).add(1e-8).sqrt()
+    groups = x.to(torch.promote_types(x.dtype, torch.float32)).reshape(n // group, group, c, height, width)
+    deviation = groups.var(dim=1, unbiased=False).add(1e-8).sqrt()
     deviation = deviation.mean(dim=(1, 2, 3)).repeat_interleave(group)
-    return torch.cat((x, deviation.reshape(n, 1, 1, 1).expand(n, 1, height, width)), dim=1)
+    return torch.cat((x, deviation.to(x.dtype).reshape(n, 1, 1, 1).expand(n, 1, height, width)), dim=1)
 
 
 class ProgressiveDiscriminator(GrowingNetwork):
@@ -124,7 +133,7 @@ class ProgressiveDiscriminator(GrowingNetwork):
         for block in self.blocks[first + 1 :]:
             h = block(h)
         h = leaky_relu(self.conv(minibatch_stddev(h, self.stddev_group)))
-        return self.to_logit(leaky_relu(self.linear(h.flatten(1))))
+        return in_full_precision(self.to_logit, leaky_relu(self.linear(h.flatten(1))), x)
 
     def active_modules(self, level: int, fading: bool) -> list[nn.Module]:
         first = self.num_level - level

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from .growing import GrowingNetwork
-from .layers import EqualizedConv2d, NormalizedConv2d, count_parameters, leaky_relu, lerp
+from .layers import EqualizedConv2d, NormalizedConv2d, count_parameters, in_full_precision, leaky_relu, lerp
 
 Condition = Literal['scale', 'concat']
 
@@ -178,9 +178,10 @@ class SelfCondSRNet(GrowingNetwork):
             below = x
             y = F.interpolate(lq, scale_factor=2**number, mode='bicubic', align_corners=False)
             x = module(x, y)
-        rgb = self.levels[level - 1].to_rgb(x)
+        rgb = in_full_precision(self.levels[level - 1].to_rgb, x, lq)
         if alpha < 1 and level > 1:
-            old = F.interpolate(self.levels[level - 2].to_rgb(below), scale_factor=2, mode='nearest')
+            old = in_full_precision(self.levels[level - 2].to_rgb, below, lq)
+            old = F.interpolate(old, scale_factor=2, mode='nearest')
             rgb = lerp(old, rgb, alpha)
         return (rgb + 1) / 2
 

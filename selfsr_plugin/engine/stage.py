@@ -2,7 +2,7 @@
 
 import hashlib
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from copy import deepcopy
 from os import path as osp
 from pathlib import Path
@@ -44,6 +44,7 @@ class Stage(ValidatedModel):
     def __init__(self, opt: dict[str, Any]) -> None:
         super().__init__(opt)
         self.log_dict: dict[str, Any] = OrderedDict()
+        self.iterations_before = 0  # those of an earlier stage of the run, for messages
         if self.is_train:
             warn_of_other_loop(opt)
             self.options = parse(self.options_class, opt['train'], 'train')
@@ -63,11 +64,10 @@ class Stage(ValidatedModel):
     def start_training(self) -> None:
         """Make the optimizers and schedulers of the networks in ``trained``, and the updater."""
         for label in self.trained:
-            settings = dict(getattr(self.options, f'optim_{label}'))
             # Over all parameters: those of levels that are not reached yet have no gradient and so no state, and
             # growing needs no surgery.
-            optimizer = getattr(torch.optim, settings.pop('type'))(
-                getattr(self, f'net_{label}').parameters(), **settings
+            optimizer = make_optimizer(
+                getattr(self.options, f'optim_{label}'), getattr(self, f'net_{label}').parameters()
             )
             setattr(self, f'optimizer_{label}', optimizer)
             self.optimizers.append(optimizer)
@@ -79,6 +79,7 @@ class Stage(ValidatedModel):
             self.opt['dist'],
             self.options.accum_iter,
             self.options.nonfinite,
+            self.options.precision,
         )
 
     def _scheduler(self, optimizer: torch.optim.Optimizer) -> torch.optim.lr_scheduler.LRScheduler:
@@ -115,7 +116,7 @@ class Stage(ValidatedModel):
         terms: dict[str, Any] = OrderedDict()
         logged: dict[str, Any] = OrderedDict()
         for update in self.updates(current_iter):
-            loss = self.updater.run(update, batch)
+            loss = self.updater.run(update, batch, self.iterations_before + current_iter)
             batch.update(loss.made)
             terms.update(loss.terms)
             logged.update(loss.logged)
@@ -195,7 +196,9 @@ class Stage(ValidatedModel):
 
         Raises:
             OSError: naming the file that cannot be written.
+            NonFiniteError: see :meth:`Updater.check`; nothing is saved.
         """
+        self.updater.check()
         if self.opt['rank'] != 0:
             return
         state_file = Path(self.opt['path']['training_states']) / f'{current_iter}.state'
@@ -211,6 +214,7 @@ class Stage(ValidatedModel):
             'schedulers': [scheduler.state_dict() for scheduler in self.schedulers],
             'best_metric_results': getattr(self, 'best_metric_results', {}),
             'extra': self.extra_state(),
+            'updater': self.updater.state_dict(),
             'run_options': self.opt.get('run_options'),
             'weights': sorted(
                 {osp.basename(weights_path(self.opt, label, current_iter)) for label in self.trained}
@@ -238,6 +242,9 @@ class Stage(ValidatedModel):
             content = read.get(osp.basename(path)) or checkpoint.load_checkpoint(path)
             for key, net in self.weights_to_save(label).items():
                 load_weights(net, path, True, key, content)
+        for optimizer, state in zip(self.optimizers, resume_state['optimizers']):
+            for group, saved in zip(optimizer.param_groups, state['param_groups']):
+                saved.update({key: group[key] for key in _IMPLEMENTATIONS if key in group})
         try:
             super().resume_training(resume_state)
         except ValueError as error:
@@ -249,6 +256,7 @@ class Stage(ValidatedModel):
         if resume_state.get('best_metric_results'):
             self.best_metric_results = resume_state['best_metric_results']
         self.load_extra_state(resume_state.get('extra', {}))
+        self.updater.load_state_dict(resume_state.get('updater', {}))
 
     def check_processes_agree(self) -> None:
         """Compare the parameters of all processes, bit for bit; buffers are those of process 0.
@@ -271,13 +279,35 @@ class Stage(ValidatedModel):
     # ----- logging -----
 
     def get_current_log(self) -> dict[str, float]:
-        """The last losses, averaged over the processes. Reading them waits for the device."""
+        """The last losses, averaged over the processes. Reading them waits for the device.
+
+        Raises:
+            NonFiniteError: see :meth:`Updater.check`.
+        """
+        self.updater.check()
         losses = OrderedDict((k, v.detach()) for k, v in self.log_dict.items() if torch.is_tensor(v))
         log = OrderedDict(self.reduce_loss_dict(losses)) if losses else OrderedDict()
         log.update((k, v) for k, v in self.log_dict.items() if not torch.is_tensor(v))
         if self.updater.skipped_steps:
             log['skipped_steps'] = self.updater.skipped_steps
         return log
+
+
+# Arguments of torch's optimizers that choose how a step is computed, not what; a resumed run has its own.
+_IMPLEMENTATIONS = ('fused', 'foreach', 'capturable', 'differentiable')
+
+
+def make_optimizer(settings: Mapping[str, Any], parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
+    """An optimizer of torch from a section with its ``type`` and arguments.
+
+    Adam and AdamW are fused unless the section chooses otherwise: one pass over the memory, and a step that is to be
+    left out is left out on the device (:class:`Updater`). torch has fused others too: SGD's starts its momentum with
+    what the memory holds when its first step is left out.
+    """
+    arguments = {name: value for name, value in settings.items() if name != 'type'}
+    if settings['type'] in ('Adam', 'AdamW') and not any(arguments.get(name) for name in _IMPLEMENTATIONS):
+        arguments['fused'] = True
+    return getattr(torch.optim, settings['type'])(parameters, **arguments)
 
 
 def warn_of_other_loop(opt: dict[str, Any]) -> None:
@@ -299,8 +329,9 @@ def move_average(average: nn.Module, net: nn.Module, decay: float) -> None:
     """``average = decay * average + (1 - decay) * net`` for parameters; buffers are copied."""
     parameters, buffers = dict(net.named_parameters()), dict(net.named_buffers())
     with torch.no_grad():
-        for name, value in average.named_parameters():
-            value.mul_(decay).add_(parameters[name], alpha=1 - decay)
+        averages = dict(average.named_parameters())
+        torch._foreach_mul_(list(averages.values()), decay)
+        torch._foreach_add_(list(averages.values()), [parameters[name] for name in averages], alpha=1 - decay)
         for name, value in average.named_buffers():
             value.copy_(buffers[name])
 

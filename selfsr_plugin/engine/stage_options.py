@@ -28,6 +28,11 @@ class StageOptions(Section):
         default=1,
         least=1,
     )
+    precision: Literal['auto', 'fp32', 'tf32', 'bf16', 'fp16'] = option(
+        'number format that networks are trained in, what the device does well for auto: bf16 on GPUs since Ampere, '
+        'fp16 on Volta and Turing, else fp32',
+        default='auto',
+    )
     nonfinite: Literal['stop', 'skip'] = option(
         'what a NaN or infinite loss or gradient does: stop the run, or skip the step', default='stop', decides=False
     )

@@ -4,22 +4,17 @@ import contextlib
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
-from basicsr.utils import get_root_logger
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 from torch.optim import Optimizer
 
-from ..errors import UserError
+from .finite import FiniteCheck
+from .precision import Precision
 
 Batch = dict[str, Tensor]  # images (N, C, H, W) and the like by name; everything in it is cut into parts along N
-MAX_SKIPPED_IN_A_ROW = 100  # ours: after so many skipped steps the weights are beyond help
-
-
-class NonFiniteError(UserError):
-    """A loss or a gradient is NaN or infinite; the message names it."""
 
 
 @dataclass
@@ -65,6 +60,9 @@ class Updater:
     For each: freeze what does not learn, zero the gradients, forward and backward (averaged over the parts of an
     accumulated batch and over the processes), the check for NaN and infinity, a step of each optimizer.
 
+    None of that waits for the device with fused optimizers: those leave a step out on the device. What was left out is
+    found by :meth:`check`.
+
     Args:
         nets: the networks that are trained, bare, by label.
         optimizers: one for each of them.
@@ -72,6 +70,10 @@ class Updater:
         dist: several processes train.
         accum_iter: parts into which a batch is cut, to need the memory of one part only.
         nonfinite: 'stop' or 'skip', what a NaN or an infinity does.
+        precision: number format that the networks are trained in, see :class:`Precision`.
+
+    Raises:
+        UserError: the device cannot compute in that format.
     """
 
     def __init__(
@@ -82,11 +84,15 @@ class Updater:
         dist: bool,
         accum_iter: int,
         nonfinite: str,
+        precision: str,
     ) -> None:
         self.nets, self.optimizers, self.device, self.dist = dict(nets), dict(optimizers), device, dist
-        self.accum_iter, self.nonfinite = accum_iter, nonfinite
-        self.skipped_steps = 0  # since the start or resumption of this process
-        self._skipped_in_a_row: dict[tuple[str, ...], int] = {}
+        self.accum_iter = accum_iter
+        self.precision = Precision(precision, device)
+        self._finite = FiniteCheck(nonfinite, device, dist)
+        # Gradients below the range of fp16 are scaled into it, those of every update for themselves.
+        self._scalers: dict[str, torch.amp.GradScaler] = {}
+        self._saved_scalers: Mapping[str, Any] = {}
         self._learning: tuple[str, ...] = ()
         self._wrapped: dict[str, nn.Module] = {}
         self._trained: dict[str, list[nn.Parameter]] = {}
@@ -118,33 +124,79 @@ class Updater:
         )
         return DistributedDataParallel(net, device_ids=devices)
 
-    def net(self, label: str) -> nn.Module:
-        """The network to run in the update at hand: one that learns exchanges its gradients, others are frozen."""
-        return self._wrapped[label] if label in self._learning else self.nets[label]
+    def net(self, label: str, exact: bool = False) -> Callable[..., Any]:
+        """The network to run in the update at hand: one that learns exchanges its gradients, others are frozen.
 
-    def run(self, update: Update, batch: Batch) -> Losses:
-        """Do one update.
+        It computes in the number format of the training, with ``exact`` in single precision, and returns the latter.
+        """
+        net = self._wrapped[label] if label in self._learning else self.nets[label]
+        return net if exact else self.precision.runs(net)
+
+    def run(self, update: Update, batch: Batch, iteration: int) -> Losses:
+        """Do one update. With a NaN or an infinity in a term or a gradient there is no step; :meth:`check` tells.
 
         Args:
             update: which one.
             batch: of this process; N must be a multiple of ``accum_iter``.
+            iteration: its number, for messages.
 
         Returns:
             The loss without graphs: terms averaged over the parts, ``made`` put together again.
-
-        Raises:
-            NonFiniteError: a term or a gradient is NaN or infinite and ``nonfinite`` is 'stop', or too many such steps
-                in a row have been skipped.
         """
         loss = self.compute(update, batch)
-        if self._finite(update.labels, loss.terms):
-            for label in update.labels:
-                self.optimizers[label].step()
+        scaler = self._scaler(update.labels)
+        norms = {}
+        for label in update.labels:
+            if scaler is not None:
+                scaler.unscale_(self.optimizers[label])
+            gradients = [each.grad for each in self.nets[label].parameters() if each.grad is not None]
+            norms[f'gradient of network_{label}'] = torch.nn.utils.get_total_norm(gradients, float('inf'))
+        fine = self._finite(update.labels, loss.terms, norms, iteration, scaled=scaler is not None)
+        for label in update.labels:
+            _step_if(fine, self.optimizers[label])
+        if scaler is not None:
+            scaler.update()
         return loss
+
+    def check(self) -> None:
+        """Wait for the device, and say which steps were left out since the last time.
+
+        Raises:
+            NonFiniteError: a term or a gradient was NaN or infinite and ``nonfinite`` is 'stop', or too many such steps
+                in a row have been skipped.
+        """
+        self._finite.check()
+
+    @property
+    def skipped_steps(self) -> int:
+        """Steps left out since the start or resumption of this process, up to the last :meth:`check`."""
+        return self._finite.skipped_steps
+
+    def state_dict(self) -> dict[str, Any]:
+        """What a resumed run needs beside networks and optimizers: the scales of fp16."""
+        return {'scalers': {key: scaler.state_dict() for key, scaler in self._scalers.items()}}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Take back what :meth:`state_dict` gave."""
+        self._saved_scalers = state.get('scalers', {})
+        self._scalers = {}
+
+    def _scaler(self, labels: tuple[str, ...]) -> 'torch.amp.GradScaler | None':
+        """That of an update, made when it is first asked for; None where the format needs none."""
+        if self.precision.name != 'fp16':
+            return None
+        key = ' '.join(labels)
+        if key not in self._scalers:
+            self._scalers[key] = torch.amp.GradScaler(self.device.type)
+            if key in self._saved_scalers:
+                self._scalers[key].load_state_dict(self._saved_scalers[key])
+        return self._scalers[key]
 
     def compute(self, update: Update, batch: Batch) -> Losses:
         """The loss of an update, as :meth:`run` returns it, and its gradients in the parameters; no step."""
         self._learning = update.labels
+        self.precision.choose_convolutions()
+        scaler = self._scaler(update.labels)
         for label, parameters in self._trained.items():
             for parameter in parameters:
                 parameter.requires_grad_(label in update.labels)
@@ -161,35 +213,20 @@ class Updater:
                         if isinstance(net, DistributedDataParallel):
                             stack.enter_context(net.no_sync())
                 loss = update.loss(_part(batch, number, self.accum_iter))
-                (loss.total if self.accum_iter == 1 else loss.total / self.accum_iter).backward()
+                total = loss.total if self.accum_iter == 1 else loss.total / self.accum_iter
+                (total if scaler is None else scaler.scale(total)).backward()
             losses.append(loss)
         return _together(losses)
 
-    def _finite(self, labels: tuple[str, ...], terms: Mapping[str, Tensor]) -> bool:
-        """Whether all terms and gradients are, over all processes and before the weights change."""
-        values = dict(terms)
-        for label in labels:
-            gradients = [each.grad for each in self.nets[label].parameters() if each.grad is not None]
-            values[f'gradient of network_{label}'] = torch.nn.utils.get_total_norm(gradients, float('inf'))
-        finite = torch.stack([value.to(self.device) for value in values.values()]).isfinite()
-        fine = finite.all().int()
-        if self.dist:  # alike in all processes, or they would part
-            torch.distributed.all_reduce(fine, torch.distributed.ReduceOp.MIN)
-        if fine.item():
-            self._skipped_in_a_row[labels] = 0
-            return True
-        bad = [f'{name} is {value.item()}' for (name, value), good in zip(values.items(), finite) if not good]
-        found = f'{bad[0] if bad else "a loss of another process is not finite"}'
-        if self.nonfinite == 'stop':
-            raise NonFiniteError(found)
-        self.skipped_steps += 1
-        self._skipped_in_a_row[labels] = self._skipped_in_a_row.get(labels, 0) + 1
-        get_root_logger().warning(
-            f'{found}: this step of network_{" and network_".join(labels)} is skipped, {self.skipped_steps} so far.'
-        )
-        if self._skipped_in_a_row[labels] >= MAX_SKIPPED_IN_A_ROW:
-            raise NonFiniteError(f'{found}, as in the {MAX_SKIPPED_IN_A_ROW} steps before')
-        return False
+
+def _step_if(fine: Tensor, optimizer: Optimizer) -> None:
+    """A step, unless the flag, (), is down. Fused optimizers look at it on the device; others have to wait for it."""
+    if all(group.get('fused') for group in optimizer.param_groups):
+        optimizer.found_inf = (~fine).float()  # under this name they take it from torch's GradScaler
+        optimizer.step()
+        del optimizer.found_inf
+    elif fine:
+        optimizer.step()
 
 
 def _part(batch: Batch, number: int, count: int) -> Batch:

@@ -3,14 +3,15 @@
 import datetime
 import signal
 import time
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from typing import Any, NoReturn
 
 from basicsr.utils import AvgTimer, get_root_logger
 from torch.utils.data import DataLoader
 
 from ..engine.checkpoint import checkpoint_iterations, remove_old_checkpoints
-from ..engine.update import NonFiniteError
+from ..engine.finite import NonFiniteError
 from ..errors import UserError, is_out_of_memory, lost_a_process
 from ..files import printable
 from .collapse_watch import CollapseWatch
@@ -93,7 +94,7 @@ def train(opt: dict[str, Any], option_file: str, at_end: ExitStack) -> signal.Si
         failures += _validate(model, val_loaders, start_iter, tb_logger, freq['save_img'])
         validated = start_iter
 
-    with StopSignals(opt['dist']) as signals:
+    with _naming_the_last_checkpoint(opt), StopSignals(opt['dist']) as signals:
         for current_iter in range(start_iter + 1, total_iter + 1):
             began = time.monotonic()
             batch = first_batch if current_iter == start_iter + 1 else _next_batch(data, model, current_iter)
@@ -140,7 +141,8 @@ def train(opt: dict[str, Any], option_file: str, at_end: ExitStack) -> signal.Si
             'command with --auto_resume goes on from there.'
         )
     else:
-        model.save(epoch=-1, current_iter=-1)
+        with _naming_the_last_checkpoint(opt):
+            model.save(epoch=-1, current_iter=-1)
         if val_loaders and validated != total_iter:
             failures += _validate(model, val_loaders, total_iter, tb_logger, freq['save_img'])
         logger.info(
@@ -193,16 +195,23 @@ def _next_batch(data: TrainingData, model: Any, current_iter: int) -> dict[str, 
         raise
 
 
-def _step(model: Any, current_iter: int, opt: dict[str, Any], first: bool) -> None:
+@contextmanager
+def _naming_the_last_checkpoint(opt: dict[str, Any]) -> Iterator[None]:
+    """A loss that is not finite ends the run. It is found when a line of the log or a checkpoint is due."""
     try:
-        model.optimize_parameters(current_iter)
+        yield
     except NonFiniteError as error:
         saved = checkpoint_iterations(opt['path']['training_states'])
         last = f'the last checkpoint is that of iteration {saved[0]}' if saved else 'there is no checkpoint yet'
         raise UserError(
-            f'iteration {current_iter}: {error}. The run ends here; {last}. Lower the learning rate or look at '
+            f'iteration {error.iteration}: {error}. The run ends here; {last}. Lower the learning rate or look at '
             'the data; nonfinite: skip, in the section train of this stage, leaves such steps out.'
         ) from None
+
+
+def _step(model: Any, current_iter: int, opt: dict[str, Any], first: bool) -> None:
+    try:
+        model.optimize_parameters(current_iter)
     except Exception as error:
         if first:
             raise_explained(error, current_iter, opt)

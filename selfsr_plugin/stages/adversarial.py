@@ -13,6 +13,7 @@ def discriminator_terms(
     real: Tensor,
     fake: Tensor,
     r1_reg_weight: float = 0,
+    judge_exactly: Callable[[Tensor], Tensor] | None = None,
 ) -> dict[str, Tensor]:
     """What a discriminator learns from (Eq. 2, Eq. 7, and Eq. 9).
 
@@ -22,10 +23,11 @@ def discriminator_terms(
         criterion: BasicSR's GANLoss.
         real, fake: (N, C, H, W) in [0, 1], without a graph.
         r1_reg_weight: gamma of Eq. 9; 0 leaves the term out.
+        judge_exactly: the discriminator in single precision, for real images when there is Eq. 9; by default ``judge``.
     """
     # A tensor of its own: the batch is used again, and would keep a graph.
     real = real.detach().requires_grad_(r1_reg_weight > 0)
-    prediction = judge(real)
+    prediction = (judge_exactly or judge if r1_reg_weight > 0 else judge)(real)
     terms = {
         f'{prefix}_real': criterion(prediction, True, is_disc=True),
         f'{prefix}_fake': criterion(judge(fake), False, is_disc=True),

@@ -103,6 +103,7 @@ class FlowDegradationModel(DegradationModel):
                 batch['lq'],
                 batch['degraded'],
                 self.options.r1_reg_weight,
+                self.updater.net('d_lq', exact=True),
             )
         )
 

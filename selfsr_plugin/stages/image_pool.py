@@ -58,8 +58,8 @@ class ImagePool:
                 slots[slot] = new
             else:
                 given.append(new)
-        self.images = everything[slots]
-        return everything[given[rank * count : (rank + 1) * count]]
+        self.images = _pick(everything, slots)
+        return _pick(everything, given[rank * count : (rank + 1) * count])
 
     def state_dict(self) -> dict[str, Any]:
         """The stored images on the CPU, or None before the first batch."""
@@ -68,6 +68,12 @@ class ImagePool:
     def load_state_dict(self, state: dict[str, Any], device: torch.device) -> None:
         images = state['images']
         self.images = None if images is None else images.to(device)
+
+
+def _pick(images: Tensor, numbers: list[int]) -> Tensor:
+    """A copy of some images, without a wait for the device: their numbers go there from pinned memory."""
+    places = torch.tensor(numbers, pin_memory=images.is_cuda)
+    return images.index_select(0, places.to(images.device, non_blocking=True))
 
 
 def _gather(images: Tensor, world_size: int) -> Tensor:

@@ -1,7 +1,7 @@
 """Stage 2: the progressive, self-conditioned GAN (section III-B)."""
 
 import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal
@@ -290,7 +290,7 @@ class SelfCondSRModel(Stage):
 
     def generator_loss(self, batch: Batch) -> Losses:
         """Eq. 10: super-resolve 'lq'; makes 'fake' of the shape of 'real'."""
-        fake = self._run(self.updater.net('g'), batch['lq'])
+        fake = self._run('g', self.updater.net('g'), batch['lq'])
         if self.options.supervision == 'unpaired':
             back = bicubic_downsample(fake, 2**self._growth.level)
             terms = {'l_g_cyc': self.cri_pix(to_signed(back), to_signed(batch['lq']))}
@@ -302,7 +302,7 @@ class SelfCondSRModel(Stage):
                 {name: value for name, value in (('l_g_percep', content), ('l_g_style', style)) if value is not None}
             )
         if self.net_d is not None:
-            terms['l_g_adv'] = self.cri_gan(self._run(self.updater.net('d'), fake), True, is_disc=False)
+            terms['l_g_adv'] = self.cri_gan(self._run('d', self.updater.net('d'), fake), True, is_disc=False)
         return Losses(terms, made={'fake': fake})
 
     def discriminator_loss(self, current_iter: int, batch: Batch) -> Losses:
@@ -310,22 +310,22 @@ class SelfCondSRModel(Stage):
         options = self.options
         terms = discriminator_terms(
             'l_d',
-            partial(self._run, self.updater.net('d')),
+            partial(self._run, 'd', self.updater.net('d')),
             self.cri_gan,
             batch['real'],
             batch['fake'],
             options.r1_reg_weight if current_iter % options.net_d_reg_every == 0 else 0,
+            partial(self._run, 'd', self.updater.net('d', exact=True)),
         )
         return Losses(terms, factors={'l_d_r1': options.net_d_reg_every})  # iterations without it are made up for
 
     def _fakes_if_none(self, batch: Batch) -> Batch:
         """The generator's images, in an iteration in which it does not learn."""
-        return {} if 'fake' in batch else {'fake': self._run(self.net_g, batch['lq'])}
+        return {} if 'fake' in batch else {'fake': self._run('g', self.updater.net('g'), batch['lq'])}
 
-    def _run(self, net: nn.Module, images: Tensor) -> Tensor:
-        """A network of either kind at the level where training stands."""
-        bare = net.module if isinstance(net, nn.parallel.DistributedDataParallel) else net
-        if not _can_grow(bare):
+    def _run(self, label: str, net: Callable[..., Tensor], images: Tensor) -> Tensor:
+        """``net``, which is network_<label> or its average, at the level where training stands if it has levels."""
+        if not _can_grow(getattr(self, f'net_{label}')):
             return net(images)
         return net(images, level=self._growth.level, alpha=self._growth.alpha)
 
@@ -349,12 +349,14 @@ class SelfCondSRModel(Stage):
     def _white_noise(self, images: Tensor, current_iter: int) -> Tensor:
         """N(0, 1) of the shape of ``images``: a function of the seed, the iteration and the place in the batch of all
         processes, so that resumed and distributed runs draw the same."""
-        generator = torch.Generator().manual_seed(
+        # On the device, where the images are; a CPU and a GPU draw other numbers.
+        generator = torch.Generator(images.device).manual_seed(
             zlib.crc32(f'{self.opt["manual_seed"]} lq_noise {current_iter}'.encode())
         )
         count, first = len(images), self.opt['rank'] * len(images)
-        noise = torch.randn(self.opt['world_size'] * count, *images.shape[1:], generator=generator, dtype=torch.float32)
-        return noise[first : first + count].to(images)
+        shape = (self.opt['world_size'] * count, *images.shape[1:])
+        noise = torch.randn(shape, generator=generator, dtype=torch.float32, device=images.device)
+        return noise[first : first + count].to(images.dtype)
 
     def _real_images(self, growth: Growth) -> Tensor:
         """HR images at the resolution of the level; while it fades in, blended like the network's output (ProGAN)."""
@@ -401,7 +403,7 @@ class SelfCondSRModel(Stage):
         net = getattr(self, 'net_g_ema', self.net_g)
         refuse_too_large(net, self.lq)
         net.eval()
-        output = self._run(net, self.lq) if self._growth else net(self.lq)
+        output = self._run('g', net, self.lq) if self._growth else net(self.lq)
         net.train(self.is_train and net is self.net_g)
         full_size = [side * self.opt['scale'] for side in self.lq.shape[-2:]]
         if list(output.shape[-2:]) != full_size:

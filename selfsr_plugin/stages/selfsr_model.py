@@ -110,10 +110,12 @@ class SelFSRModel(BaseModel):
             net_deg = None
         else:
             net_deg = self.stage.net_deg
+            self.stage.updater.check()
             if self.opt['rank'] == 0:
                 self.stage.save_weights('deg', self.stage.weights_to_save('deg'), self.stage1_iter)
         get_root_logger().info(f'Stage 2: super-resolution, from iteration {self.stage1_iter + 1}.')
         self.stage = self.stage2_model(opt, net_deg)
+        self.stage.iterations_before = self.stage1_iter
         self.stage.needed_weights = {osp.basename(weights_path(opt, 'deg', self.stage1_iter))}
 
     def _stage_options(self, name: str) -> dict[str, Any]:

@@ -24,8 +24,10 @@ ARGUMENTS = {
     losses.FlowTVLoss: dict(loss_weight=1.0),
 }
 OPTIONS = {
-    FlowDegradationOptions: dict(r1_reg_weight=0, warmup_iter=0, accum_iter=1, nonfinite='stop', scheduler=None),
-    CycleGANDegradationOptions: dict(warmup_iter=0, accum_iter=1, nonfinite='stop', scheduler=None),
+    FlowDegradationOptions: dict(
+        r1_reg_weight=0, warmup_iter=0, accum_iter=1, nonfinite='stop', precision='auto', scheduler=None
+    ),
+    CycleGANDegradationOptions: dict(warmup_iter=0, accum_iter=1, nonfinite='stop', precision='auto', scheduler=None),
     SelfCondSROptions: dict(
         grow_at=[],
         fade_iter=0,
@@ -38,6 +40,7 @@ OPTIONS = {
         net_d_init_iters=0,
         warmup_iter=0,
         accum_iter=1,
+        precision='auto',
     ),
 }
 

@@ -41,6 +41,7 @@ def saved(tmp_path_factory):
         ('train:sr:grow_at=[50000]', 'train.sr.grow_at ([60000] -> [50000])'),
         ('train:degradation:warmup_iter=5', 'train.degradation.warmup_iter (0 -> 5)'),
         ('train:degradation:total_iter=180001', 'train.degradation.total_iter (180000 -> 180001)'),
+        ('train:sr:precision=bf16', "train.sr.precision ('auto' -> 'bf16')"),
         ('train:degradation:identity_opt=~', 'train.degradation.identity_opt'),
         ('datasets:train:use_hflip=false', 'datasets.train.use_hflip (True -> False)'),
         ('datasets:train:batch_size_per_gpu=24', 'batch_size_per_gpu x processes (48 -> 24)'),
@@ -101,7 +102,15 @@ def test_states_of_version_0_1_0_are_compared_by_the_keys_that_it_had():
         key: value
         for key, value in run_options(opt).items()
         if not key.endswith(
-            ('lq_from_gt', 'warmup_iter', 'accum_iter', 'net_d_iters', 'net_d_init_iters', 'perceptual_opt')
+            (
+                'lq_from_gt',
+                'warmup_iter',
+                'accum_iter',
+                'net_d_iters',
+                'net_d_init_iters',
+                'perceptual_opt',
+                'precision',
+            )
         )
     }
     assert differences(old, opt) == ''

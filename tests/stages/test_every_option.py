@@ -71,6 +71,7 @@ COMMON = {
     'train.total_iter': 9,
     'train.warmup_iter': 3,
     'train.accum_iter': 2,
+    'train.precision': 'bf16',
     'train.scheduler': None,
     'train.scheduler.decay_from': 3,
     'train.scheduler.type': {'type': 'MultiStepLR', 'milestones': [2], 'gamma': 0.1},
