@@ -86,9 +86,15 @@ def compare_constants(state_dict: dict[str, Any], prefix: str, errors: list[str]
             errors.append(f'trained with {name}: {saved.item():.7g}, not {value}')
 
 
+SLOPE = 0.2
+
+
 def leaky_relu(x: Tensor) -> Tensor:
-    """Leaky ReLU with slope 0.2, as in ProGAN; used in every network of this package."""
-    return F.leaky_relu(x, 0.2)
+    """Leaky ReLU with slope 0.2, as in ProGAN; used in every network of this package. Written over ``x``.
+
+    So what a layer gives is not kept beside its activation, half of what a discriminator keeps for its gradient.
+    """
+    return F.leaky_relu(x, SLOPE, inplace=True)
 
 
 def in_full_precision(layer: nn.Module, x: Tensor, like: Tensor) -> Tensor:

@@ -172,7 +172,7 @@ def save_networks(
         OSError: naming ``path``, when it cannot be written; a file that was there before is untouched.
     """
     content: dict[str, Any] = {
-        key: {name: value.cpu() for name, value in net.state_dict().items()} for key, net in nets.items()
+        key: {name: value.cpu().contiguous() for name, value in net.state_dict().items()} for key, net in nets.items()
     }
     architecture = getattr(nets['params'], 'built_from', None)
     if architecture is not None:

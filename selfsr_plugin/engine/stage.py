@@ -80,6 +80,8 @@ class Stage(ValidatedModel):
             self.options.accum_iter,
             self.options.nonfinite,
             self.options.precision,
+            self.compilable() if self.options.compile else (),
+            self.options.channels_last,
         )
 
     def _scheduler(self, optimizer: torch.optim.Optimizer) -> torch.optim.lr_scheduler.LRScheduler:
@@ -104,6 +106,10 @@ class Stage(ValidatedModel):
         """The kind of BasicSR's GANLoss that the discriminators learn by; None without one."""
         gan_opt = getattr(self.options, 'gan_opt', None)
         return gan_opt['gan_type'] if gan_opt else None
+
+    def compilable(self) -> Sequence[str]:
+        """Labels of the networks that ``compile: true`` compiles: those that no second derivative (R1) is taken of."""
+        return ()
 
     def averages(self) -> Sequence[tuple[nn.Module, nn.Module, float]]:
         """Moving averages to keep: (average, network, decay)."""
@@ -253,6 +259,8 @@ class Stage(ValidatedModel):
                 'those of another version of this package: start a new run from its weights with '
                 f'path.pretrain_network_*. ({error})'
             ) from error
+        for optimizer in self.optimizers:
+            lay_out_as_parameters(optimizer)
         if resume_state.get('best_metric_results'):
             self.best_metric_results = resume_state['best_metric_results']
         self.load_extra_state(resume_state.get('extra', {}))
@@ -308,6 +316,14 @@ def make_optimizer(settings: Mapping[str, Any], parameters: Iterable[nn.Paramete
     if settings['type'] in ('Adam', 'AdamW') and not any(arguments.get(name) for name in _IMPLEMENTATIONS):
         arguments['fused'] = True
     return getattr(torch.optim, settings['type'])(parameters, **arguments)
+
+
+def lay_out_as_parameters(optimizer: torch.optim.Optimizer) -> None:
+    """Averages of an optimizer that was saved with the channels elsewhere (channels_last): fused steps count on it."""
+    for parameter, state in optimizer.state.items():
+        for name, value in state.items():
+            if torch.is_tensor(value) and value.shape == parameter.shape and value.stride() != parameter.stride():
+                state[name] = torch.empty_like(parameter, requires_grad=False).copy_(value)
 
 
 def warn_of_other_loop(opt: dict[str, Any]) -> None:

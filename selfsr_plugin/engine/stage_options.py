@@ -33,6 +33,16 @@ class StageOptions(Section):
         'fp16 on Volta and Turing, else fp32',
         default='auto',
     )
+    compile: bool = option(
+        'networks are compiled by torch.compile (network_g, and those of stage 1); not while a level is faded in',
+        default=False,
+        decides=False,
+    )
+    channels_last: bool = option(
+        'images and weights lie in memory with the channels last, which 16-bit convolutions of GPUs are made for',
+        default=False,
+        decides=False,
+    )
     nonfinite: Literal['stop', 'skip'] = option(
         'what a NaN or infinite loss or gradient does: stop the run, or skip the step', default='stop', decides=False
     )

@@ -2,8 +2,9 @@
 
 import contextlib
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, NamedTuple
 
 import torch
@@ -11,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 from torch.optim import Optimizer
 
+from .compiling import check_compiler, compiled_network
 from .finite import FiniteCheck
 from .precision import Precision
 
@@ -71,9 +73,11 @@ class Updater:
         accum_iter: parts into which a batch is cut, to need the memory of one part only.
         nonfinite: 'stop' or 'skip', what a NaN or an infinity does.
         precision: number format that the networks are trained in, see :class:`Precision`.
+        compiled: labels of the networks that torch.compile is to compile; not one that a second derivative is taken of.
+        channels_last: networks and what they are given lie in memory with the channels last.
 
     Raises:
-        UserError: the device cannot compute in that format.
+        UserError: the device cannot compute in that format, or nothing can be compiled here.
     """
 
     def __init__(
@@ -84,7 +88,9 @@ class Updater:
         dist: bool,
         accum_iter: int,
         nonfinite: str,
-        precision: str,
+        precision: str = 'fp32',
+        compiled: Collection[str] = (),
+        channels_last: bool = False,
     ) -> None:
         self.nets, self.optimizers, self.device, self.dist = dict(nets), dict(optimizers), device, dist
         self.accum_iter = accum_iter
@@ -94,16 +100,30 @@ class Updater:
         self._scalers: dict[str, torch.amp.GradScaler] = {}
         self._saved_scalers: Mapping[str, Any] = {}
         self._learning: tuple[str, ...] = ()
-        self._wrapped: dict[str, nn.Module] = {}
+        self.channels_last = channels_last
+        if channels_last:
+            for net in self.nets.values():
+                net.to(memory_format=torch.channels_last)
+        if compiled:
+            check_compiler(device)
+        self._compiled = {label: compiled_network(self.nets[label]) for label in compiled}
+        self._run: dict[str, nn.Module] = dict(self.nets)  # a network, or its compiled form
+        self._wrapped: dict[str, nn.Module] = {}  # the same over all processes
         self._trained: dict[str, list[nn.Parameter]] = {}
         self.enter_phase({label: [net] for label, net in self.nets.items()})
 
-    def enter_phase(self, modules: Mapping[str, Iterable[nn.Module]]) -> None:
+    def enter_phase(self, modules: Mapping[str, Iterable[nn.Module]], compiles: bool = True) -> None:
         """From now on train exactly the parameters of these modules of each network.
 
         DistributedDataParallel fixes its parameters when it is made, so the networks are wrapped again; unfreezing
         alone would silently let the processes drift apart.
+
+        Args:
+            modules: by the labels of the networks.
+            compiles: whether the networks that are to be compiled are in this phase. Arguments are compiled in: one
+                that changes all the time would be compiled all the time.
         """
+        self._run = {**self.nets, **(self._compiled if compiles else {})}
         for label, parts in modules.items():
             net = self.nets[label]
             net.requires_grad_(False)
@@ -111,7 +131,7 @@ class Updater:
                 module.requires_grad_(True)
             net.train()
             self._trained[label] = [parameter for parameter in net.parameters() if parameter.requires_grad]
-            self._wrapped[label] = self._distribute(net)
+            self._wrapped[label] = self._distribute(self._run[label])
 
     def _distribute(self, net: nn.Module) -> nn.Module:
         """Averages gradients over the processes, if there are several; buffers are those of process 0 (torch's way)."""
@@ -122,15 +142,17 @@ class Updater:
             if self.device.type == 'cuda'
             else None
         )
-        return DistributedDataParallel(net, device_ids=devices)
+        return DistributedDataParallel(net, device_ids=devices, gradient_as_bucket_view=True)
 
     def net(self, label: str, exact: bool = False) -> Callable[..., Any]:
         """The network to run in the update at hand: one that learns exchanges its gradients, others are frozen.
 
         It computes in the number format of the training, with ``exact`` in single precision, and returns the latter.
         """
-        net = self._wrapped[label] if label in self._learning else self.nets[label]
-        return net if exact else self.precision.runs(net)
+        net = self._wrapped[label] if label in self._learning else self._run[label]
+        if not exact:
+            net = self.precision.runs(net)
+        return partial(_call_channels_last, net) if self.channels_last else net
 
     def run(self, update: Update, batch: Batch, iteration: int) -> Losses:
         """Do one update. With a NaN or an infinity in a term or a gradient there is no step; :meth:`check` tells.
@@ -227,6 +249,15 @@ def _step_if(fine: Tensor, optimizer: Optimizer) -> None:
         del optimizer.found_inf
     elif fine:
         optimizer.step()
+
+
+def _call_channels_last(net: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    return net(*(_channels_last(each) for each in args), **kwargs)
+
+
+def _channels_last(value: Any) -> Any:
+    is_image = isinstance(value, Tensor) and value.dim() == 4
+    return value.contiguous(memory_format=torch.channels_last) if is_image else value
 
 
 def _part(batch: Batch, number: int, count: int) -> Batch:

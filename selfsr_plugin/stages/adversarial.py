@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from basicsr.losses import r1_penalty
+import torch
 from torch import Tensor, nn
 
 
@@ -34,5 +34,7 @@ def discriminator_terms(
     }
     if r1_reg_weight > 0:
         # Eq. 9 is stated for images in [-1, 1], where the squared norm of the gradient is a quarter of that in [0, 1].
-        terms[f'{prefix}_r1'] = r1_reg_weight / 2 * r1_penalty(prediction, real) / 4
+        # As BasicSR's r1_penalty, which takes contiguous gradients only.
+        (gradient,) = torch.autograd.grad(prediction.sum(), real, create_graph=True)
+        terms[f'{prefix}_r1'] = r1_reg_weight / 2 * gradient.square().flatten(1).sum(1).mean() / 4
     return terms

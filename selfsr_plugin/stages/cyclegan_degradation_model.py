@@ -99,6 +99,9 @@ class CycleGANDegradationModel(DegradationModel):
             Update(('d_clean',), self.d_clean_loss, partial(self._exchange, 'd_clean', 'cleaned', current_iter)),
         ]
 
+    def compilable(self) -> tuple[str, ...]:
+        return self.trained
+
     def generators_loss(self, batch: Batch) -> Losses:
         """Both generators at once; makes 'degraded' and 'cleaned' from 'clean' and 'lq', all (N, 3, h, w)."""
         clean, lq = batch['clean'], batch['lq']

@@ -83,6 +83,9 @@ class FlowDegradationModel(DegradationModel):
     def updates(self, current_iter: int) -> list[Update]:
         return [Update(('deg',), self.degradation_loss), Update(('d_lq',), self.discriminator_loss)]
 
+    def compilable(self) -> list[str]:
+        return ['deg', *([] if self.options.r1_reg_weight > 0 else ['d_lq'])]
+
     def degradation_loss(self, batch: Batch) -> Losses:
         """Eq. 5: 'clean' (N, 3, h, w) is degraded; makes 'degraded' of the same shape."""
         clean = batch['clean']

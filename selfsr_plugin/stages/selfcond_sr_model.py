@@ -60,6 +60,12 @@ class SelfCondSROptions(StageOptions):
     fade_iter: int = option(
         'iterations over which a new level is faded in, 0 for at once', default=0, least=0, unit='iterations'
     )
+    checkpointing: bool = option(
+        'network_g keeps the input of each block alone for its gradient and computes the block again, which takes less '
+        'memory and more time',
+        default=False,
+        decides=False,
+    )
     optim_g: Optimizer = option('optimizer of network_g', source='paper')
     optim_d: Optimizer | None = option('optimizer of network_d', default=None, source='paper')
     pixel_opt: Loss = option('loss of Eq. 8, or Eq. 11 when unpaired, images in [-1, 1]', source='paper')
@@ -203,6 +209,13 @@ class SelfCondSRModel(Stage):
             self.net_deg = self.build_net('deg') if net_deg is None else net_deg
             self.net_deg.requires_grad_(False).eval()
 
+        if options.checkpointing:
+            if not hasattr(self.net_g, 'use_checkpointing'):
+                raise UserError(
+                    f'checkpointing: network_g ({type(self.net_g).__name__}) has no such blocks; leave it out, and cut '
+                    'the batches into parts with accum_iter.'
+                )
+            self.net_g.use_checkpointing()
         self.schedule = GrowthSchedule(self.opt['scale'].bit_length() - 1, tuple(options.grow_at), options.fade_iter)
         self._check_growth()
         if self.net_d is not None:
@@ -214,6 +227,8 @@ class SelfCondSRModel(Stage):
             self.net_g_ema = build_network(self.opt['network_g']).to(self.device)
             self.net_g_ema.load_state_dict(self.net_g.state_dict())
             self.net_g_ema.requires_grad_(False).eval()
+            if options.channels_last:
+                self.net_g_ema.to(memory_format=torch.channels_last)
 
         self.cri_pix = build_loss(options.pixel_opt).to(self.device)
         self.cri_perceptual = build_loss(options.perceptual_opt).to(self.device) if options.perceptual_opt else None
@@ -268,7 +283,8 @@ class SelfCondSRModel(Stage):
         self._phase = phase
         nets = {label: getattr(self, f'net_{label}') for label in self.trained}
         self.updater.enter_phase(
-            {label: net.active_modules(*phase) if _can_grow(net) else [net] for label, net in nets.items()}
+            {label: net.active_modules(*phase) if _can_grow(net) else [net] for label, net in nets.items()},
+            compiles=growth.alpha == 1,
         )
 
     def prepare(self, current_iter: int) -> Batch:
@@ -284,6 +300,9 @@ class SelfCondSRModel(Stage):
         if current_iter % options.net_d_iters or current_iter <= options.net_d_init_iters:
             return [discriminator]
         return [generator, discriminator]
+
+    def compilable(self) -> list[str]:
+        return ['g']
 
     def averages(self) -> list[tuple[nn.Module, nn.Module, float]]:
         return [(self.net_g_ema, self.net_g, self.options.ema_decay)] if self.options.ema_decay > 0 else []

@@ -23,11 +23,10 @@ ARGUMENTS = {
     ),
     losses.FlowTVLoss: dict(loss_weight=1.0),
 }
+FAST = dict(nonfinite='stop', precision='auto', compile=False, channels_last=False)
 OPTIONS = {
-    FlowDegradationOptions: dict(
-        r1_reg_weight=0, warmup_iter=0, accum_iter=1, nonfinite='stop', precision='auto', scheduler=None
-    ),
-    CycleGANDegradationOptions: dict(warmup_iter=0, accum_iter=1, nonfinite='stop', precision='auto', scheduler=None),
+    FlowDegradationOptions: dict(r1_reg_weight=0, warmup_iter=0, accum_iter=1, **FAST, scheduler=None),
+    CycleGANDegradationOptions: dict(warmup_iter=0, accum_iter=1, **FAST, scheduler=None),
     SelfCondSROptions: dict(
         grow_at=[],
         fade_iter=0,
@@ -40,7 +39,8 @@ OPTIONS = {
         net_d_init_iters=0,
         warmup_iter=0,
         accum_iter=1,
-        precision='auto',
+        checkpointing=False,
+        **FAST,
     ),
 }
 

@@ -1,0 +1,142 @@
+"""compile, channels_last and checkpointing change how a network is computed, not what; and what is refused."""
+
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / 'stages'))  # the models' kit
+from model_kit import (  # noqa: E402
+    assert_identical,
+    cyclegan_options,
+    everything,
+    stage1_options,
+    stage2_options,
+    start,
+    train,
+)
+
+from selfsr_plugin.engine import compiling  # noqa: E402
+from selfsr_plugin.engine.checkpoint import load_checkpoint  # noqa: E402
+from selfsr_plugin.errors import UserError  # noqa: E402
+
+GROWTH = dict(grow_at=[1], fade_iter=2, ema_decay=0.9, supervision='pseudo', net_d_reg_every=2)
+
+
+def assert_alike(found, expected):
+    for label in expected.trained:
+        for key, net in expected.weights_to_save(label).items():
+            other = found.weights_to_save(label)[key].state_dict()
+            for name, value in net.state_dict().items():
+                torch.testing.assert_close(other[name], value, rtol=1e-8, atol=1e-11, msg=f'{label}.{name}')
+
+
+@pytest.fixture
+def captured(monkeypatch):
+    """Graphs that are captured; they are run as they are, since a compiler for CPUs takes minutes."""
+    graphs = []
+
+    def run(graph, _):
+        graphs.append(graph)
+        return graph
+
+    torch._dynamo.reset()
+    compiling.check_compiler.cache_clear()
+    monkeypatch.setattr(compiling, 'BACKEND', run)
+    yield graphs
+    torch._dynamo.reset()
+    compiling.check_compiler.cache_clear()
+
+
+@pytest.mark.parametrize(
+    'make, changes, graphs',
+    [
+        (stage1_options, {}, 3),  # network_deg, network_d_lq frozen and learning
+        (stage1_options, dict(r1_reg_weight=1), 1),
+        (stage2_options, GROWTH, 2),  # network_g at x2, and at x4 when it has been faded in
+    ],
+    ids=['stage1', 'r1', 'stage2'],
+)
+def test_compiled_networks_compute_the_same(tmp_path, float64, captured, make, changes, graphs):
+    model = train(start(make(tmp_path, compile=True, **changes)), range(1, 5))
+    assert len(captured) == graphs + 1  # and the line that the compiler is tried with
+    assert_alike(model, train(start(make(tmp_path, **changes)), range(1, 5)))
+
+
+@pytest.mark.parametrize(
+    'make, changes',
+    [
+        (stage1_options, dict(r1_reg_weight=1)),
+        (cyclegan_options, {}),
+        (stage2_options, dict(GROWTH, checkpointing=True)),
+    ],
+    ids=['stage1', 'cyclegan', 'stage2'],
+)
+def test_channels_last_computes_the_same(tmp_path, float64, make, changes):
+    model = train(start(make(tmp_path, channels_last=True, **changes)), range(1, 4))
+    weight = next(each for each in model.optimizers[0].param_groups[0]['params'] if min(each.shape[-2:]) > 1)
+    assert weight.is_contiguous(memory_format=torch.channels_last)
+    assert_alike(model, train(start(make(tmp_path, **changes)), range(1, 4)))
+
+
+@pytest.mark.parametrize('saved, resumed', [(True, True), (True, False), (False, True)])
+def test_channels_last_may_change_when_a_run_is_resumed(tmp_path, float64, saved, resumed):
+    """What was saved lies in memory otherwise than the weights; fused steps would mix it up without a word."""
+    train(start(stage1_options(tmp_path, channels_last=saved)), range(1, 3), save_at=[2])
+    weights = torch.load(tmp_path / 'models/net_deg_2.pth', weights_only=True)['params']
+    assert all(value.is_contiguous() for value in weights.values())
+    model = start(stage1_options(tmp_path, channels_last=resumed))
+    model.resume_training(load_checkpoint(tmp_path / 'training_states/2.state'))
+    expected = train(start(stage1_options(tmp_path)), range(1, 5))
+    assert_alike(train(model, range(3, 5)), expected)
+
+
+def test_nothing_to_compile_with_is_said(tmp_path, monkeypatch):
+    def fails(graph, _):
+        raise RuntimeError('no C++ compiler found.')
+
+    compiling.check_compiler.cache_clear()  # a failure is not kept
+    monkeypatch.setattr(compiling, 'BACKEND', fails)
+    with pytest.raises(UserError, match=r'compile: true: .*: install a C\+\+ compiler .*write compile: false\.$'):
+        start(stage1_options(tmp_path, compile=True))
+
+
+def test_checkpointing_of_a_network_without_blocks_is_refused(tmp_path):
+    opt = stage2_options(tmp_path, ('g',), grow_at=[], checkpointing=True)
+    opt['network_g'] = dict(type='MSRResNet', num_in_ch=3, num_out_ch=3, num_feat=4, num_block=1, upscale=4)
+    with pytest.raises(UserError, match=r'checkpointing: network_g \(MSRResNet\) has no such blocks'):
+        start(opt)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason='no CUDA device on this machine')
+@pytest.mark.skipif(shutil.which('gcc') is None, reason='no C compiler on this machine')
+@pytest.mark.parametrize('make, changes', [(stage1_options, {}), (stage2_options, GROWTH)], ids=['stage1', 'stage2'])
+@pytest.mark.parametrize('how', [dict(compile=True), dict(channels_last=True), dict(compile=True, channels_last=True)])
+def test_on_a_gpu_they_compute_the_same(tmp_path, float64, make, changes, how):
+    plain, model = (train(start(dict(make(tmp_path, **changes, **each), num_gpu=1)), range(1, 5)) for each in ({}, how))
+    for label in plain.trained:
+        for name, value in getattr(plain, f'net_{label}').state_dict().items():
+            torch.testing.assert_close(getattr(model, f'net_{label}').state_dict()[name], value, rtol=1e-6, atol=1e-8)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason='no CUDA device on this machine')
+def test_a_resumed_run_in_bf16_on_a_gpu(tmp_path):
+    """To the rounding of sums that a GPU adds in no fixed order."""
+    opt = dict(stage2_options(tmp_path, precision='bf16', **GROWTH), num_gpu=1)
+    through = train(start(opt), range(1, 5), save_at=[2])
+    resumed = start(opt)
+    resumed.resume_training(load_checkpoint(tmp_path / 'training_states/2.state'))
+    train(resumed, range(3, 5))
+    assert resumed.net_g.level == through.net_g.level
+    for name, value in through.net_g.state_dict().items():
+        torch.testing.assert_close(resumed.net_g.state_dict()[name], value, rtol=0.05, atol=0.02)
+
+
+def test_checkpointing_is_in_the_training(tmp_path):
+    plain, model = (train(start(stage2_options(tmp_path, **each)), [4]) for each in ({}, dict(checkpointing=True)))
+    assert all(level.checkpointing for level in model.net_g.levels)
+    assert_identical(everything(model), everything(plain))
