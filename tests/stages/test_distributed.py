@@ -117,7 +117,9 @@ def test_networks_of_one_and_two_processes_compute_the_same(ranks, alone):
 
 @pytest.mark.parametrize('case', CASES)
 def test_logged_losses_are_those_of_the_whole_batch(ranks, alone, case):
-    assert ranks[0][case]['log'] == pytest.approx(alone[case]['log'], rel=1e-9 if CASES[case][1] else 1e-2)
+    # In single precision a weight may have parted (see above), and a loss of a thousandth then moves by more of itself.
+    rel, least = (1e-9, 1e-12) if CASES[case][1] else (1e-2, 1e-4)
+    assert ranks[0][case]['log'] == pytest.approx(alone[case]['log'], rel=rel, abs=least)
 
 
 @pytest.mark.parametrize('case', CASES)
