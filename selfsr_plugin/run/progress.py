@@ -29,7 +29,9 @@ def parts(opt: Mapping[str, Any]) -> list[Part]:
     found = [Part(1, 1, 1)] if begin else []
     stage2 = train.get('sr', train)
     every = math.lcm(stage2.get('net_d_reg_every') or 1, stage2.get('net_d_iters') or 1)
-    for step in [0, *(stage2.get('grow_at') or [])]:
+    released = stage2.get('freeze_iter') or 0  # DICModel: more learns, which takes more memory
+    steps = [0, *(stage2.get('grow_at') or []), *([released] if 0 < released < stage2['total_iter'] else [])]
+    for step in steps:
         least = max(step, stage2.get('net_d_init_iters') or 0) + 1
         found.append(Part(begin + step + 1, begin + math.ceil(least / every) * every, every))
     return found

@@ -50,24 +50,24 @@ def hourglass(folder: Path) -> dict[str, Any]:
 def dic(folder: Path, **train: Any) -> dict[str, Any]:
     settings = dict(dict(optim_g=ADAM, pixel_opt=L1, heatmap_opt=MSE, freeze_iter=2), **train)
     opt = _options(folder, 'DICModel', settings, 8, network_g=DIC, network_hg=HOURGLASS)
-    return _with_weights(opt, 'hg', FeedbackHourglass(**_arguments(HOURGLASS)))
+    return _with_weights(opt, 'hg', FeedbackHourglass, HOURGLASS)
 
 
 def dicgan(folder: Path) -> dict[str, Any]:
     opt = dic(folder, freeze_iter=0, optim_d=ADAM, gan_opt=VANILLA, feature_opt=L1)
     opt.update(network_d=LIGHT, network_f=LIGHT)
-    return _with_weights(opt, 'f', LightCNNDiscriminator(**_arguments(LIGHT)))
+    return _with_weights(opt, 'f', LightCNNDiscriminator, LIGHT)
 
 
-def _arguments(section: dict[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in section.items() if key != 'type'}
-
-
-def _with_weights(opt: dict[str, Any], label: str, net: torch.nn.Module) -> dict[str, Any]:
-    """As an earlier run has left them; written once, as a test builds some models twice."""
+def _with_weights(
+    opt: dict[str, Any], label: str, cls: type[torch.nn.Module], section: dict[str, Any]
+) -> dict[str, Any]:
+    """As an earlier run has left them, the same for everybody."""
     file = Path(opt['root_path']) / f'{label}.pth'
-    if not file.exists():
-        torch.save(dict(params=net.state_dict()), file)
+    with torch.random.fork_rng():
+        torch.manual_seed(1)
+        net = cls(**{key: value for key, value in section.items() if key != 'type'})
+    torch.save(dict(params=net.state_dict()), file)
     opt['path'][f'pretrain_network_{label}'] = str(file)
     return opt
 

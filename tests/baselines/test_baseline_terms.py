@@ -13,6 +13,7 @@ from selfsr_plugin.baselines.models.noise import seeded_noise
 from selfsr_plugin.baselines.models.pseudo_supervision_model import geometric_mean
 from selfsr_plugin.baselines.parsing import one_hot
 from selfsr_plugin.ops import bicubic_downsample
+from selfsr_plugin.run.progress import parts
 
 
 @pytest.fixture(autouse=True)
@@ -84,6 +85,14 @@ def test_the_hourglass_of_dic_begins_with_the_one_given_and_is_frozen_at_first(t
         moved.append(any(not torch.equal(value, after[name]) for name, value in before.items()))
         assert any(not torch.equal(value, model.net_g.state_dict()[name]) for name, value in rest.items())
     assert moved == [False, False, True, True]
+
+
+def test_the_release_of_the_hourglass_is_tried_before_the_first_iteration(tmp_path):
+    """It needs more memory than what comes before."""
+    opt = dic(tmp_path)
+    assert [part.first for part in parts(opt)] == [1, 3]
+    opt['train']['freeze_iter'] = 6  # of 6: it is never released
+    assert [part.first for part in parts(opt)] == [1]
 
 
 def test_wavelet(tmp_path):
