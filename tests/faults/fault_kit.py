@@ -313,6 +313,20 @@ def slow_down(seconds: float) -> None:
     SelFSRModel.optimize_parameters = step
 
 
+def stay_in_iteration(iteration: int) -> None:
+    """The run gets no further until it is killed, or its folder has a file ``go_on``."""
+    from selfsr_plugin.stages import SelFSRModel
+
+    original = SelFSRModel.optimize_parameters
+
+    def step(self: Any, current_iter: int) -> None:
+        while current_iter == iteration and not Path('go_on').exists():
+            time.sleep(0.05)
+        original(self, current_iter)
+
+    SelFSRModel.optimize_parameters = step
+
+
 def fail_at_iteration(iteration: int, kind: str) -> None:
     """This process raises, dies or meets a NaN at an iteration; with several processes the others know nothing."""
     from selfsr_plugin.errors import UserError

@@ -14,7 +14,17 @@ from collections.abc import Sequence
 import pytest
 import torch
 import yaml
-from fault_kit import Run, assert_identical, complete, fail_at_iteration, make_workplace, options, result, slow_down
+from fault_kit import (
+    Run,
+    assert_identical,
+    complete,
+    fail_at_iteration,
+    make_workplace,
+    options,
+    result,
+    slow_down,
+    stay_in_iteration,
+)
 
 
 def free_port() -> int:
@@ -67,7 +77,7 @@ def test_nan_in_one_process_stops_all(tmp_path):
 
 def test_signal_to_one_process_stops_all_after_the_same_iteration(tmp_path, undisturbed):
     folder = make_workplace(tmp_path)
-    runs = start(folder, two(), sabotage=[partial(slow_down, 0.1)] * 2)
+    runs = start(folder, two(), sabotage=[partial(slow_down, 0.5)] * 2)
     runs[0].wait_for('iter:       2')
     runs[1].signal(signal.SIGTERM)
     assert [run.wait() for run in runs] == [143, 143]
@@ -110,7 +120,7 @@ def drift() -> None:
 
 def test_folder_in_use_is_refused_in_all_processes(tmp_path):
     folder = make_workplace(tmp_path)
-    first = Run(folder, options(), sabotage=partial(slow_down, 0.3))
+    first = Run(folder, options(), sabotage=partial(stay_in_iteration, 2))
     first.wait_for('iter:       1')
     runs = start(folder, two())
     assert [run.wait() for run in runs] == [1, 1]

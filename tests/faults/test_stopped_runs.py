@@ -25,6 +25,7 @@ from fault_kit import (
     refused,
     result,
     slow_down,
+    stay_in_iteration,
 )
 
 
@@ -57,7 +58,7 @@ def states(folder: Path):
 )
 def test_signal_ends_the_run_after_a_saved_iteration(workplace, expected, number, workers):
     opt = options(logger__save_checkpoint_freq=100, datasets__train__num_worker_per_gpu=workers)
-    run = Run(workplace, opt, sabotage=partial(slow_down, 0.15))
+    run = Run(workplace, opt, sabotage=partial(slow_down, 0.5))
     run.wait_for('iter:       2')
     os.killpg(run.process.pid, number)  # as the terminal and job schedulers do: workers get it too
     assert run.wait() == 128 + number, run.output()
@@ -266,11 +267,12 @@ def test_drawn_seed_is_kept_when_resuming(workplace):
 
 
 def test_second_run_in_the_same_folder_is_refused(workplace, expected):
-    first = Run(workplace, options(), sabotage=partial(slow_down, 0.2))
+    first = Run(workplace, options(), sabotage=partial(stay_in_iteration, 3))
     first.wait_for('iter:       2')
     second = Run(workplace, options(), '--auto_resume')
     second.log = workplace / 'output0.txt'
     assert second.wait() == 1
+    (workplace / 'go_on').touch()
     assert first.wait() == 0
     assert 'is in use by another run' in first.output()  # both write to one log here
     assert_identical(result(workplace), expected)

@@ -326,7 +326,7 @@ def test_killed_with_workers_and_resumed(tmp_path):
     out = tmp_path / 'out'
     arguments = command('--input', source, '--output', out, '--weights', f'retinaface={WEIGHTS}', '--workers', 2)
     process = subprocess.Popen(arguments, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    deadline = time.time() + 300
+    deadline = time.time() + 900
     while time.time() < deadline and not (out.is_dir() and (out / 'manifest.jsonl').is_file() and lines(out)):
         time.sleep(0.02)
     children = [int(pid) for pid in Path(f'/proc/{process.pid}/task/{process.pid}/children').read_text().split()]
