@@ -65,6 +65,7 @@ METRICS = ['lpips']
 ONNX = ['onnx', 'onnxruntime', 'onnxscript']
 WANDB = ['wandb']
 HEIC = ['pillow-heif']
+LANDMARKS = ['dlib-bin', 'face_recognition_models==0.3.0']  # its predictor is not for commercial use
 SPANDREL = ['spandrel']
 WEB = ['gradio']
 
@@ -104,6 +105,7 @@ setup(
         'onnx': ONNX,
         'wandb': WANDB,
         'heic': HEIC,
+        'landmarks': LANDMARKS,
         'spandrel': SPANDREL,
         'web': WEB,
         'realesrgan': ['realesrgan'],  # restore --bg_upsampler
