@@ -88,6 +88,7 @@ def run(args: argparse.Namespace) -> None:
 
 def restorers(args: argparse.Namespace) -> 'Callable[[str | None, int, bool], PhotoRestorer]':
     """What makes the restorer for a network's file, an enlargement and one face or all; the last few are kept."""
+    from .photo_restoration.finding import ENLARGE, TILE
     from .photo_restoration.restorer import LQ_SIZE, PhotoRestorer
     from .preparation.detection import NETWORK, FaceDetector
     from .inference import find_device
@@ -96,7 +97,8 @@ def restorers(args: argparse.Namespace) -> 'Callable[[str | None, int, bool], Ph
     if len(sizes) > 2:
         raise UserError('--lq-size: give one size, or the smallest and the largest.')
     device = find_device(args.device)
-    detector = FaceDetector(weights_by_name(args.weights, [NETWORK]).get(NETWORK), str(device))
+    weights = weights_by_name(args.weights, [NETWORK]).get(NETWORK)
+    detector = FaceDetector(weights, str(device), TILE, ENLARGE)
 
     @functools.lru_cache(maxsize=4)
     def make(model: str | None, upscale: int, only_center_face: bool) -> PhotoRestorer:

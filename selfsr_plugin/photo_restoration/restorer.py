@@ -18,7 +18,7 @@ from ..preparation.detection import FaceDetector
 from ..preparation.faces import Face
 from ..preparation.framing import Box, square_around
 from .background import bicubic
-from .finding import Detector, find_faces
+from .finding import ENLARGE, TILE, Detector, find_faces
 from .pasting import cut, keep_colours, paste
 
 THRESHOLD = 0.8  # of the detector's score
@@ -118,7 +118,7 @@ class PhotoRestorer:
             raise UserError(f'threshold: {threshold} is not between 0 and 1.')
         self.device = find_device(device)
         self.net = (model if isinstance(model, nn.Module) else load_for_images(model, key)).to(self.device)
-        self.detect = detect or FaceDetector(detector_weights, str(self.device))
+        self.detect = detect or FaceDetector(detector_weights, str(self.device), TILE, ENLARGE)
         self.upscale, self.only_center_face, self.threshold = upscale, only_center_face, threshold
         self.background, self.batch = background, batch
         self.smallest = smallest

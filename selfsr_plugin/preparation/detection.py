@@ -28,6 +28,7 @@ class FaceDetector:
         device: 'cpu' or 'cuda', or a name such as 'cuda:1'.
         max_side: photos whose longer side has more pixels are shrunk for the detector. Large photos are looked at
             twice, see :meth:`__call__`.
+        enlarge: photos with fewer are enlarged for it, by this factor at most, so that it sees smaller faces.
 
     Raises:
         UserError: the weights are missing and cannot be downloaded, or are not what they should be, or there is no
@@ -35,7 +36,11 @@ class FaceDetector:
     """
 
     def __init__(
-        self, weights: str | Path | None = None, device: str = 'cpu', max_side: int = MAX_DEFAULT_SIDE
+        self,
+        weights: str | Path | None = None,
+        device: str = 'cpu',
+        max_side: int = MAX_DEFAULT_SIDE,
+        enlarge: float = 1.0,
     ) -> None:
         from facexlib import utils
         from facexlib.detection.retinaface import RetinaFace
@@ -65,7 +70,7 @@ class FaceDetector:
                 f'the detector cannot be loaded from {printable(path)} ({reason}): get the file again from '
                 f'{WEIGHTS_URL}.'
             ) from error
-        self.max_side = max_side
+        self.max_side, self.enlarge = max_side, enlarge
 
     def __call__(self, photo: np.ndarray, threshold: float) -> list[Face]:
         """The faces of at least this score in a photo (H, W, 3) uint8, BGR, the most certain first.
@@ -74,7 +79,7 @@ class FaceDetector:
         frame. So large faces are taken from a look at 640 pixels, the others from a look at ``max_side``, where small
         ones are still seen; what that look finds in a large face is dropped.
         """
-        side = min(max(photo.shape[:2]), self.max_side)
+        side = min(max(photo.shape[:2]) * self.enlarge, self.max_side)
         faces = self._detect(photo, threshold, self.max_side)
         if side <= _SMALL_SIDE:
             return faces
@@ -85,8 +90,11 @@ class FaceDetector:
 
     @torch.no_grad()
     def _detect(self, photo: np.ndarray, threshold: float, max_side: int) -> list[Face]:
-        shrink = min(1.0, max_side / max(photo.shape[:2]))
-        small = photo if shrink == 1 else cv2.resize(photo, None, fx=shrink, fy=shrink, interpolation=cv2.INTER_AREA)
+        shrink = min(self.enlarge, max_side / max(photo.shape[:2]))
+        small = photo
+        if shrink != 1:
+            kernel = cv2.INTER_AREA if shrink < 1 else cv2.INTER_CUBIC
+            small = cv2.resize(photo, None, fx=shrink, fy=shrink, interpolation=kernel)
         found = self.net.detect_faces(small, conf_threshold=threshold)  # (faces, 15): box, score, landmarks
         return [
             Face(

@@ -1,5 +1,7 @@
 """Which faces of a photo are restored, at which size, and what comes back."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
@@ -9,6 +11,7 @@ from selfsr_plugin import PhotoRestorer
 from selfsr_plugin.errors import UserError
 from selfsr_plugin.photo_restoration import finding, restorer
 from selfsr_plugin.photo_restoration.background import bicubic
+from selfsr_plugin.preparation.detection import FaceDetector
 
 
 def test_a_network_that_enlarges_gives_the_photo_back(kit):
@@ -202,7 +205,7 @@ def test_small_faces_of_large_photos_are_looked_for_at_their_own_pixels(kit):
 
 @pytest.mark.parametrize('height, width', [(100, 1280), (1281, 5000), (8000, 12000)])
 def test_tiles_cover_a_photo_and_overlap(height, width):
-    tiles = list(finding._tiles(height, width, 128))
+    tiles = list(finding._tiles(height, width, finding.TILE, 128))
     covered = np.zeros((-(-height // 10), -(-width // 10)), bool)
     for top, left in tiles:
         assert top + min(finding.TILE, height) <= height and left + min(finding.TILE, width) <= width
@@ -210,6 +213,26 @@ def test_tiles_cover_a_photo_and_overlap(height, width):
     assert covered.all()
     lefts = sorted({left for _, left in tiles})
     assert all(after - before <= finding.TILE - 128 for before, after in zip(lefts, lefts[1:]))
+
+
+def test_the_detector_is_shown_small_photos_enlarged():
+    """It looks at up to 1280 pixels, and for large faces at 640; what it finds is in pixels of the photo."""
+    looked = []
+
+    def detect_faces(image, conf_threshold):
+        looked.append(image.shape[:2])
+        return np.array([[0, 0, *np.multiply(image.shape[1::-1], 0.1), 0.9, *range(10)]])
+
+    one = object.__new__(FaceDetector)
+    one.max_side, one.enlarge, one.net = finding.TILE, finding.ENLARGE, SimpleNamespace(detect_faces=detect_faces)
+    (face,) = one(np.zeros((400, 600, 3), np.uint8), 0.5)
+    assert looked == [(800, 1200), (427, 640)] and np.allclose(face.box, (0, 0, 60, 40))
+    looked.clear()
+    one(np.zeros((1280, 1280, 3), np.uint8), 0.5)
+    assert looked == [(1280, 1280), (640, 640)]
+    looked.clear()
+    finding.find_faces(np.zeros((768, 1024, 3), np.uint8), one, 0.5, 64)
+    assert looked.count((1280, 1280)) == 4  # tiles of 640 pixels
 
 
 def test_a_photo_is_shown_to_the_detector_once(kit):
