@@ -64,7 +64,8 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
         type=positive,
         nargs='+',
         metavar='PIXELS',
-        help='side of the LR faces that the network was trained on, or the smallest and the largest (default: 16): '
+        help='side of the LR faces that the network was trained on, or the smallest and the largest (default: '
+        '12 16 for the network that comes with the package, otherwise 16): '
         'smaller faces are enlarged to it, none is made smaller, and those with more pixels than the network makes of '
         'it are left alone; with --faces, all are resized to this side first (default: as they are)',
     )
@@ -147,7 +148,7 @@ def run_on_photos(args: argparse.Namespace) -> None:
         raise UserError(f'--bg_upsampler {args.bg_upsampler} has nothing to enlarge: give --upscale as well.')
     from .inference import find_device
     from .photo_restoration import background
-    from .photo_restoration.restorer import LQ_SIZE, PhotoRestorer
+    from .photo_restoration.restorer import PhotoRestorer
     from .photo_restoration.run import Wanted, raise_problems, report, restore_photos
     from .photo_restoration.sources import check_output, find_sources
     from .preparation.detection import NETWORK
@@ -170,7 +171,7 @@ def run_on_photos(args: argparse.Namespace) -> None:
     restorer = PhotoRestorer(
         args.model,
         upscale=args.upscale,
-        lq_size=(min(sizes), max(sizes)) if sizes else LQ_SIZE,
+        lq_size=(min(sizes), max(sizes)) if sizes else None,
         only_center_face=args.only_center_face,
         detector_weights=weights.get(NETWORK),
         threshold=args.threshold,

@@ -33,7 +33,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         type=positive,
         nargs='+',
         metavar='PIXELS',
-        help='side of the LR faces that networks were trained on, or the smallest and the largest (default: 16)',
+        help='side of the LR faces that networks were trained on, or the smallest and the largest '
+        '(default: as for restore)',
     )
     parser.add_argument('--device', help='a device of torch (default: the GPU if there is one)')
     parser.add_argument('--port', type=positive, default=PORT, help='where the page is (default: %(default)s)')
@@ -89,11 +90,11 @@ def run(args: argparse.Namespace) -> None:
 def restorers(args: argparse.Namespace) -> 'Callable[[str | None, int, bool], PhotoRestorer]':
     """What makes the restorer for a network's file, an enlargement and one face or all; the last few are kept."""
     from .photo_restoration.finding import ENLARGE, TILE
-    from .photo_restoration.restorer import LQ_SIZE, PhotoRestorer
+    from .photo_restoration.restorer import PhotoRestorer
     from .preparation.detection import NETWORK, FaceDetector
     from .inference import find_device
 
-    sizes = args.lq_size or [LQ_SIZE]
+    sizes = args.lq_size or []
     if len(sizes) > 2:
         raise UserError('--lq-size: give one size, or the smallest and the largest.')
     device = find_device(args.device)
@@ -105,7 +106,7 @@ def restorers(args: argparse.Namespace) -> 'Callable[[str | None, int, bool], Ph
         return PhotoRestorer(
             model or args.model,
             upscale=upscale,
-            lq_size=(min(sizes), max(sizes)),
+            lq_size=(min(sizes), max(sizes)) if sizes else None,
             only_center_face=only_center_face,
             detect=detector,
             device=device,

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import UserError
+from ..files import SHIPPED_NETWORK
 from ..inference import find_device, forward_batch
 from ..loading import load_for_images
 from ..memory import available_bytes, bytes_per_pixel
@@ -23,6 +24,9 @@ from .pasting import cut, keep_colours, paste
 
 THRESHOLD = 0.8  # of the detector's score
 LQ_SIZE = 16  # pixels: side of the LR faces that the paper trains on
+# Of the network that comes with the package. It saw parts of larger faces too (scripts/make_portrait_pairs.py), but
+# beyond 16 edges come out too hard.
+SHIPPED_LQ_SIZE = (12, 16)
 _STEPS = ((16, 1), (48, 2), (128, 4))  # up to this side, sides of LR faces are multiples of this
 _LAST_STEP = 8
 _BEYOND = 2  # ours: LR faces of so many times the side that a network knows come out well; larger ones get wrinkles,
@@ -78,9 +82,10 @@ class PhotoRestorer:
         model: the network's file, or a network with ``scale`` from (N, 3, h, w), RGB in [0, 1], to images; by default
             the one that comes with this package.
         upscale: how many times the photo is enlarged.
-        lq_size: side of the LR faces that the network was trained on, or the smallest and the largest. Faces are left
-            alone whose square would be larger in the result than ``largest * net.scale``, which is what the network
-            makes of a face; in an enlarged photo, those of more than twice ``largest``.
+        lq_size: side of the LR faces that the network was trained on, or the smallest and the largest; by default 12
+            and 16 for the network that comes with this package, and 16 for others. Faces are left alone whose square
+            would be larger in the result than ``largest * net.scale``, which is what the network makes of a face; in
+            an enlarged photo, those of more than twice ``largest``.
         only_center_face: restore only the face nearest to the middle of the photo.
         detector_weights: the detector's file; None lets facexlib download it.
         detect: a detector to use instead of facexlib's.
@@ -98,7 +103,7 @@ class PhotoRestorer:
         self,
         model: str | Path | nn.Module | None = None,
         upscale: int = 1,
-        lq_size: int | tuple[int, int] = LQ_SIZE,
+        lq_size: int | tuple[int, int] | None = None,
         only_center_face: bool = False,
         detector_weights: str | Path | None = None,
         detect: Detector | None = None,
@@ -108,6 +113,8 @@ class PhotoRestorer:
         device: str | None = None,
         key: str | None = None,
     ) -> None:
+        if lq_size is None:
+            lq_size = SHIPPED_LQ_SIZE if model is None or model == SHIPPED_NETWORK else LQ_SIZE
         smallest, largest = (lq_size, lq_size) if isinstance(lq_size, int) else lq_size
         if upscale < 1 or batch < 1 or not 1 <= smallest <= largest:
             raise UserError(
