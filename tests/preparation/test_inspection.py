@@ -9,6 +9,7 @@ from selfsr_plugin import inspect_faces, prepare_faces
 from selfsr_plugin.data import open_image_source
 from selfsr_plugin.ops import resize_array, to_uint8
 from selfsr_plugin.preparation import detection, runner
+from selfsr_plugin.preparation.faces import Face
 from selfsr_plugin.preparation.inspection import (
     Framing,
     compare,
@@ -167,7 +168,7 @@ def find_dots(image, threshold):
             return []
         points.append((near[1].mean() + 0.5, near[0].mean() + 0.5))
     points = np.array(points)
-    return [SimpleNamespace(box=(*points.min(0), *points.max(0)), landmarks=points, score=1.0, flaw='')]
+    return [Face(box=(*points.min(0), *points.max(0)), landmarks=points, score=1.0)]
 
 
 @pytest.mark.parametrize('lr_has_manifest', [True, False])
