@@ -259,6 +259,7 @@ IN_OTHER_TESTS = {
     'path.resume_state': 'stages/test_resume.py',
     'scale': 'stages/test_every_option.py',
     'path.pretrain_network_deg': 'stages/test_selfcond_sr_model.py',
+    'path.pretrain_network_d': 'stages/test_selfcond_sr_model.py',
     'logger.collapse_iter': 'run/test_collapse_watch.py',
     'datasets.type': 'data/test_face_datasets.py',
     'datasets.dataroot_lq': 'data/test_face_datasets.py',
