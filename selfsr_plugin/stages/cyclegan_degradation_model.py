@@ -18,7 +18,7 @@ from ..memory import refuse_too_large
 from ..schema import Loss, Optimizer, option
 from .adversarial import discriminator_terms
 from .degradation_model import DegradationModel
-from .image_pool import ImagePool
+from .image_pool import ImagePool, WithImagePools
 
 
 @dataclass(kw_only=True)
@@ -54,7 +54,7 @@ class CycleGANDegradationOptions(StageOptions):
         needs_lq_images(opt, 'stage 1 compares with real LR faces')
 
 
-class CycleGANDegradationModel(DegradationModel):
+class CycleGANDegradationModel(WithImagePools, DegradationModel):
     """Trains CycleGAN (Zhu et al., ICCV 2017) between clean and real LR faces, in place of FlowDegradationModel.
 
     ``network_deg`` turns clean LR faces, HR faces shrunk by ``scale`` with the bicubic kernel, into ones like the real
@@ -135,17 +135,6 @@ class CycleGANDegradationModel(DegradationModel):
     @staticmethod
     def _halved(terms: dict[str, Tensor]) -> Losses:
         return Losses(terms, factors=dict.fromkeys(terms, 0.5))
-
-    def _exchange(self, label: str, name: str, current_iter: int, batch: Batch) -> Batch:
-        """The generated images of a batch against some of earlier iterations."""
-        return {name: self.pools[label].exchange(batch[name], current_iter, self.opt['rank'], self.opt['world_size'])}
-
-    def extra_state(self) -> dict[str, Any]:
-        return {'pools': {label: pool.state_dict() for label, pool in self.pools.items()}}
-
-    def load_extra_state(self, state: dict[str, Any]) -> None:
-        for label, pool in self.pools.items():
-            pool.load_state_dict(state['pools'][label], self.device)
 
     @torch.no_grad()
     def evaluate(self, data: dict[str, Any]) -> Evaluation:

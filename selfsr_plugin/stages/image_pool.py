@@ -7,6 +7,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..engine.update import Batch
+
 
 class ImagePool:
     """The last images that a generator made, replaced at random (CycleGAN section 4, after Shrivastava et al., 2017).
@@ -68,6 +70,26 @@ class ImagePool:
     def load_state_dict(self, state: dict[str, Any], device: torch.device) -> None:
         images = state['images']
         self.images = None if images is None else images.to(device)
+
+
+class WithImagePools:
+    """A stage whose discriminators learn from pools: what they are shown, and the pools' part of a training state.
+
+    Stands before the stage's base class. ``pools`` has an :class:`ImagePool` by the discriminator's label.
+    """
+
+    pools: dict[str, ImagePool]
+
+    def _exchange(self, label: str, name: str, current_iter: int, batch: Batch) -> Batch:
+        """The generated images of a batch against some of earlier iterations."""
+        return {name: self.pools[label].exchange(batch[name], current_iter, self.opt['rank'], self.opt['world_size'])}
+
+    def extra_state(self) -> dict[str, Any]:
+        return {'pools': {label: pool.state_dict() for label, pool in self.pools.items()}}
+
+    def load_extra_state(self, state: dict[str, Any]) -> None:
+        for label, pool in self.pools.items():
+            pool.load_state_dict(state['pools'][label], self.device)
 
 
 def _pick(images: Tensor, numbers: list[int]) -> Tensor:

@@ -16,7 +16,7 @@ from ...engine.validation import Evaluation
 from ...ops import bicubic_downsample, bicubic_resize
 from ...schema import Loss, Optimizer, option
 from ...stages.adversarial import discriminator_terms
-from ...stages.image_pool import ImagePool
+from ...stages.image_pool import ImagePool, WithImagePools
 from .supervised_sr_model import check_scale, check_size, evaluate_sr
 
 
@@ -56,7 +56,7 @@ class CycleGANSROptions(StageOptions):
             check_scale(opt, label)
 
 
-class CycleGANSRModel(Stage):
+class CycleGANSRModel(WithImagePools, Stage):
     """Trains CycleGAN between real LR faces and unrelated HR faces. Objective of the two generators, in [-1, 1]::
 
         l_g_adv + l_deg_adv      train.gan_opt        g(lq) and deg(gt) pass for HR faces and for real LR faces
@@ -134,17 +134,6 @@ class CycleGANSRModel(Stage):
     def _halved(self, label: str, real: Tensor, fake: Tensor) -> Losses:
         terms = discriminator_terms(f'l_{label}', self.updater.net(label), self.cri_gan, real, fake)
         return Losses(terms, factors=dict.fromkeys(terms, 0.5))
-
-    def _exchange(self, label: str, name: str, current_iter: int, batch: Batch) -> Batch:
-        """The generated images of a batch against some of earlier iterations."""
-        return {name: self.pools[label].exchange(batch[name], current_iter, self.opt['rank'], self.opt['world_size'])}
-
-    def extra_state(self) -> dict[str, Any]:
-        return {'pools': {label: pool.state_dict() for label, pool in self.pools.items()}}
-
-    def load_extra_state(self, state: dict[str, Any]) -> None:
-        for label, pool in self.pools.items():
-            pool.load_state_dict(state['pools'][label], self.device)
 
     @torch.no_grad()
     def evaluate(self, data: dict[str, Any]) -> Evaluation:
