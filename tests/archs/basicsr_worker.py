@@ -3,13 +3,12 @@
 Its own process, so that the ranks can be forked: torch cannot fork a process that has run a backward pass.
 """
 
-import datetime
-import multiprocessing
 import sys
 from pathlib import Path
 from typing import Any
 
 import torch
+import two_ranks
 
 import selfsr_plugin  # noqa: F401  before basicsr
 from basicsr.models import build_model
@@ -95,32 +94,14 @@ def run_case(generator: str, discriminator: 'str | None', rank: int) -> dict[str
     return found
 
 
-def _rank(rank: int, folder: Path) -> None:
-    torch.set_num_threads(1)
+def all_cases(folder: Path, rank: int) -> dict[str, Any]:
     BaseModel.model_to_device = distributed_on_cpu
-    torch.distributed.init_process_group(
-        'gloo',
-        init_method=f'file://{folder}/rendezvous',
-        rank=rank,
-        world_size=2,
-        timeout=datetime.timedelta(seconds=300),
-    )
     found = {}
     for case in CASES:
         print(*case, file=sys.stderr, flush=True)  # a case that fails is the last one named
         found[' '.join(map(str, case))] = run_case(*case, rank)
-    torch.save(found, folder / f'rank{rank}.pth')
-    torch.distributed.barrier()
-    torch.distributed.destroy_process_group()
+    return found
 
 
 if __name__ == '__main__':
-    context = multiprocessing.get_context('fork')
-    ranks = [context.Process(target=_rank, args=(i, Path(sys.argv[1]))) for i in range(2)]
-    for process in ranks:
-        process.start()
-    for process in ranks:
-        process.join(500)
-        if process.exitcode is None:
-            process.kill()
-    sys.exit(max(abs(process.exitcode or 0) if process.exitcode is not None else 1 for process in ranks))
+    two_ranks.run(all_cases)

@@ -13,7 +13,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 def test_two_processes_train_alike(tmp_path):
     """DistributedDataParallel ends a run at its second iteration if a parameter that requires a gradient gets none."""
-    paths = [str(ROOT), *filter(None, [os.environ.get('PYTHONPATH')])]
+    paths = [str(ROOT), str(ROOT / 'tests'), *filter(None, [os.environ.get('PYTHONPATH')])]
     environment = dict(os.environ, PYTHONPATH=os.pathsep.join(paths), OMP_NUM_THREADS='1')
     done = subprocess.run(
         [sys.executable, str(Path(__file__).with_name('basicsr_worker.py')), str(tmp_path)],

@@ -3,13 +3,11 @@
 As tests/stages/gloo_worker.py, whose models these are not.
 """
 
-import datetime
-import multiprocessing
-import sys
 from pathlib import Path
 from typing import Any
 
 import torch
+import two_ranks
 
 import selfsr_plugin  # noqa: F401  before basicsr
 from basicsr.models import build_model
@@ -41,27 +39,9 @@ def run_case(name: str, folder: Path, rank: int, world_size: int) -> dict[str, A
         torch.set_default_dtype(torch.float32)
 
 
-def _rank(rank: int, folder: Path) -> None:
-    torch.set_num_threads(1)
-    torch.distributed.init_process_group(
-        'gloo',
-        init_method=f'file://{folder}/rendezvous',
-        rank=rank,
-        world_size=2,
-        timeout=datetime.timedelta(seconds=60),
-    )
-    torch.save({name: run_case(name, folder / f'{name}{rank}', rank, 2) for name in NAMES}, folder / f'rank{rank}.pth')
-    torch.distributed.barrier()
-    torch.distributed.destroy_process_group()
+def all_cases(folder: Path, rank: int) -> dict[str, Any]:
+    return {name: run_case(name, folder / f'{name}{rank}', rank, 2) for name in NAMES}
 
 
 if __name__ == '__main__':
-    context = multiprocessing.get_context('fork')
-    ranks = [context.Process(target=_rank, args=(i, Path(sys.argv[1]))) for i in range(2)]
-    for process in ranks:
-        process.start()
-    for process in ranks:
-        process.join(200)
-        if process.exitcode is None:
-            process.kill()
-    sys.exit(max(abs(process.exitcode or 0) if process.exitcode is not None else 1 for process in ranks))
+    two_ranks.run(all_cases)
