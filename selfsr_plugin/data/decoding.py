@@ -18,6 +18,16 @@ HEIC_EXTENSIONS = ('.heic', '.heif')  # photos of phones; the optional package p
 MAX_PIXELS = 2 * 89_478_485  # Pillow's limit for decompression bombs: 512 MiB as 24-bit RGB
 
 _FORMATS = ('JPEG', 'PNG', 'WEBP', 'BMP', 'TIFF', 'PPM')
+_UNREAD = ('GIF', 'AVIF', 'JPEG2000', 'TGA', 'ICO', 'ICNS', 'PSD', 'DDS', 'PCX', 'SGI', 'QOI')  # Pillow knows them
+_NO_PICTURES = {  # how files begin that are often called .jpg or .png, and what they are
+    b'version https://git-lfs': 'the pointer that Git LFS leaves in place of a file: git lfs pull',
+    b'<!doctype html': 'a web page, as a download that was refused leaves it: download it again',
+    b'<html': 'a web page, as a download that was refused leaves it: download it again',
+    b'<svg': 'a drawing (SVG): save it as PNG',
+    b'<?xml': 'XML, perhaps a drawing (SVG): save it as PNG',
+    b'%pdf': 'a PDF: save its pictures as PNG',
+    b'pk\x03\x04': 'a ZIP archive: unpack it',
+}
 _SMALL = 1 << 16  # of fewer bytes the header is not looked at while training: that would take as long as decoding them
 _NEARLY_SRGB = 2  # of 255: profiles that change no colour by more are taken for sRGB, of which there are many versions
 
@@ -103,16 +113,25 @@ def _open(data: bytes, path: str) -> Image.Image:
     except Image.DecompressionBombError:
         raise CorruptImageError(path, f'its header claims {too_large}') from None
     except Exception as error:  # Pillow's readers raise many kinds
-        heic = readable_extensions() == IMAGE_EXTENSIONS and data[4:8] == b'ftyp'
-        raise CorruptImageError(
-            path,
-            'it is no image, or one that needs pip install pillow-heif (HEIC): or save it as PNG'
-            if heic
-            else 'it is cut short or not an image',
-        ) from error
+        raise CorruptImageError(path, _what_it_is(data) or 'it is cut short or not an image') from error
     if image.width * image.height > MAX_PIXELS:
         raise CorruptImageError(path, f'it is {image.width}x{image.height}, {too_large}')
     return image
+
+
+def _what_it_is(data: bytes) -> str:
+    """What bytes are that are read as no image here, with the remedy; '' where nothing is known of them."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter('ignore')
+            kind = Image.open(io.BytesIO(data), formats=_UNREAD).format
+    except Exception:  # Pillow's readers raise many kinds
+        if data[4:8] == b'ftyp':
+            missing = readable_extensions() == IMAGE_EXTENSIONS
+            return 'it is no image, or one that needs pip install pillow-heif (HEIC): or save it as PNG' * missing
+        kind = next((kind for start, kind in _NO_PICTURES.items() if data.lstrip()[:64].lower().startswith(start)), '')
+        return f'it is {kind}' if kind else ''
+    return f'it is of the format {kind}, which is not read: save it as PNG'
 
 
 @functools.lru_cache(maxsize=32)
@@ -174,7 +193,7 @@ def _decode_with_opencv(data: bytes, path: str) -> np.ndarray:
     except cv2.error as error:
         raise CorruptImageError(path, f'OpenCV refuses it ({" ".join(str(error.err).split())})') from error
     if image is None:
-        raise CorruptImageError(path, 'it is cut short or not an image that OpenCV can read')
+        raise CorruptImageError(path, _what_it_is(data) or 'it is cut short or not an image that OpenCV can read')
     return image
 
 

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from PIL import Image, ImageCms
+from PIL import Image, ImageCms, features
 
 from selfsr_plugin.data import CorruptImageError, decoding
 from selfsr_plugin.data.decoding import check_header, decode_image, to_srgb
@@ -150,3 +150,28 @@ def test_heic_without_the_package_says_what_is_missing(monkeypatch):
     monkeypatch.setattr(decoding, 'readable_extensions', lambda: decoding.IMAGE_EXTENSIONS)
     with pytest.raises(CorruptImageError, match='pip install pillow-heif'):
         decode_image(b'\0\0\0\x18ftypheic' + bytes(40), 'x.heic')
+
+
+@pytest.mark.parametrize('form', ['GIF', 'AVIF', 'JPEG2000', 'TGA', 'ICO', 'DDS', 'PCX'])
+def test_pictures_of_formats_that_are_not_read_are_called_by_them(face, form):
+    if form == 'AVIF' and not features.check('avif'):
+        pytest.skip('this Pillow cannot write AVIF')
+    with pytest.raises(CorruptImageError, match=f'x: it is of the format {form}, which is not read: save it as PNG'):
+        check_header(encoded(face, form), 'x')
+
+
+@pytest.mark.parametrize('read', [check_header, decode_image])
+@pytest.mark.parametrize(
+    'data, what',
+    [
+        (b'version https://git-lfs.github.com/spec/v1\noid sha256:1', 'Git LFS'),
+        (b'\n<!DOCTYPE html><html><head><title>404</title>', 'a web page'),
+        (b'%PDF-1.7 ', 'a PDF'),
+        (b'<svg xmlns="http://www.w3.org/2000/svg">', 'SVG'),
+        (b'PK\x03\x04\x14\0', 'a ZIP archive'),
+        (b'some text', 'cut short or not an image'),
+    ],
+)
+def test_what_is_no_picture_is_said(read, data, what):
+    with pytest.raises(CorruptImageError, match=f'x: .*{what}'):
+        read(data, 'x')
