@@ -1,7 +1,8 @@
 """How much memory a network needs for a batch, and how much there is: asked before the kernel ends the process."""
 
+import contextlib
 import weakref
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +55,22 @@ def forward_bytes(net: nn.Module, shape: Sequence[int]) -> int:
     with torch.no_grad(), counter:
         torch.func.functional_call(net, weights, (torch.empty(tuple(shape), device='meta'),))
     return counter.peak
+
+
+@contextlib.contextmanager
+def counted_bytes(device: torch.device) -> Iterator[Callable[[], int]]:
+    """What is given tells, after the block, how many bytes the tensors made in it took at most at one time.
+
+    Those that are there already and used in it may count as well, always alike.
+    """
+    if device.type == 'cuda':
+        torch.cuda.reset_peak_memory_stats(device)
+        before = torch.cuda.memory_allocated(device)
+        yield lambda: torch.cuda.max_memory_allocated(device) - before
+        return
+    counter = _PeakBytes()
+    with counter:
+        yield lambda: counter.peak
 
 
 # What tensors need at most and what a process was seen to take differed by factors of 0.90 to 1.18 (torch 2.15, CPU,

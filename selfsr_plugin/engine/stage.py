@@ -146,18 +146,20 @@ class Stage(ValidatedModel):
         buffers = {
             buffer: buffer.clone() for label in self.trained for buffer in getattr(self, f'net_{label}').buffers()
         }
-        with torch.random.fork_rng():
-            self.feed_data(data)
-            with torch.no_grad():
-                batch = self.prepare(current_iter)
-            for update in self.updates(current_iter):
-                batch.update(self.updater.compute(update, batch).made)
-        for optimizer in self.optimizers:
-            optimizer.zero_grad(set_to_none=True)
-        for buffer, value in buffers.items():
-            buffer.copy_(value)
-        extra_state, self.log_dict = before
-        self.load_extra_state(extra_state)
+        try:
+            with torch.random.fork_rng():
+                self.feed_data(data)
+                with torch.no_grad():
+                    batch = self.prepare(current_iter)
+                for update in self.updates(current_iter):
+                    batch.update(self.updater.compute(update, batch).made)
+        finally:
+            for optimizer in self.optimizers:
+                optimizer.zero_grad(set_to_none=True)
+            for buffer, value in buffers.items():
+                buffer.copy_(value)
+            extra_state, self.log_dict = before
+            self.load_extra_state(extra_state)
 
     def update_learning_rate(self, current_iter: int, warmup_iter: 'int | None' = None) -> None:
         """The rates of an iteration: the schedule's, and before iteration ``train.warmup_iter`` a rising share of them.

@@ -1,7 +1,8 @@
 """What would only show hours later is tried before the first iteration."""
 
+import math
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, NoReturn
 
 import cv2
@@ -11,10 +12,12 @@ from torch.utils.data import default_collate
 
 from ..engine.validation import described, score, sentence
 from ..errors import UserError, is_out_of_memory, lost_a_process
+from ..memory import available_bytes, counted_bytes
 from ..metrics import needs_ground_truth
 from ..metrics.frechet import FrechetSum, reference_statistics
 from .processes import raise_in_all
 from .progress import Part
+from .training_data import TrainingData
 
 
 def look_at_images(model: Any, datasets: list[tuple[str, Any]], opt: dict[str, Any]) -> None:
@@ -116,16 +119,77 @@ def rehearse_training(
     Raises:
         UserError: a part needs more memory than there is, or cannot be computed with these options.
     """
-    total, seconds = opt['train']['total_iter'], {}
+    seconds = {}
+    for part, first, full in _to_come(parts, start_iter, opt['train']['total_iter']):
+        plain = _rehearse(model, first, batch, opt)
+        more = _rehearse(model, full, batch, opt) - plain if full != first else 0
+        seconds[part.first] = plain + more / part.every
+    return seconds
+
+
+def _to_come(parts: Sequence[Part], start_iter: int, total: int) -> Iterator[tuple[Part, int, int]]:
+    """Each part that is not over, its next iteration, and the first from there on that computes everything."""
     for part, following in zip(parts, [*(part.first for part in parts[1:]), total + 1]):
         end = min(following, total + 1)
         first = max(part.first, start_iter + 1)
-        if first >= end:
-            continue
-        plain = _rehearse(model, first, batch, opt)
-        full = _rehearse(model, part.full, batch, opt) if first < part.full < end else plain
-        seconds[part.first] = plain + (full - plain) / part.every
-    return seconds
+        if first < end:
+            yield part, first, part.full if first < part.full < end else first
+
+
+_SMALL, _LARGE = 2, 4  # images of a part of a batch, of which the memory of larger ones is told
+_WORTH_IT = 16  # a part of fewer images is rehearsed about as fast as these two are
+
+
+def check_memory(model: Any, data: TrainingData, parts: Sequence[Part], start_iter: int, opt: dict[str, Any]) -> None:
+    """Estimate what iterations of a large batch take from what small ones do, before a large one is tried: on a CPU
+    that takes minutes and may end with the kernel's killing the process, without a word.
+
+    Tensors alone are counted, so that no batch is refused that would have done; the rehearsal finds the rest.
+
+    Args:
+        model, parts, start_iter, opt: as of :func:`rehearse_training`.
+        data: gives the small batches.
+
+    Raises:
+        UserError: in every process; a part needs more memory than there is.
+    """
+    size = opt['datasets']['train']['batch_size_per_gpu']
+    count = _accum_iter(opt)
+    if size < _WORTH_IT * count:
+        return
+    problem, fits = None, size
+    free = available_bytes(model.device)
+    for _, _, iteration in _to_come(parts, start_iter, opt['train']['total_iter']):
+        try:
+            small, large = (
+                _bytes_of(model, iteration, data.sample_batch(images * count)) for images in (_SMALL, _LARGE)
+            )
+        except Exception:  # the rehearsal says what is wrong
+            break
+        each = (large - small) / ((_LARGE - _SMALL) * count)
+        fixed = small - each * _SMALL * count
+        if free is not None and fixed + each * fits > free:
+            fits = max(count, int((free - fixed) / each) // count * count)
+            problem = (
+                f'datasets.train.batch_size_per_gpu: {size}: iteration {iteration} needs about '
+                f'{(fixed + each * size) / 1e9:.1f} GB of memory, and {free / 1e9:.1f} GB are free: lower it to '
+                f'{fits} or less, or cut the batches into parts with accum_iter.'
+            )
+    raise_in_all(problem, opt)
+
+
+def _accum_iter(opt: dict[str, Any]) -> int:
+    """The smallest number of parts that both sizes of :func:`check_memory` can be cut into in every stage."""
+    train = opt['train']
+    return math.lcm(
+        *(stage.get('accum_iter') or 1 for stage in (train, train.get('degradation', {}), train.get('sr', {})))
+    )
+
+
+def _bytes_of(model: Any, iteration: int, batch: dict[str, Any]) -> int:
+    with counted_bytes(model.device) as peak:
+        model.rehearse(iteration, batch)
+    return peak()
 
 
 def _rehearse(model: Any, iteration: int, batch: dict[str, Any], opt: dict[str, Any]) -> float:

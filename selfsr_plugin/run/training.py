@@ -19,7 +19,7 @@ from .fingerprint import differences, run_options
 from .folder import copy_option_file, make_folders, refuse_input_inside
 from .processes import all_processes_agree_on, raise_in_all
 from .progress import ProgressLog, TimeLeft, parts
-from .rehearsal import look_at_images, raise_explained, rehearse_training, try_metrics
+from .rehearsal import check_memory, look_at_images, raise_explained, rehearse_training, try_metrics
 from .resume import find_resume_state
 from .setup import build, build_datasets, log_options, log_to_folder, seed_generators, start_log
 from .stop_signals import StopSignals
@@ -68,9 +68,10 @@ def train(opt: dict[str, Any], option_file: str, at_end: ExitStack) -> signal.Si
         except (ValueError, FileNotFoundError) as error:
             raise UserError(str(error)) from error
         logger.info(f'Resumed after iteration {start_iter}.')
+    run_parts = parts(opt)
+    check_memory(model, data, run_parts, start_iter, opt)
     look_at_images(model, val_sets, opt)
     try_metrics(val_sets, opt)
-    run_parts = parts(opt)
     first_batch = data.next_batch(start_iter + 1) if start_iter < total_iter else None
     logger.info('Trying an iteration of each stage and level; on a CPU, at a large batch, that takes minutes.')
     rehearsed = rehearse_training(model, first_batch, run_parts, start_iter, opt)

@@ -5,6 +5,7 @@ from typing import Any
 
 import torch
 from basicsr.utils import get_root_logger
+from torch.utils.data import default_collate
 
 from ..data import BadImageLog, SeededDataset, build_train_loader
 from ..errors import UserError
@@ -30,7 +31,12 @@ class TrainingData:
         self.batch_size = self._settings['batch_size_per_gpu'] * opt['world_size']  # over all processes
         self._bad_images: BadImageLog | None = getattr(dataset, 'bad_image_log', None)
         self._died_at: int | None = None
-        self._load(start_iter)
+        self._batches: Any = None  # started with the first batch, not before the memory has been looked at
+
+    def sample_batch(self, size: int) -> dict[str, Any]:
+        """A batch of the first images of the data set, of any size; what :meth:`next_batch` gives stays as it is."""
+        seeded = SeededDataset(self._dataset, self._opt['manual_seed'])  # leaves the generators as they are
+        return default_collate([seeded[k % len(self._dataset), k] for k in range(size)])
 
     def check_memory(self) -> None:
         """Estimate what collecting a batch takes before that is tried: its samples, and the same again as a batch.
@@ -39,9 +45,8 @@ class TrainingData:
             UserError: the machine has less memory than that.
         """
         size = self._settings['batch_size_per_gpu']
-        seeded = SeededDataset(self._dataset, self._opt['manual_seed'])  # leaves the generators as they are
         try:
-            sample = seeded[0, 0]
+            sample = self.sample_batch(1)
         except Exception:  # the first batch says what is wrong with it
             return
         needed = 2 * size * sum(value.nbytes for value in sample.values() if torch.is_tensor(value))
@@ -74,6 +79,8 @@ class TrainingData:
         """
         while True:
             try:
+                if self._batches is None:
+                    self._load(iteration - 1)
                 batch = next(self._batches)
                 if self._bad_images is not None:
                     self._bad_images.update(batch['bad_images'])
@@ -93,7 +100,7 @@ class TrainingData:
                 get_root_logger().warning(
                     f'A worker process died before iteration {iteration}; workers are started anew.'
                 )
-                self._load(iteration - 1)
+                self._batches = None
 
 
 def _is_death_of_a_worker(error: Exception) -> bool:

@@ -36,9 +36,12 @@ def prepare_writers(opt: dict[str, Any], at_end: contextlib.ExitStack) -> None:
                 'use_tb_logger: false.'
             ) from error
         folder = osp.join(opt['root_path'], 'tb_logger')
+        new = not osp.lexists(folder)
         try:
             os.makedirs(folder, exist_ok=True)
             check_writable(folder)
+            if new:  # what follows may refuse the run, which then leaves nothing; TensorBoard makes it again
+                os.rmdir(folder)
         except OSError as error:
             raise UserError(
                 f'{folder} cannot be written to ({error.strerror}): free space, correct the permissions, or write '

@@ -10,6 +10,8 @@ import pytest
 import torch
 import yaml
 from basicsr.archs import build_network
+from basicsr.data import build_dataset
+from basicsr.models import build_model
 from common_kit import write_faces
 from run_kit import ROOT, log_text, options, refused, start, weights, workplace  # noqa: F401
 
@@ -17,7 +19,8 @@ from selfsr_plugin import memory
 from selfsr_plugin import test as test_entry
 from selfsr_plugin.engine.update import Updater
 from selfsr_plugin.engine.validation import ValidatedModel
-from selfsr_plugin.run import training
+from selfsr_plugin.run import rehearsal, training
+from selfsr_plugin.run.training_data import TrainingData
 from selfsr_plugin.stages import SelfCondSRModel
 
 
@@ -91,6 +94,35 @@ def test_lack_of_memory_at_the_last_level_shows_at_once(earlier, capsys, monkeyp
         'not enough memory for iteration 5 with datasets.train.batch_size_per_gpu: 2' in message
         and 'accum_iter' in message
     )
+
+
+def test_a_batch_beyond_the_memory_is_refused_by_what_small_ones_take(earlier, capsys, monkeypatch):
+    """No large batch is collected or computed, and the number that is named instead fits."""
+    monkeypatch.setattr(rehearsal, 'available_bytes', lambda _: 100_000_000)
+    monkeypatch.setattr('selfsr_plugin.run.training.look_at_images', lambda *_: pytest.exit('it is not refused'))
+    opt = options(datasets__train__batch_size_per_gpu=4000, train__sr__accum_iter=2)
+    message = refused(capsys, opt)
+    found = re.search(
+        r'batch_size_per_gpu: 4000: iteration \d needs about [\d.]+ GB of memory, and 0\.1 GB are free: '
+        r'lower it to (\d+) or less, or cut the batches into parts with accum_iter',
+        message,
+    )
+    opt['datasets']['train']['batch_size_per_gpu'] = int(found[1])
+    with pytest.raises(pytest.exit.Exception):
+        start(opt)
+
+
+def test_the_memory_of_a_batch_grows_as_it_is_estimated(workplace):  # noqa: F811
+    opt = options(path=dict(), dist=False, rank=0, world_size=1, is_train=True)
+    opt['path']['resume_state'] = None
+    for key in ('train', 'val'):
+        opt['datasets'][key].update(phase=key, scale=opt['scale'])
+    model = build_model(opt)
+    data = TrainingData(build_dataset(opt['datasets']['train']), opt, 0)
+    for iteration in (1, 3, 5):  # stage 1 and both levels of stage 2
+        two, four, twelve = (rehearsal._bytes_of(model, iteration, data.sample_batch(size)) for size in (2, 4, 12))
+        # what is largest at one time may be another thing in a large batch than in a small one, so never less
+        assert 0.8 * twelve < two + (four - two) / 2 * 10 <= 1.01 * twelve
 
 
 def test_the_rehearsal_changes_nothing(workplace, monkeypatch):  # noqa: F811
@@ -269,6 +301,7 @@ def test_weights_and_biases_that_refuses_costs_nothing(earlier, capsys, monkeypa
         'logger.wandb: No API key configured (RuntimeError). Log in with wandb login, or set WANDB_MODE=offline'
         in message
     )
+    assert not Path('tb_logger').exists()
     monkeypatch.setitem(sys.modules, 'wandb', None)
     assert 'logger.wandb: the package is missing: pip install wandb' in refused(capsys, wandb_options())
 
