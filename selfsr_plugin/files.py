@@ -9,6 +9,7 @@ import contextlib
 import errno
 import hashlib
 import os
+import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -76,6 +77,61 @@ def write_file(path: str | os.PathLike, data: bytes, sync: bool = False) -> None
         file.write(data)
 
 
+class OwnResults:
+    """The results that a command has written into a folder: it replaces these when it runs again, and nothing else.
+
+    A hidden file in the folder has a line for each, its digest and its name, written before the result itself; so a
+    result that was changed, or a file that came from elsewhere, is told from what the command wrote.
+
+    Args:
+        folder: where the results go, at any depth; it is made with the first.
+    """
+
+    RECORD = '.selfsr_results'
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._known: set[str] = set()
+        with contextlib.suppress(OSError):  # the first run
+            self._known.update((folder / self.RECORD).read_text('utf-8', 'surrogateescape').splitlines())
+
+    def refuse_foreign(self, path: Path) -> None:
+        """Look whether ``path`` may be written.
+
+        Raises:
+            UserError: something is there that is no result of an earlier run as it was written.
+        """
+        try:
+            known = not os.path.lexists(path) or self._line(path, path.read_bytes()) in self._known
+        except OSError:  # a folder, or not to be read
+            known = False
+        if not known:
+            raise UserError(
+                f'{printable(path)} is there already and no result of this command, so it is not replaced: move it, or '
+                'give another --output.'
+            )
+
+    def write(self, path: Path, data: bytes) -> None:
+        """:func:`write_file`, its folder made, in place of an earlier result if there is one.
+
+        Raises:
+            UserError: as :meth:`refuse_foreign`.
+            OSError: it cannot be written.
+        """
+        self.refuse_foreign(path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        line = self._line(path, data)
+        if line not in self._known:
+            with open(self._folder / self.RECORD, 'a', encoding='utf-8', errors='surrogateescape') as record:
+                record.write(f'{line}\n')
+            self._known.add(line)
+        write_file(path, data)
+
+    def _line(self, path: Path, data: bytes) -> str:
+        name = os.path.relpath(path, self._folder).replace('\n', '\\n')
+        return f'{hashlib.blake2b(data, digest_size=16).hexdigest()} {name}'
+
+
 def archive(path: str | os.PathLike) -> None:
     """Rename a file or folder that exists: ``runs/a`` to ``runs/a_archived_<time>``, ``a.json`` to
     ``a_archived_<time>.json``, with a number where that is taken."""
@@ -131,6 +187,30 @@ def try_lock(file: IO, inherited: bool = False) -> bool:
             raise BlockingIOError(error.errno, error.strerror) from error
         raise
     return True
+
+
+def check_writable(path: Path, picture: bool = False) -> None:
+    """Look before the work whether a file can be written at its end; nothing is made.
+
+    Args:
+        path: the file; its folder must exist.
+        picture: whether it is an image, of the format that its extension names.
+
+    Raises:
+        UserError: it cannot.
+    """
+    try:
+        if path.is_dir():
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+        with tempfile.TemporaryFile(dir=path.parent):
+            pass
+    except OSError as error:
+        raise cannot_write(path, error) from error
+    if picture:
+        import cv2
+
+        if not path.suffix or not cv2.haveImageWriter(f'x{path.suffix}'):
+            raise UserError(f'{printable(path)} names no format of pictures: give a name that ends in .png.')
 
 
 def cannot_write(path: str | os.PathLike, error: OSError) -> UserError:

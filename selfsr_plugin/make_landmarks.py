@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from .arguments import add_traceback, weights_by_name
 from .errors import UserError, one_sentence_errors
-from .files import path, printable, write_image
+from .files import check_writable, path, printable, write_image
 
 if TYPE_CHECKING:
     import numpy as np
@@ -64,8 +64,15 @@ def make(args: argparse.Namespace) -> None:
     from .baselines.landmark_sources import given_landmarks
     from .baselines.landmarks import FaceLandmarks, count_of, mean_grey, write_landmarks
     from .data.image_source import CorruptImageError, open_image_source
+    from .inference import find_device
 
     source = open_image_source(str(args.input))
+    check_writable(args.output)
+    if args.preview is not None:
+        check_writable(args.preview, picture=True)
+    if args.annotations is not None and args.annotations.resolve() == args.output.resolve():
+        raise UserError(f'--output: {printable(args.output)} is the file of --annotations: give another.')
+    find_device(args.device)
     weights = weights_by_name(args.weights, DETECTORS)
     given = None if args.annotations is None else given_landmarks(args.annotations)
     if given is not None:
@@ -96,12 +103,13 @@ def make(args: argparse.Namespace) -> None:
     write_landmarks(args.output, faces, count)
     without = [name for name, face in faces.items() if face.points is None]
     print(f'{count} landmarks of {len(faces) - len(without)} of {len(source)} faces are in {printable(args.output)}.')
-    for what, names in (('nothing was found in', without), ('not read', bad)):
-        if names:
-            more = ', ...' if len(names) > NAMED else ''
-            print(f'{len(names)} without, {what}: {", ".join(map(printable, names[:NAMED]))}{more}')
+    if without:
+        more = ', ...' if len(without) > NAMED else ''
+        print(f'{len(without)} without, nothing was found in: {", ".join(map(printable, without[:NAMED]))}{more}')
     if shown:
         write_image(args.preview, _sheet(shown))
+    if bad:
+        raise UserError(f'{len(bad)} of {len(source)} images are left out: {"; ".join(bad)}')
 
 
 def _with_points(image: np.ndarray, points: np.ndarray, side: int = 192) -> np.ndarray:

@@ -2,7 +2,8 @@
 
     python -m selfsr_plugin.make_parsing --input faces_hr --output faces_hr_parsing --landmarks faces_hr.csv
 
-From 68 landmarks (polygons, ours), or with --parsenet by facexlib's network, on faces cut as prepare_faces does.
+From 68 landmarks (polygons, ours), or with --parsenet by facexlib's network, on faces cut as prepare_faces does. Maps
+of an earlier run in --output are replaced; any other file there is left as it is, and named.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from collections.abc import Sequence
 
 from .arguments import add_traceback, weights_by_name
 from .errors import UserError, one_sentence_errors
-from .files import cannot_write, encode_image, path, printable, write_file
+from .files import OwnResults, cannot_write, encode_image, path, printable
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -50,8 +51,10 @@ def make(args: argparse.Namespace) -> None:
     from .baselines.landmarks import count_of, read_landmarks
     from .baselines.parsing import from_landmarks, parsenet
     from .data.image_source import CorruptImageError, open_image_source
+    from .inference import find_device
 
     source = open_image_source(str(args.input))
+    find_device(args.device)
     weights = weights_by_name(args.weights, ['parsenet'])
     if args.output.resolve() == args.input.resolve():
         raise UserError(f'--output: {printable(args.output)} holds the faces themselves: give another folder.')
@@ -68,7 +71,7 @@ def make(args: argparse.Namespace) -> None:
                 f'--landmarks: {printable(args.landmarks)} has none of the images in {source.root}: it is of others.'
             )
     parse = parsenet(weights.get('parsenet'), args.device) if faces is None else None
-    made = 0
+    results, made, problems = OwnResults(args.output), 0, []
     for index, name in enumerate(tqdm(source.names, desc='faces', unit='face')):
         try:
             if faces is None:
@@ -78,16 +81,20 @@ def make(args: argparse.Namespace) -> None:
             else:
                 continue
         except CorruptImageError as error:
-            print(error)
+            problems.append(str(error))
             continue
         file = args.output / f'{name}.png'
         try:
-            file.parent.mkdir(parents=True, exist_ok=True)
-            write_file(file, encode_image(labels, '.png'))
+            results.write(file, encode_image(labels, '.png'))
+        except UserError as error:
+            problems.append(str(error).rstrip('.'))
+            continue
         except OSError as error:
             raise cannot_write(file, error) from error
         made += 1
     print(f'Maps of {made} of {len(source)} faces are in {printable(args.output)}.')
+    if problems:
+        raise UserError(f'{len(problems)} of {len(source)} images are left out: {"; ".join(problems)}')
 
 
 if __name__ == '__main__':

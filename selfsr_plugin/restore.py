@@ -3,7 +3,8 @@
     python -m selfsr_plugin.restore --input PHOTO --output DIR
 
 With --faces, --input holds LR faces that are cut out already, as prepare_faces does it, and each comes out as a file.
-An image that cannot be used is passed over and named at the end; the status is 1 then.
+An image that cannot be used is passed over and named at the end; the status is 1 then. Results of an earlier run in
+--output are replaced; any other file there is left as it is, and named.
 """
 
 from __future__ import annotations
@@ -210,7 +211,7 @@ def run_on_faces(args: argparse.Namespace) -> None:
             f'--output {files.printable(args.output)} is the input folder, whose images would be replaced: '
             'give another.'
         )
-    problems, larger = [], {}
+    results, problems, larger = files.OwnResults(args.output), [], {}
     limit = FAR if lq_size is None else lq_size * net.scale
     with tqdm(total=len(faces), unit='image') as progress:
         for result in run_network(net, faces, args.batch, device):
@@ -218,7 +219,13 @@ def run_on_faces(args: argparse.Namespace) -> None:
             if result.output is None:
                 problems.append(result.problem)
                 continue
-            files.write_image(args.output / f'{faces.names[result.index]}.png', to_image(result.output))
+            path = args.output / f'{faces.names[result.index]}.png'
+            try:
+                results.write(path, files.encode_image(to_image(result.output), '.png'))
+            except UserError as error:
+                problems.append(str(error).rstrip('.'))
+            except OSError as error:
+                raise files.cannot_write(path, error) from error
             if max(result.stored) > limit:
                 larger[result.index] = result.stored
     done = len(faces) - len(problems)

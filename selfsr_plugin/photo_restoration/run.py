@@ -3,7 +3,7 @@
 import json
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from tqdm import tqdm
 
 from ..data.decoding import CorruptImageError
 from ..errors import UserError, is_out_of_memory
-from ..files import cannot_write, encode_image, printable, write_file
+from ..files import OwnResults, cannot_write, encode_image, printable
 from ..memory import available_bytes
 from ..pictures import draw_sheet
 from .photo_file import PhotoFile, photo_size, read_photo_file
@@ -84,10 +84,18 @@ def restore_photos(
         UserError: a result cannot be written, as on a full disk. The ones before are whole.
     """
     tally, names, start = Tally(), OutputNames(sources), time.perf_counter()
+    results = OwnResults(output if file is None else file.parent)
     with tqdm(total=len(sources), unit='photo', desc='photos') as progress:
         for source in sources:
             try:
-                _restore_one(restorer, source, output, wanted, file, names, tally)
+                _restore_one(
+                    restorer,
+                    source,
+                    lambda kind, source=source: file or output / names(source, kind),
+                    wanted,
+                    results,
+                    tally,
+                )
             except CorruptImageError as error:
                 tally.problems.append(str(error))
             except Exception as error:
@@ -103,30 +111,34 @@ def restore_photos(
 def _restore_one(
     restorer: PhotoRestorer,
     source: Source,
-    output: Path,
+    path_of: Callable[[str], Path],
     wanted: Wanted,
-    file: Path | None,
-    names: OutputNames,
+    results: OwnResults,
     tally: Tally,
 ) -> None:
     data = source.read()
     check_memory(data, source.shown, restorer.upscale)
     photo = read_photo_file(data, source.shown)
     kind = wanted.kind or photo.kind
+    path = path_of(kind)
+    faces, described = _beside(path, '.faces.png'), _beside(path, '.json')
+    try:
+        for each in [path, *[faces] * wanted.faces, *[described] * wanted.json]:
+            results.refuse_foreign(each)
+    except UserError as error:
+        raise CorruptImageError(source.shown, str(error).rstrip('.')) from error
     result = restorer(photo.pixels, keep_faces=wanted.faces)
-    path = file or output / names(source, kind)
     unchanged = not result.restored and restorer.upscale == 1 and photo.same_kind and kind == photo.kind
     try:
         encoded = data if unchanged else photo.encode(result.image, kind)
     except ValueError as error:
         raise CorruptImageError(source.shown, str(error)) from error
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_file(path, encoded)
+        results.write(path, encoded)
         if wanted.faces and result.restored:
-            write_file(_beside(path, '.faces.png'), encode_image(draw_faces(result), '.png'))
+            results.write(faces, encode_image(draw_faces(result), '.png'))
         if wanted.json:
-            write_file(_beside(path, '.json'), to_json(describe(source.shown, photo, result, restorer)).encode())
+            results.write(described, to_json(describe(source.shown, photo, result, restorer)).encode())
     except OSError as error:
         raise cannot_write(error.filename or path, error) from error
     tally.photos += 1

@@ -38,7 +38,8 @@ def line(name, points, between=' '):
 def test_files_of_all_kinds_say_the_same(faces, capsys):
     (faces / 'celeba.txt').write_text('\n'.join(['2', CELEBA, line('a.jpg', FIVE), line('b.jpg', FIVE + 1)]) + '\n')
     (faces / 'plain.csv').write_text('\n'.join(['name,x,y', line('a.png', FIVE, ','), line('b', FIVE + 1, ',')]))
-    found = [run(faces, '--annotations', faces / name) for name in ('celeba.txt', 'plain.csv', 'lm.csv')]
+    found = [run(faces, '--annotations', faces / name) for name in ('celeba.txt', 'plain.csv')]
+    found.append(run(faces, '--annotations', faces / 'lm.csv', output='again.csv'))
     assert np.array_equal(found[0]['a'].points, FIVE) and np.array_equal(found[0]['b'].points, FIVE + 1)
     assert found[0]['c'].points is None and found[0]['a'].width == 32
     for other in found[1:]:
@@ -117,6 +118,45 @@ def test_nothing_found_is_refused(faces, capsys, monkeypatch):
     monkeypatch.setitem(landmark_sources.DETECTORS, 'dlib', lambda weights, device: lambda image: None)
     arguments = ['--input', faces / 'hr', '--output', faces / 'o.csv', '--detector', 'dlib']
     assert 'no landmarks were found in any of the 3 images' in refused(capsys, make_landmarks.main, *arguments)
+
+
+@pytest.mark.parametrize(
+    'arguments, message',
+    [
+        (['--output', 'none/o.csv'], 'none/o.csv cannot be written (No such file or directory): make its folder'),
+        (['--output', 'hr'], 'hr cannot be written (Is a directory)'),
+        (['--preview', 'faces.txt'], 'faces.txt names no format of pictures: give a name that ends in .png'),
+        (['--preview', 'none/p.png'], 'none/p.png cannot be written'),
+        (['--device', 'gpu'], '--device gpu cannot be used here'),
+        (['--annotations', 'plain.csv', '--output', 'plain.csv'], 'plain.csv is the file of --annotations'),
+    ],
+)
+def test_what_cannot_be_written_is_refused_before_the_work(faces, capsys, monkeypatch, arguments, message):
+    monkeypatch.chdir(faces)
+    monkeypatch.setitem(landmark_sources.DETECTORS, 'dlib', lambda *_: pytest.fail('faces are looked for'))
+    (faces / 'plain.csv').write_text(line('a', FIVE, ','))
+    detector = [] if '--annotations' in arguments else ['--detector', 'dlib']
+    assert message in refused(capsys, make_landmarks.main, '--input', 'hr', '--output', 'o.csv', *detector, *arguments)
+
+
+def test_bad_images_are_left_out_and_named(faces, capsys):
+    """The others are written; the status tells."""
+    points = np.random.default_rng(0).uniform(4, 28, (68, 2))
+    (faces / 'plain.csv').write_text('\n'.join(line(name, points, ',') for name in 'abc'))
+    run(faces, '--annotations', faces / 'plain.csv')
+    (faces / 'hr/b.png').write_bytes(b'')
+    arguments = ['--input', faces / 'hr', '--output', faces / 'o.csv', '--annotations', faces / 'plain.csv']
+    assert re.search(
+        r'1 of 3 images are left out: .*b\.png: it is empty', refused(capsys, make_landmarks.main, *arguments)
+    )
+    assert read_landmarks(faces / 'o.csv').keys() == {'a', 'c'}
+    maps = ['--input', faces / 'hr', '--output', faces / 'maps', '--landmarks', faces / 'lm.csv']
+    make_parsing.main([str(each) for each in maps])
+    (faces / 'maps/c.png').write_bytes(b'mine')
+    assert re.search(
+        r'1 of 3 images are left out: .*c\.png is there already', refused(capsys, make_parsing.main, *maps)
+    )
+    assert (faces / 'maps/c.png').read_bytes() == b'mine'
 
 
 def few_real_faces(shared_data, folder, count=4):

@@ -14,6 +14,7 @@ from common_kit import refused, save_params, small_network
 from selfsr_plugin import inference, restore
 from selfsr_plugin.archs import DomainDiscriminator
 from selfsr_plugin.data import LRFaceDataset
+from selfsr_plugin.files import OwnResults
 
 DEMO = Path(__file__).resolve().parents[2] / 'datasets/demo'
 ARGUMENTS = ('--faces', '--input', 'lr', '--output', 'out', '--model', 'g.pth', '--device', 'cpu')
@@ -24,7 +25,7 @@ def run(*arguments):
 
 
 def written():
-    return sorted(path.name for path in Path('out').iterdir())
+    return sorted(path.name for path in Path('out').iterdir() if path.name != OwnResults.RECORD)
 
 
 @pytest.fixture
@@ -55,6 +56,16 @@ def test_every_image_of_a_folder_is_restored(workplace, batch):
         assert batch > 1 or np.array_equal(found, wanted)
 
 
+def test_a_second_run_replaces_its_results_and_nothing_else(workplace, capsys):
+    run()
+    save_params('g.pth', params=small_network(seed=1))
+    before = Path('out/face0.png').read_bytes()
+    Path('out/face3.png').write_bytes(b'mine')
+    message = refused(capsys, restore.main, *ARGUMENTS)
+    assert '1 of 5 images were not restored: out/face3.png is there already and no result of this command' in message
+    assert Path('out/face3.png').read_bytes() == b'mine' and Path('out/face0.png').read_bytes() != before
+
+
 def test_lq_size_resizes_as_an_option_file_does(workplace):
     run('--lq-size', 16)
     lq = LRFaceDataset(dict(phase='test', dataroot_lq='lr', lq_size=16))[2]['lq'][None]
@@ -66,7 +77,7 @@ def test_lq_size_resizes_as_an_option_file_does(workplace):
 def test_a_home_folder_after_an_equals_sign(workplace, monkeypatch):
     monkeypatch.setenv('HOME', str(workplace))
     restore.main(['--faces', '--input=~/lr', '--output=~/home', '--model=~/g.pth', '--device=cpu'])
-    assert len(list((workplace / 'home').iterdir())) == 5 and not Path('~').exists()
+    assert len(list((workplace / 'home').glob('*.png'))) == 5 and not Path('~').exists()
 
 
 def test_a_name_that_is_not_utf8(workplace, capsys):

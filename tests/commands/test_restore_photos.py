@@ -12,8 +12,9 @@ import pytest
 from common_kit import refused, save_params, small_network
 from PIL import Image
 
-from selfsr_plugin import restore
+from selfsr_plugin import files, restore
 from selfsr_plugin.archs import DomainDiscriminator
+from selfsr_plugin.files import OwnResults
 from selfsr_plugin.photo_restoration import restorer, run as photo_run
 from selfsr_plugin.preparation.faces import Face
 from selfsr_plugin.preparation.framing import TEMPLATE
@@ -58,7 +59,8 @@ def command(*arguments):
 
 
 def written(folder='out'):
-    return sorted(path.relative_to(folder).as_posix() for path in Path(folder).rglob('*') if path.is_file())
+    found = (path for path in Path(folder).rglob('*') if path.is_file() and path.name != OwnResults.RECORD)
+    return sorted(path.relative_to(folder).as_posix() for path in found)
 
 
 def test_a_folder(workplace, capsys):
@@ -91,6 +93,27 @@ def test_one_photo_to_one_file(workplace):
     assert written('out') == ['a.png']  # the last --output counts
     restore.main(['-i', 'photos/a.png', '-o', 'new/restored.jpg', '--model', 'g.pth'])
     assert Image.open('new/restored.jpg').format == 'JPEG' and written('new') == ['restored.jpg']
+
+
+def test_a_second_run_replaces_its_results_and_nothing_else(workplace, capsys):
+    """Not what came from elsewhere, and not a result that was changed since: these are named."""
+    command('--input', 'photos', '--json')
+    first = {name: Path('out', name).read_bytes() for name in written()}
+    save_params('g.pth', params=small_network(seed=1))
+    command('--input', 'photos', '--json')
+    assert written() == sorted(first) and Path('out/a.png').read_bytes() != first['a.png']
+    save_params('g.pth', params=small_network())
+    Path('out/a.png').write_bytes(b'mine')
+    Path('out/more/b.jpg.json').write_bytes(b'mine')
+    capsys.readouterr()
+    message = refused(capsys, restore.main, '--input', 'photos', '--json', *ARGUMENTS)
+    assert '2 of 3 photos were not restored: photos/a.png: out/a.png is there already' in message
+    assert 'photos/more/b.jpg: out/more/b.jpg.json is there already' in message and 'give another --output' in message
+    assert Path('out/a.png').read_bytes() == Path('out/more/b.jpg.json').read_bytes() == b'mine'
+    cv2.imwrite('mine.png', painted(seed=3))
+    before = Path('mine.png').read_bytes()
+    message = refused(capsys, restore.main, '--input', 'photos/a.png', *ARGUMENTS[2:], '--output', 'mine.png')
+    assert 'mine.png is there already' in message and Path('mine.png').read_bytes() == before
 
 
 def test_what_is_written_on_request(workplace):
@@ -265,7 +288,7 @@ def test_realesrgan_enlarges_the_background(workplace, capsys, monkeypatch):
 
 
 def test_a_full_disk_in_the_middle_leaves_what_is_finished(workplace, capsys, monkeypatch):
-    write, done = photo_run.write_file, []
+    write, done = files.write_file, []
 
     def fill(path, data):
         if len(done) == 1:
@@ -273,7 +296,7 @@ def test_a_full_disk_in_the_middle_leaves_what_is_finished(workplace, capsys, mo
         done.append(path)
         write(path, data)
 
-    monkeypatch.setattr(photo_run, 'write_file', fill)
+    monkeypatch.setattr(files, 'write_file', fill)
     message = refused(capsys, restore.main, '--input', 'photos', *ARGUMENTS)
     assert 'out/black.jpg cannot be written (No space left on device): make room on its disk' in message
     assert written() == ['a.png'] and cv2.imread('out/a.png') is not None
