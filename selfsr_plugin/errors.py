@@ -6,6 +6,7 @@ Imports nothing that takes time: commands answer usage errors before torch is lo
 import contextlib
 import errno
 import os
+import signal
 import sys
 from collections.abc import Iterator
 from typing import Any
@@ -15,12 +16,30 @@ class UserError(ValueError):
     """Something the user gave cannot be used; the message names the file or key and the remedy."""
 
 
+class Terminated(KeyboardInterrupt):
+    """SIGTERM, inside of :func:`terminated_as_interrupted`."""
+
+
+@contextlib.contextmanager
+def terminated_as_interrupted() -> Iterator[None]:
+    """SIGTERM raises, as Ctrl-C does, so that what is open is closed and what a run would leave is removed."""
+
+    def raise_it(*_: Any) -> None:
+        raise Terminated
+
+    before = signal.signal(signal.SIGTERM, raise_it)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
 @contextlib.contextmanager
 def one_sentence_errors(traceback: bool = False) -> Iterator[None]:
     """End the process with status 1 and the message of what was wrong; with ``traceback``, show where it came from.
 
-    That is every UserError, every error of the file system, Ctrl-C (status 130), and what is raised here
-    because another process of the run has ended.
+    That is every UserError, every error of the file system, Ctrl-C (status 130), SIGTERM where it raises (143), and
+    what is raised here because another process of the run has ended.
     """
     status, message = 1, ''
     try:
@@ -29,8 +48,9 @@ def one_sentence_errors(traceback: bool = False) -> Iterator[None]:
         if traceback:
             raise
         message = _with_remedy(error)
-    except KeyboardInterrupt:
-        status, message = 130, 'interrupted; what was saved before is unharmed.'
+    except KeyboardInterrupt as error:
+        status = 143 if isinstance(error, Terminated) else 130
+        message = 'interrupted; what was saved before is unharmed.'
     except RuntimeError as error:
         if traceback or not lost_a_process(error):
             raise

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from contextlib import ExitStack
 
-from .errors import one_sentence_errors
+from .errors import one_sentence_errors, terminated_as_interrupted
 from .options import parse_arguments, read_options
 
 
@@ -29,7 +29,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             from .run.training import train
 
             set_up(opt, args, is_train=True)
-            with locked(opt['path']['experiments_root'], opt), ExitStack() as at_end:
+            with terminated_as_interrupted(), locked(opt['path']['experiments_root'], opt), ExitStack() as at_end:
                 stopped_by = train(opt, args.opt, at_end)
                 if stopped_by is not None:
                     sys.exit(128 + stopped_by)  # as a shell reports a process that the signal ended

@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from .arguments import add_model, add_traceback, positive, weights_by_name
-from .errors import UserError, one_sentence_errors
+from .errors import UserError, one_sentence_errors, terminated_as_interrupted
 
 if TYPE_CHECKING:
     from .photo_restoration.restorer import PhotoRestorer
@@ -47,7 +47,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     )
     add_traceback(parser)
     args = parser.parse_args(argv)
-    with one_sentence_errors(args.traceback):
+    with one_sentence_errors(args.traceback), terminated_as_interrupted():
         run(args)
 
 

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,7 @@ from selfsr_plugin.errors import UserError
 from selfsr_plugin.ops import bicubic_resize, to_tensor
 
 from .bad_images import DEFAULT_MAX_BAD_SHARE, find_first_good, read_or_replace, tolerated_bad_images
-from .decoding import CorruptImageError
+from .decoding import CorruptImageError, check_header
 from .image_source import left_out, may_hold_pictures, open_image_source
 
 
@@ -93,6 +93,14 @@ class FaceImages:
                 )
         with one_thread():
             return to_face(image, size)
+
+    def stored_sides(self, count: int) -> list[tuple[int, int]]:
+        """(width, height) of up to ``count`` images, spread evenly, by their headers; bad ones are passed over."""
+        found = []
+        for index in sorted({round(k * (len(self) - 1) / max(1, count - 1)) for k in range(count)}):
+            with suppress(CorruptImageError):
+                found.append(check_header(self._source.read_bytes(index), self.path(index)).size)
+        return found
 
     def check(self) -> None:
         """Read the first usable image, so that wrong data is found at once. UserError if there is none.

@@ -26,7 +26,7 @@ MAX_BITS = 12  # of 256, at most 15: images whose difference hashes are no furth
 MAX_SCALE = 1.08  # faces that are larger by this factor on one side are framed differently
 MAX_SHIFT = 0.03  # of the side: half a pixel of 16
 MAX_BRIGHTNESS = 15  # grey levels of 255
-MAX_LARGE = 0.5  # share of the LR faces that may be larger than the HR faces
+MAX_LARGE = 0.5  # share of the LR faces that may be as large as the HR faces
 MAX_CAST = 6  # the same, between the channels after equal brightness
 
 
@@ -299,11 +299,11 @@ def _photos(root: str) -> set[tuple[str, int, int]]:
 def warnings_of_pair(hr: DomainFigures, lr: DomainFigures, gt_size: int, lq_size: int) -> list[str]:
     """Whether the LR faces can be real ones: as small, and of other photos than the HR faces."""
     found, count = [], len(lr.sides)
-    large = int((lr.sides.min(1) > gt_size).sum())
+    large = int((lr.sides.min(1) >= gt_size).sum())
     if large > MAX_LARGE * count:
         found.append(
-            f'{large} of {count} images of {lr.root} are larger than the HR faces will be ({gt_size} pixels): shrunk '
-            f'to {lq_size} pixels they are nearly clean, and stage 1 learns little. Take smaller faces '
+            f'{large} of {count} images of {lr.root} are as large as the HR faces will be ({gt_size} pixels) or '
+            f'larger: shrunk to {lq_size} pixels they are nearly clean, and stage 1 learns little. Take smaller faces '
             f'(prepare_faces --max-face {gt_size}).'
         )
     both = shared(hr, lr)

@@ -7,9 +7,11 @@ from typing import Any, NoReturn
 
 import cv2
 import torch
-from basicsr.utils import tensor2img
+from basicsr.utils import get_root_logger, tensor2img
 from torch.utils.data import default_collate
 
+from ..data import PairedFaceDataset
+from ..data.face_images import FaceImages
 from ..engine.validation import described, score, sentence
 from ..errors import UserError, is_out_of_memory, lost_a_process
 from ..memory import available_bytes, counted_bytes
@@ -18,6 +20,38 @@ from ..metrics.frechet import FrechetSum, reference_statistics
 from .processes import raise_in_all
 from .progress import Part
 from .training_data import TrainingData
+
+
+_LOOKED_AT = 50  # images of a folder, for the sizes of all
+
+
+def warn_of_sizes(datasets: Sequence[tuple[str, Any]], opt: dict[str, Any]) -> None:
+    """Say in the log where folders seem to be given for each other: LR faces as large as the HR faces are by the
+    options, or HR faces smaller than that.
+
+    Only a warning: LR faces may be stored enlarged, and a network may be validated at another size. Pairs are compared
+    one by one when they are read.
+
+    Args:
+        datasets: with their keys in the option file.
+        opt: completed options.
+    """
+    for key, dataset in datasets:
+        sized = opt['datasets'].get('train', opt['datasets'][key])  # in a test, by its own options
+        side = sized.get('gt_size') or (sized.get('lq_size') or 0) * opt['scale']
+        hr, lr = (getattr(dataset, domain, None) for domain in ('gt', 'lq'))
+        if not side or isinstance(dataset, PairedFaceDataset) and lr is not None:
+            continue
+        for domain, faces, other in (('dataroot_gt', hr, 'smaller than'), ('dataroot_lq', lr, 'as large as')):
+            sides = faces.stored_sides(_LOOKED_AT) if isinstance(faces, FaceImages) else []
+            odd = [size for size in sides if (min(size) < side) == (faces is hr)]
+            if 2 * len(odd) > len(sides):
+                (width, height), is_hr = odd[0], faces is hr
+                get_root_logger().warning(
+                    f'datasets.{key}.{domain}: {len(odd)} of {len(sides)} images looked at in {faces.root} are {other} '
+                    f'HR faces are by the options ({side} pixels), one of {width}x{height}: give the folder of the '
+                    f'{"HR" if is_hr else "LR"} faces here, if this is that of the {"LR" if is_hr else "HR"} faces.'
+                )
 
 
 def look_at_images(model: Any, datasets: list[tuple[str, Any]], opt: dict[str, Any]) -> None:

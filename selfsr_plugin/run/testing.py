@@ -9,7 +9,7 @@ from ..errors import UserError
 from ..files import printable
 from .folder import make_folders, refuse_input_inside
 from .processes import raise_in_all
-from .rehearsal import try_metrics
+from .rehearsal import try_metrics, warn_of_sizes
 from .setup import build, build_datasets, log_options, log_to_folder, seed_generators, start_log
 
 
@@ -26,6 +26,7 @@ def test(opt: dict[str, Any], option_file: str) -> None:
     log_options(opt)
     try_metrics(test_sets, opt)
     model = build(opt)
+    warn_of_sizes(test_sets, opt)
     problem = None
     try:
         if opt['rank'] == 0:

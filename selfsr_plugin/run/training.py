@@ -19,7 +19,7 @@ from .fingerprint import differences, run_options
 from .folder import copy_option_file, make_folders, refuse_input_inside
 from .processes import all_processes_agree_on, raise_in_all
 from .progress import ProgressLog, TimeLeft, parts
-from .rehearsal import check_memory, look_at_images, raise_explained, rehearse_training, try_metrics
+from .rehearsal import check_memory, look_at_images, raise_explained, rehearse_training, try_metrics, warn_of_sizes
 from .resume import find_resume_state
 from .setup import build, build_datasets, log_options, log_to_folder, seed_generators, start_log
 from .stop_signals import StopSignals
@@ -79,6 +79,7 @@ def train(opt: dict[str, Any], option_file: str, at_end: ExitStack) -> signal.Si
         'Seconds for an iteration, tried without a step: '
         f'{", ".join(f"{seconds:.3f} from {first}" for first, seconds in rehearsed.items())}.'
     )
+    warn_of_sizes([('train', train_set), *val_sets], opt)
     tb_logger = _open_folder(opt, option_file, resume_state is not None, at_end)
 
     freq = {**opt['logger'], **(opt.get('val') or {})}

@@ -116,7 +116,7 @@ def test_lr_faces_that_are_no_lr_faces(files, tmp_path, capsys):
     large = {f'{i:02}': files.make_image(i, 80 if i < 41 else 20) for i in range(30, 50)}
     of_other_people = measure(open_image_source(files.write_folder(tmp_path / 'large', large)), 16)
     (text,) = warnings_of_pair(hr, of_other_people, 64, 16)
-    assert '11 of 20 images' in text and 'larger than the HR faces will be (64 pixels)' in text
+    assert '11 of 20 images' in text and 'as large as the HR faces will be (64 pixels) or larger' in text
     assert warnings_of_pair(hr, of_other_people, 80, 16) == []
 
 

@@ -1,6 +1,8 @@
 """What would show hours later shows before the first iteration; what shows later all the same costs nothing."""
 
+import os
 import re
+import signal
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -73,6 +75,26 @@ def test_the_model_is_tried_on_every_size(earlier, capsys):
     )
 
 
+def test_folders_given_for_each_other_are_said_before_the_first_iteration(workplace, monkeypatch):  # noqa: F811
+    start(options())
+    assert 'looked at' not in log_text()
+    start(options(datasets__train__dataroot_lq='data/hr', datasets__val__dataroot_gt='data/lr'))
+    before = log_text().partition('[epoch:')[0]
+    assert (
+        'datasets.train.dataroot_lq: 12 of 12 images looked at in data/hr are as large as HR faces are by the options '
+        '(64 pixels), one of 64x64: give the folder of the LR faces here, if this is that of the HR faces.' in before
+    )
+    assert (
+        'datasets.val.dataroot_gt: 9 of 9 images looked at in data/lr are smaller than HR faces are by the options '
+        '(64 pixels), one of 16x16: give the folder of the HR faces here, if this is that of the LR faces.' in before
+    )
+
+
+def test_lr_faces_are_no_hr_faces(workplace, capsys):  # noqa: F811
+    message = refused(capsys, options(datasets__train__dataroot_gt='data/lr'))
+    assert 'datasets.train: dataroot_gt: ' in message and 'it is 16x16, smaller than gt_size 64' in message
+
+
 OUT_OF_MEMORY = [
     RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes."),
     torch.cuda.OutOfMemoryError('CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has a total capacity of ...'),
@@ -123,6 +145,15 @@ def test_the_memory_of_a_batch_grows_as_it_is_estimated(workplace):  # noqa: F81
         two, four, twelve = (rehearsal._bytes_of(model, iteration, data.sample_batch(size)) for size in (2, 4, 12))
         # what is largest at one time may be another thing in a large batch than in a small one, so never less
         assert 0.8 * twelve < two + (four - two) / 2 * 10 <= 1.01 * twelve
+
+
+@pytest.mark.parametrize('number, status', [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_before_the_first_iteration_leaves_nothing(workplace, capsys, monkeypatch, number, status):  # noqa: F811
+    monkeypatch.setattr('selfsr_plugin.run.training.rehearse_training', lambda *_: os.kill(os.getpid(), number))
+    with pytest.raises(SystemExit) as caught:
+        start(options())
+    assert caught.value.code == status and capsys.readouterr().err.endswith('what was saved before is unharmed.\n')
+    assert not Path('experiments').exists() and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
 
 
 def test_the_rehearsal_changes_nothing(workplace, monkeypatch):  # noqa: F811
@@ -267,6 +298,14 @@ def test_nan_is_not_drawn(tested, capsys):
     message = refused(capsys, tested, entry=test_entry)
     assert 'left out: datasets.test: data/test_hr/000.png, 16x16: the output of the network is not finite' in message
     assert pictures() == []
+
+
+def test_hr_faces_to_test_on_are_said(tested):
+    tested['datasets']['test'] = dict(name='people', type='LRFaceDataset', dataroot_lq='data/test_hr', lq_size=16)
+    tested['val']['metrics'] = None
+    start(tested, entry=test_entry)
+    (log,) = Path('results/test_selfsr_demo').glob('*.log')
+    assert 'datasets.test.dataroot_lq: 3 of 3 images looked at in data/test_hr are as large as HR' in log.read_text()
 
 
 def test_earlier_results_are_not_renamed_when_read(tested, capsys):
