@@ -30,6 +30,23 @@ ARCFACE = ('metrics/test_references.py::test_arcface_is_given_faces_as_pillow_re
 DEFAULTS = ('golden/test_defaults.py',)
 OPS = ('ops/test_resize.py', 'ops/test_warp.py')
 UPDATES = ('engine/test_updates.py',)
+FORMATS = (
+    'engine/test_precision.py::test_what_is_computed_in_which_format',
+    'engine/test_precision.py::test_what_networks_return_is_in_single_precision_or_better',
+    'engine/test_precision.py::test_which_convolutions_of_a_gpu_are_rounded',
+    'engine/test_precision.py::test_what_a_device_cannot_do_is_refused',
+)
+FP16 = (
+    'engine/test_precision.py::test_a_gradient_beyond_fp16_lowers_the_scale_and_is_no_fault',
+    'engine/test_precision.py::test_a_network_that_fp16_cannot_hold_ends_the_run',
+)
+FAULTS = (
+    'engine/test_finite.py::test_stop_keeps_the_weights_of_before_until_it_is_told',
+    'engine/test_finite.py::test_the_first_fault_is_told_and_each_is_counted_once',
+    'engine/test_finite.py::test_a_fault_of_another_process_is_one_of_this',
+    'engine/test_finite.py::test_too_many_in_a_row_end_the_run',
+)
+CONDITIONED_NORM = ('archs/test_conditioned_norm.py',)
 CLAMPS = (
     'stages/test_flow_degradation_model.py::test_clean_faces_are_clamped_as_stored_images_are',
     'stages/test_selfcond_sr_model.py::test_shrunk_images_are_clamped_as_stored_images_are',
@@ -50,23 +67,23 @@ MUTATIONS = [
     # ----- SelfCondSRNet -----
     Mutation(
         'SR: no activation in the block',
-        SELFCOND,
-        'return leaky_relu(F.instance_norm(conv(x)) * sigma(y))',
-        'return F.instance_norm(conv(x)) * sigma(y)',
+        'archs/conditioned_norm.py',
+        'else leaky_relu(F.instance_norm(x) * sigma)',
+        'else F.instance_norm(x) * sigma',
         NETWORKS,
     ),
     Mutation(
         'SR: normalisation after the condition',
-        SELFCOND,
-        'F.instance_norm(conv(x)) * sigma(y)',
-        'F.instance_norm(conv(x) * sigma(y))',
+        'archs/conditioned_norm.py',
+        'leaky_relu(F.instance_norm(x) * sigma)\n',
+        'leaky_relu(F.instance_norm(x * sigma))\n',
         NETWORKS,
     ),
     Mutation(
         'SR: no activation in the vanilla block',
         SELFCOND,
-        'return leaky_relu(F.instance_norm(conv(torch.cat((x, y), dim=1))))',
-        'return F.instance_norm(conv(torch.cat((x, y), dim=1)))',
+        'return leaky_relu(F.instance_norm(conv(torch.cat((x, y), dim=1)))), nullcontext()',
+        'return F.instance_norm(conv(torch.cat((x, y), dim=1))), nullcontext()',
         NETWORKS,
     ),
     Mutation('SR: no skip connection', SELFCOND, 'return (x + h) / math.sqrt(2)', 'return h', NETWORKS),
@@ -102,22 +119,22 @@ MUTATIONS = [
     Mutation(
         'SR: features upsampled bilinearly',
         SELFCOND,
-        "F.interpolate(x, scale_factor=2, mode='nearest')",
-        "F.interpolate(x, scale_factor=2, mode='bilinear')",
+        "return F.interpolate(x, scale_factor=2, mode='nearest')",
+        "return F.interpolate(x, scale_factor=2, mode='bilinear')",
         NETWORKS,
     ),
     Mutation(
         'SR: activation after the level convolution',
         SELFCOND,
-        "x = self.conv(F.interpolate(x, scale_factor=2, mode='nearest'))",
-        "x = leaky_relu(self.conv(F.interpolate(x, scale_factor=2, mode='nearest')))",
+        'x = self.conv(enlarged)',
+        'x = leaky_relu(self.conv(enlarged))',
         NETWORKS,
     ),
     Mutation(
         'SR: old output upsampled bilinearly',
         SELFCOND,
-        "to_rgb(below), scale_factor=2, mode='nearest')",
-        "to_rgb(below), scale_factor=2, mode='bilinear')",
+        "F.interpolate(old, scale_factor=2, mode='nearest')",
+        "F.interpolate(old, scale_factor=2, mode='bilinear')",
         NETWORKS,
     ),
     Mutation(
@@ -136,7 +153,7 @@ MUTATIONS = [
         NETWORKS,
     ),
     # ----- layers -----
-    Mutation('layers: slope of the leaky ReLU', LAYERS, 'F.leaky_relu(x, 0.2)', 'F.leaky_relu(x, 0.1)', NETWORKS),
+    Mutation('layers: slope of the leaky ReLU', LAYERS, 'SLOPE = 0.2', 'SLOPE = 0.1', NETWORKS),
     Mutation(
         'layers: fan-in without the kernel',
         LAYERS,
@@ -204,12 +221,18 @@ MUTATIONS = [
         'x1 = self.down1(x0)',
         NETWORKS,
     ),
-    Mutation('flow net: residual counts in [0, 1]', FLOW_NET, 'self.image_head(x) / 2', 'self.image_head(x)', NETWORKS),
+    Mutation(
+        'flow net: residual counts in [0, 1]',
+        FLOW_NET,
+        '(self.image_head, x, lq) / 2',
+        '(self.image_head, x, lq)',
+        NETWORKS,
+    ),
     Mutation(
         'flow net: another bound of the flow',
         FLOW_NET,
-        'torch.tanh(self.flow_head(x))',
-        'self.flow_head(x).clamp(-1, 1)',
+        'torch.tanh(in_full_precision(self.flow_head, x, lq))',
+        'in_full_precision(self.flow_head, x, lq).clamp(-1, 1)',
         NETWORKS,
     ),
     Mutation('flow net: max_flow ignored', FLOW_NET, 'self.max_flow * torch.tanh', '2.0 * torch.tanh', NETWORKS),
@@ -248,11 +271,11 @@ MUTATIONS = [
     Mutation(
         'domain: one layer is linear',
         DOMAIN,
-        'x = leaky_relu(conv(x))',
-        'x = conv(x) if conv is self.conv4 else leaky_relu(conv(x))',
+        'h = leaky_relu(conv(h))',
+        'h = conv(h) if conv is self.conv4 else leaky_relu(conv(h))',
         NETWORKS,
     ),
-    Mutation('domain: input in [0, 1]', DOMAIN, 'x = x * 2 - 1', 'x = x * 1', NETWORKS),
+    Mutation('domain: input in [0, 1]', DOMAIN, 'h = x * 2 - 1', 'h = x * 1', NETWORKS),
     # ----- ProgressiveDiscriminator -----
     Mutation(
         'progressive: maxima instead of means', PROGRESSIVE, 'return F.avg_pool2d(', 'return F.max_pool2d(', NETWORKS
@@ -329,7 +352,11 @@ MUTATIONS = [
         NETWORKS,
     ),
     Mutation(
-        'CycleGAN: no tanh', CYCLEGAN, '(torch.tanh(self.to_rgb(x)) + 1) / 2', '(self.to_rgb(x) + 1) / 2', NETWORKS
+        'CycleGAN: no tanh',
+        CYCLEGAN,
+        'torch.tanh(in_full_precision(self.to_rgb, x, lq))',
+        'in_full_precision(self.to_rgb, x, lq)',
+        NETWORKS,
     ),
     # ----- baselines -----
     Mutation(
@@ -567,7 +594,7 @@ MUTATIONS = [
         'to_signed(parts.degraded)',
         MODELS,
     ),
-    Mutation('stage 1: R1 ignored', 'stages/flow_degradation_model.py', 'self.options.r1_reg_weight', '0', MODELS),
+    Mutation('stage 1: R1 ignored', 'stages/flow_degradation_model.py', 'self.options.r1_reg_weight,', '0,', MODELS),
     Mutation(
         'stage 1: generator wants to be found out',
         'stages/flow_degradation_model.py',
@@ -604,11 +631,7 @@ MUTATIONS = [
         MODELS,
     ),
     Mutation(
-        'R1 for images in [0, 1]',
-        ADVERSARIAL,
-        'r1_penalty(prediction, real) / 4',
-        'r1_penalty(prediction, real)',
-        MODELS,
+        'R1 for images in [0, 1]', ADVERSARIAL, 'flatten(1).sum(1).mean() / 4', 'flatten(1).sum(1).mean()', MODELS
     ),
     Mutation('R1 not halved', ADVERSARIAL, 'r1_reg_weight / 2 *', 'r1_reg_weight *', MODELS),
     Mutation(
@@ -838,5 +861,154 @@ MUTATIONS = [
         '_hash(self.seed, k)',
         '_hash(self.seed, 0)',
         SAMPLING,
+    ),
+    Mutation(
+        'data: bytes for images between the levels',
+        'data/image_bytes.py',
+        'return found if torch.equal(found.images(value.device), value) else value',
+        'return found',
+        ('data/test_image_bytes.py',),
+    ),
+    Mutation(
+        'data: bytes of another range',
+        'data/image_bytes.py',
+        'torch.full((), 255.0',
+        'torch.full((), 256.0',
+        ('data/test_image_bytes.py',),
+    ),
+    # ----- precision, NaN and infinity, Eq. 6 in less memory -----
+    Mutation(
+        'precision: fp16 on the first GPUs with bf16',
+        'engine/precision.py',
+        "'bf16' if _capability(device) >= _AMPERE else",
+        "'bf16' if _capability(device) > _AMPERE else",
+        FORMATS,
+    ),
+    Mutation(
+        'precision: what networks return stays in 16 bits',
+        'engine/precision.py',
+        'return tree_map(_widened, net(*args, **kwargs))',
+        'return net(*args, **kwargs)',
+        FORMATS,
+    ),
+    Mutation(
+        'precision: convolutions of fp32 are rounded',
+        'engine/precision.py',
+        "allow_tf32 = self.name != 'fp32'",
+        'allow_tf32 = True',
+        FORMATS,
+    ),
+    Mutation(
+        'precision: convolutions left over by bf16 are exact',
+        'engine/precision.py',
+        "allow_tf32 = self.name != 'fp32'",
+        "allow_tf32 = self.name == 'tf32'",
+        FORMATS,
+    ),
+    Mutation(
+        'precision: R1 in 16 bits',
+        'engine/update.py',
+        '        if not exact:\n            net = self.precision.runs(net)',
+        '        net = self.precision.runs(net)',
+        FORMATS,
+    ),
+    Mutation(
+        'precision: last layers in 16 bits',
+        LAYERS,
+        'if x.is_meta or not torch.is_autocast_enabled(x.device.type):',
+        'if True:',
+        FORMATS,
+    ),
+    Mutation('finite: one process that is fine is enough', 'engine/finite.py', 'ReduceOp.MIN', 'ReduceOp.MAX', FAULTS),
+    Mutation(
+        'finite: a scaled gradient beyond fp16 is a fault',
+        'engine/finite.py',
+        'finite[: len(terms)].all() if scaled else finite.all()',
+        'finite.all()',
+        FP16,
+    ),
+    Mutation(
+        'finite: steps are made again after a fault',
+        'engine/finite.py',
+        'self._going_on = self._going_on & blameless',
+        'self._going_on = self._going_on',
+        FAULTS,
+    ),
+    Mutation(
+        'finite: the last fault is told, not the first',
+        'engine/finite.py',
+        'is_first = at_fault & (found.iteration == 0)',
+        'is_first = at_fault',
+        FAULTS,
+    ),
+    Mutation(
+        'finite: skipped steps in a row are never over',
+        'engine/finite.py',
+        '(self._in_a_row.get(labels, none) + 1) * ~fine',
+        'self._in_a_row.get(labels, none) + ~fine',
+        FAULTS,
+    ),
+    Mutation(
+        'finite: one step more in a row',
+        'engine/finite.py',
+        'in_a_row >= MAX_SKIPPED_IN_A_ROW:  # of',
+        'in_a_row > MAX_SKIPPED_IN_A_ROW:  # of',
+        FP16,
+    ),
+    Mutation(
+        'finite: skipped steps are counted again with each line of the log',
+        'engine/finite.py',
+        'found.iteration, found.count = torch.zeros_like(found.iteration), torch.zeros_like(found.count)',
+        'found.iteration = torch.zeros_like(found.iteration)',
+        FAULTS,
+    ),
+    Mutation(
+        'finite: fused steps are made all the same',
+        'engine/update.py',
+        'optimizer.found_inf = (~fine).float()',
+        'optimizer.found_inf = (~fine).float() * 0',
+        FAULTS,
+    ),
+    Mutation(
+        'Eq. 6 in less memory: deviation of N - 1',
+        'archs/conditioned_norm.py',
+        'correction=0',
+        'correction=1',
+        CONDITIONED_NORM,
+    ),
+    Mutation(
+        'Eq. 6 in less memory: statistics in the format of x',
+        'archs/conditioned_norm.py',
+        'exact = x.to(torch.promote_types(x.dtype, torch.float32))',
+        'exact = x',
+        CONDITIONED_NORM,
+    ),
+    Mutation(
+        'Eq. 6 in less memory: slope where the normalised x is negative',
+        'archs/conditioned_norm.py',
+        'normalised * sigma, SLOPE, False',
+        'normalised, SLOPE, False',
+        CONDITIONED_NORM,
+    ),
+    Mutation(
+        'Eq. 6 in less memory: no gradient through the mean',
+        'archs/conditioned_norm.py',
+        'grad = grad.sub_(grad.mean((2, 3), keepdim=True))',
+        'grad = grad.clone()',
+        CONDITIONED_NORM,
+    ),
+    Mutation(
+        'Eq. 6 in less memory: no gradient through the deviation',
+        'archs/conditioned_norm.py',
+        'along, value=-1)',
+        'along, value=0)',
+        CONDITIONED_NORM,
+    ),
+    Mutation(
+        'Eq. 6 in less memory: never used',
+        'archs/less_memory.py',
+        "return x.device.type != 'cpu' and",
+        'return False and',
+        CONDITIONED_NORM,
     ),
 ]

@@ -8,6 +8,7 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
 from .layers import SLOPE, leaky_relu
+from .less_memory import keeps_less
 
 EPS = 1e-5  # of F.instance_norm
 
@@ -17,10 +18,9 @@ def conditioned_norm(x: Tensor, sigma: Tensor) -> Tensor:
 
     The gradient is that of these functions, which keep three tensors beside x and sigma for it: the normalised x, the
     product and its activation. On GPUs only x and sigma are kept (:class:`ConditionedNorm`) and the others computed
-    again. On CPUs that takes longer (docs/performance.md), and torch.compile chooses by itself what to keep.
+    again.
     """
-    keeps_less = x.device.type != 'cpu' and torch.is_grad_enabled() and not torch.compiler.is_compiling()
-    return ConditionedNorm.apply(x, sigma) if keeps_less else leaky_relu(F.instance_norm(x) * sigma)
+    return ConditionedNorm.apply(x, sigma) if keeps_less(x) else leaky_relu(F.instance_norm(x) * sigma)
 
 
 class ConditionedNorm(torch.autograd.Function):
@@ -32,9 +32,14 @@ class ConditionedNorm(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, sigma: Tensor) -> Tensor:
-        normalised, mean, rstd = _normalise(x)
+        output, mean, rstd = _forward(x, sigma)
         ctx.save_for_backward(x, sigma, mean, rstd)
-        return leaky_relu((normalised * sigma).to(x.dtype))
+        return output
+
+    @staticmethod
+    def again(x: Tensor, sigma: Tensor) -> Tensor:
+        """What ``apply`` gave, bit for bit, without a graph."""
+        return _forward(x, sigma)[0]
 
     @staticmethod
     @once_differentiable
@@ -51,9 +56,10 @@ class ConditionedNorm(torch.autograd.Function):
         return grad_x.to(x.dtype), grad_sigma.to(sigma.dtype)
 
 
-def _normalise(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """x with mean 0 and deviation 1 in every channel of every image; mean and 1 / deviation, (N, C, 1, 1)."""
+def _forward(x: Tensor, sigma: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """The output; mean and 1 / deviation of every channel of every image, (N, C, 1, 1)."""
     exact = x.to(torch.promote_types(x.dtype, torch.float32))
     var, mean = torch.var_mean(exact, (2, 3), correction=0, keepdim=True)
     rstd = (var + EPS).rsqrt()
-    return torch.addcmul(-mean * rstd, exact, rstd), mean, rstd
+    normalised = torch.addcmul(-mean * rstd, exact, rstd)
+    return leaky_relu((normalised * sigma).to(x.dtype)), mean, rstd

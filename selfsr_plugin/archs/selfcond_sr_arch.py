@@ -2,16 +2,18 @@
 
 import math
 from collections.abc import Sequence
-from typing import Literal
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
-from .conditioned_norm import conditioned_norm
+from .conditioned_norm import ConditionedNorm, conditioned_norm
 from .growing import GrowingNetwork
 from .layers import EqualizedConv2d, NormalizedConv2d, count_parameters, in_full_precision, leaky_relu, lerp
+from .less_memory import computed_again
 
 Condition = Literal['scale', 'concat']
 
@@ -60,15 +62,26 @@ class SelfConditionedBlock(nn.Module):
             self.sigma1 = self.sigma2 = None
 
     @staticmethod
-    def _layer(x: Tensor, y: Tensor, conv: nn.Module, sigma: nn.Module | None) -> Tensor:
+    def _layer(
+        x: Tensor, y: Tensor, conv: nn.Module, sigma: nn.Module | None
+    ) -> tuple[Tensor, AbstractContextManager[Any]]:
+        """The features; and the context in which they are not kept for the gradient of what they are given to."""
         if sigma is None:
-            return leaky_relu(F.instance_norm(conv(torch.cat((x, y), dim=1))))
-        return conditioned_norm(conv(x), sigma(y))
+            return leaky_relu(F.instance_norm(conv(torch.cat((x, y), dim=1)))), nullcontext()
+        x, deviation = conv(x), sigma(y)
+        output = conditioned_norm(x, deviation)
+        return output, computed_again(output, ConditionedNorm.again, x, deviation)
 
-    def forward(self, x: Tensor, condition: Tensor) -> Tensor:
-        h = self._layer(x, condition, self.conv1, self.sigma1)
-        h = self._layer(h, condition, self.conv2, self.sigma2)
+    def forward(self, x: Tensor, condition: Tensor, checkpointed: bool = False) -> Tensor:
+        """x (N, width, H, W), condition (N, C, H, W); ``checkpointed`` if the whole block is computed again."""
+        h, again = self._layer(x, condition, self.conv1, self.sigma1)
+        with nullcontext() if checkpointed else again:
+            h, _ = self._layer(h, condition, self.conv2, self.sigma2)
         return (x + h) / math.sqrt(2)
+
+
+def _enlarged(x: Tensor) -> Tensor:
+    return F.interpolate(x, scale_factor=2, mode='nearest')
 
 
 class Level(nn.Module):
@@ -92,10 +105,13 @@ class Level(nn.Module):
         self.checkpointing = False
 
     def forward(self, x: Tensor, condition: Tensor) -> Tensor:
-        x = self.conv(F.interpolate(x, scale_factor=2, mode='nearest'))
+        enlarged = _enlarged(x)
+        with computed_again(enlarged, _enlarged, x):
+            x = self.conv(enlarged)
+        del enlarged
         for block in self.blocks:
             if self.checkpointing and torch.is_grad_enabled():
-                x = checkpoint(block, x, condition, use_reentrant=False, preserve_rng_state=False)
+                x = checkpoint(block, x, condition, True, use_reentrant=False, preserve_rng_state=False)
             else:
                 x = block(x, condition)
         return x

@@ -21,7 +21,7 @@ from model_kit import (  # noqa: E402
     train,
 )
 
-from selfsr_plugin.engine.finite import NonFiniteError  # noqa: E402
+from selfsr_plugin.engine.finite import FiniteCheck, NonFiniteError  # noqa: E402
 
 # Whatever a GPU would be waited for: numbers, and tensors whose size depends on values.
 WAITS = ('_local_scalar_dense', 'is_nonzero', 'nonzero', 'equal', 'masked_select', '_unique2', 'item')
@@ -152,12 +152,36 @@ def test_skipped_from_the_first_step_on(tmp_path, warnings):
     assert_identical(everything(model), everything(without))
 
 
+def tell(check, value, iteration):
+    return check(('g',), {'l_g': torch.tensor(value)}, {}, iteration, scaled=False).item()
+
+
+def test_the_first_fault_is_told_and_each_is_counted_once(warnings):
+    check = FiniteCheck('skip', torch.device('cpu'), dist=False)
+    assert [tell(check, value, i) for i, value in enumerate((1.0, float('inf'), float('nan'), 2.0))] == [1, 0, 0, 1]
+    check.check()
+    check.check()
+    assert warnings == ['l_g is inf: this step of network_g and 1 of those after it are skipped, 2 so far.']
+
+
+def test_a_fault_of_another_process_is_one_of_this(monkeypatch, warnings):
+    """Of two, the other has met a NaN in a term, which may leave the gradient of both as it is."""
+    combined = {torch.distributed.ReduceOp.MIN: torch.minimum, torch.distributed.ReduceOp.MAX: torch.maximum}
+    monkeypatch.setattr(
+        torch.distributed, 'all_reduce', lambda flags, how: flags.copy_(combined[how](flags, torch.zeros_like(flags)))
+    )
+    check = FiniteCheck('stop', torch.device('cpu'), dist=True)
+    assert not tell(check, 1.0, 1)
+    with pytest.raises(NonFiniteError, match='a loss of another process is not finite'):
+        check.check()
+
+
 def test_too_many_in_a_row_end_the_run(tmp_path, warnings, monkeypatch):
     monkeypatch.setattr('selfsr_plugin.engine.finite.MAX_SKIPPED_IN_A_ROW', 4)
     model = start(stage2_options(tmp_path, nonfinite='skip', net_d_reg_every=2, **SETTINGS))
-    poisoned(model, range(1, 5), (1, 2, 4))
+    poisoned(model, range(1, 6), (1, 2, 3, 5))
     model.get_current_log()
-    poisoned(model, range(5, 8), (5, 6, 7))
+    poisoned(model, range(6, 9), (6, 7, 8))
     with pytest.raises(NonFiniteError, match='l_g_rec is nan, as in the 4 steps before'):
         model.get_current_log()
 

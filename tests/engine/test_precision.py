@@ -144,6 +144,29 @@ def test_a_network_that_fp16_cannot_hold_ends_the_run(tmp_path, monkeypatch):
         model.get_current_log()
 
 
+def test_what_networks_return_is_in_single_precision_or_better():
+    """Those of BasicSR too, whose last layers are in 16 bits."""
+
+    class TwoImages(torch.nn.Conv2d):
+        def forward(self, x):
+            return super().forward(x), x
+
+    net, image = TwoImages(3, 3, 1), torch.rand(1, 3, 4, 4)
+    in_bf16, unchanged = Precision('bf16', CPU).runs(net)(image)
+    assert in_bf16.dtype == torch.float32 and not torch.equal(in_bf16, net(image)[0])
+    assert unchanged is image
+    double = image.double()
+    assert Precision('bf16', CPU).runs(torch.nn.Identity())(double).dtype == torch.float64
+
+
+@pytest.mark.parametrize('precision, rounded', [('fp32', False), ('tf32', True), ('bf16', True), ('fp16', True)])
+def test_which_convolutions_of_a_gpu_are_rounded(monkeypatch, precision, rounded):
+    monkeypatch.setattr(torch.cuda, 'get_device_capability', lambda _: (8, 0))
+    monkeypatch.setattr(torch.backends.cudnn, 'allow_tf32', not rounded)
+    Precision(precision, torch.device('cuda')).choose_convolutions()
+    assert torch.backends.cudnn.allow_tf32 is rounded
+
+
 def test_what_a_device_cannot_do_is_refused(tmp_path, monkeypatch):
     with pytest.raises(UserError, match='precision: tf32: .* the CPU: write precision: auto'):
         start(stage1_options(tmp_path, precision='tf32'))
@@ -154,7 +177,7 @@ def test_what_a_device_cannot_do_is_refused(tmp_path, monkeypatch):
         with pytest.raises(UserError, match=f'precision: {precision}: Tesla V100 has no such format'):
             Precision(precision, gpu)
     assert Precision('auto', gpu).name == Precision('fp16', gpu).name == 'fp16'
-    monkeypatch.setattr(torch.cuda, 'get_device_capability', lambda _: (9, 0))
+    monkeypatch.setattr(torch.cuda, 'get_device_capability', lambda _: (8, 0))
     assert Precision('auto', gpu).name == 'bf16' and Precision('tf32', gpu).dtype == torch.float32
     monkeypatch.setattr(torch.cuda, 'get_device_capability', lambda _: (6, 1))
     assert Precision('auto', gpu).name == Precision('auto', CPU).name == 'fp32'
