@@ -3,6 +3,7 @@
 from .bad_images import BadImageLog
 from .decoding import CorruptImageError
 from .hr_face_dataset import HRFaceDataset
+from .image_bytes import ImageBytes
 from .image_source import ImageSource, close_environments, open_image_source
 from .lr_face_dataset import LRFaceDataset
 from .paired_face_dataset import PairedFaceDataset
@@ -13,6 +14,7 @@ __all__ = [
     'BadImageLog',
     'CorruptImageError',
     'HRFaceDataset',
+    'ImageBytes',
     'ImageSource',
     'InfiniteSampler',
     'LRFaceDataset',

@@ -17,6 +17,8 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset, Sampler, get_worker_info
 
+from .image_bytes import collate_bytes
+
 Key = tuple[int, int]  # (index into the data set, position k in the run)
 
 
@@ -113,7 +115,13 @@ def _init_worker(_: int) -> None:
 
 
 def build_train_loader(
-    dataset: Dataset, dataset_opt: Mapping[str, Any], seed: int, rank: int = 0, world_size: int = 1, start_iter: int = 0
+    dataset: Dataset,
+    dataset_opt: Mapping[str, Any],
+    seed: int,
+    rank: int = 0,
+    world_size: int = 1,
+    start_iter: int = 0,
+    as_bytes: bool = False,
 ) -> DataLoader:
     """An endless loader: its first batch is that of iteration ``start_iter + 1``, it has no length and no epochs.
 
@@ -128,6 +136,7 @@ def build_train_loader(
         seed: of the run.
         rank, world_size: this process among those that train.
         start_iter: iterations already done.
+        as_bytes: stored images come as :class:`ImageBytes`, what a batch holds otherwise comes as it is.
     """
     batch_size = dataset_opt['batch_size_per_gpu']
     workers = dataset_opt.get('num_worker_per_gpu', 0)
@@ -137,6 +146,7 @@ def build_train_loader(
         batch_size=batch_size,
         sampler=sampler,
         num_workers=workers,
+        collate_fn=collate_bytes if as_bytes else None,
         multiprocessing_context='fork' if workers and sys.platform == 'linux' else None,
         pin_memory=bool(dataset_opt.get('pin_memory', False)) and torch.cuda.is_available(),
         worker_init_fn=_init_worker,

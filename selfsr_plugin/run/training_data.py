@@ -7,7 +7,7 @@ import torch
 from basicsr.utils import get_root_logger
 from torch.utils.data import default_collate
 
-from ..data import BadImageLog, SeededDataset, build_train_loader
+from ..data import BadImageLog, ImageBytes, SeededDataset, build_train_loader
 from ..errors import UserError
 from ..memory import available_bytes
 
@@ -17,6 +17,8 @@ class TrainingData:
 
     A batch is a function of the seed and the iteration (``data/sampling.py``). So when a worker process dies, killed
     for its memory perhaps, the loader is made anew and gives the very batch that was due.
+
+    For a GPU images come from the workers as bytes, and are copied beside what it computes.
 
     Args:
         dataset: any map-style data set; the bad images of one with a ``bad_image_log`` are counted.
@@ -31,6 +33,7 @@ class TrainingData:
         self.batch_size = self._settings['batch_size_per_gpu'] * opt['world_size']  # over all processes
         self._bad_images: BadImageLog | None = getattr(dataset, 'bad_image_log', None)
         self._died_at: int | None = None
+        self._copies = torch.cuda.Stream() if opt['num_gpu'] != 0 else None  # as BasicSR's models choose their device
         self._batches: Any = None  # started with the first batch, not before the memory has been looked at
 
     def sample_batch(self, size: int) -> dict[str, Any]:
@@ -61,7 +64,15 @@ class TrainingData:
         opt = self._opt
         handler = signal.getsignal(signal.SIGCHLD)
         self._batches = iter(
-            build_train_loader(self._dataset, self._settings, opt['manual_seed'], opt['rank'], opt['world_size'], done)
+            build_train_loader(
+                self._dataset,
+                self._settings,
+                opt['manual_seed'],
+                opt['rank'],
+                opt['world_size'],
+                done,
+                as_bytes=self._copies is not None,
+            )
         )
         # torch's handler raises wherever the program happens to be when a worker dies, in the middle of an optimizer's
         # step perhaps. Without it the death is found when the next batch is asked for.
@@ -72,7 +83,7 @@ class TrainingData:
         return iteration * self.batch_size // len(self._dataset)
 
     def next_batch(self, iteration: int) -> dict[str, Any]:
-        """The batch of ``iteration``; iterations must be asked for in order.
+        """The batch of ``iteration``, its images on the GPU if there is one; iterations must be asked for in order.
 
         Raises:
             UserError: too many bad images, or workers die again and again.
@@ -84,7 +95,7 @@ class TrainingData:
                 batch = next(self._batches)
                 if self._bad_images is not None:
                     self._bad_images.update(batch['bad_images'])
-                return batch
+                return batch if self._copies is None else self._on_gpu(batch)
             except ValueError as error:  # from a worker it comes with the worker's traceback before the message
                 raise UserError(str(error).strip().splitlines()[-1].removeprefix('ValueError: ')) from error
             except (RuntimeError, OSError, EOFError) as error:
@@ -101,6 +112,25 @@ class TrainingData:
                     f'A worker process died before iteration {iteration}; workers are started anew.'
                 )
                 self._batches = None
+
+    def _on_gpu(self, batch: dict[str, Any]) -> dict[str, Any]:
+        """The batch with its images, float32 (N, C, H, W), on the GPU. Whatever else it holds stays where it is.
+
+        Their copy need not be asked for an iteration ahead: nothing in an iteration waits for the GPU, which is still
+        at the one before when this is called.
+        """
+        device, computing = torch.device('cuda'), torch.cuda.current_stream()
+        with torch.cuda.stream(self._copies):
+            for key, value in batch.items():
+                if isinstance(value, ImageBytes):
+                    batch[key] = value.images(device)
+                elif torch.is_tensor(value) and value.dim() == 4:
+                    batch[key] = value.to(device, non_blocking=True)
+        computing.wait_stream(self._copies)
+        for value in batch.values():
+            if torch.is_tensor(value) and value.is_cuda:
+                value.record_stream(computing)  # or its memory would be that of a later copy too early
+        return batch
 
 
 def _is_death_of_a_worker(error: Exception) -> bool:

@@ -18,7 +18,11 @@ class Numbers(Dataset):
 
 def data(workers):
     train = dict(batch_size_per_gpu=2, num_worker_per_gpu=workers)
-    return TrainingData(Numbers(), dict(datasets=dict(train=train), manual_seed=3, rank=0, world_size=1), 0)
+    return TrainingData(Numbers(), options(train), 0)
+
+
+def options(train, num_gpu=0):
+    return dict(datasets=dict(train=train), manual_seed=3, rank=0, world_size=1, num_gpu=num_gpu)
 
 
 def broken(error):
@@ -72,3 +76,32 @@ def test_errors_of_the_data_set_are_passed_on(workers, error):
     hit._batches = broken(error)
     with pytest.raises(type(error)):
         hit.next_batch(1)
+
+
+class Faces(Dataset):
+    """Stored images, images between the levels of 255, and what is no image."""
+
+    def __len__(self):
+        return 7
+
+    def __getitem__(self, index):
+        levels = torch.randint(256, (3, 8, 8), generator=torch.Generator().manual_seed(index))
+        return dict(gt=levels / 255, lq=levels / 256, label=torch.tensor([index / 255]), gt_path=f'{index}.png')
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason='no CUDA device on this machine')
+@pytest.mark.parametrize('workers, pin_memory', [(0, False), (2, True)])
+def test_batches_on_a_gpu_are_those_on_the_cpu(workers, pin_memory):
+    """While it computes, and the memory of earlier batches is used again."""
+    train = dict(batch_size_per_gpu=4, num_worker_per_gpu=workers, pin_memory=pin_memory)
+    here, there = (TrainingData(Faces(), options(train, num_gpu), 0) for num_gpu in (0, 1))
+    work = torch.rand(2048, 2048, device='cuda')
+    for number in range(1, 9):
+        expected, found = here.next_batch(number), there.next_batch(number)
+        for _ in range(20):
+            work = work @ work / 1000
+        assert found['gt'].is_cuda and found['lq'].is_cuda and not found['label'].is_cuda
+        assert found['gt_path'] == expected['gt_path']
+        for key in ('gt', 'lq', 'label'):
+            assert torch.equal(found[key].cpu(), expected[key]), key
