@@ -4,10 +4,11 @@
     python scripts/benchmark_inference.py --batches 1 --only SelfCondSRNet EDSR --engines torch
 
 One process holds all networks and lets them take turns, so that what else the machine does falls on all of them alike;
-figures are medians, ratios are to our network. The others are BasicSR's own classes at the sizes of their papers:
-RRDBNet (ESRGAN), EDSR, RCAN and SwinIR; and where the package gfpgan is installed GFPGAN's network, which makes 512x512
-of 512x512. With --engines onnxruntime each is exported first (extra onnx). A network that an engine cannot run is left
-out and named.
+figures are medians, ratios are to our network. Where torch has one thread of a CPU (OMP_NUM_THREADS=1) the time is that
+of the processor, which does not grow when others use it as well. The others are BasicSR's own classes at the sizes of
+their papers: RRDBNet (ESRGAN), EDSR, RCAN and SwinIR; and where the package gfpgan is installed GFPGAN's network, which
+makes 512x512 of 512x512. With --engines onnxruntime each is exported first (extra onnx). A network that an engine
+cannot run is left out and named.
 """
 
 import argparse
@@ -62,7 +63,9 @@ def runners(
 
         file = io.BytesIO()
         torch.onnx.export(net, (batch,), file, input_names=['lq'], dynamo=False)
-        session = onnxruntime.InferenceSession(file.getvalue(), providers=onnxruntime.get_available_providers())
+        settings = onnxruntime.SessionOptions()
+        settings.intra_op_num_threads = torch.get_num_threads()
+        session = onnxruntime.InferenceSession(file.getvalue(), settings, onnxruntime.get_available_providers())
         feed = {'lq': batch.numpy()}
         return lambda: session.run(None, feed)
     net, batch = net.to(device), batch.to(device)
@@ -115,12 +118,13 @@ def main(arguments: 'list[str] | None' = None) -> None:
     for size in args.batches:
         torch.manual_seed(0)
         found = list(lines(args, size, device))
+        clock = time.perf_counter if gpu or torch.get_num_threads() > 1 else time.process_time
         times: list[list[float]] = [[] for _ in found]
         for _ in range(args.turns):
             for (_, _, run, _), taken in zip(found, times):
-                began = time.perf_counter()
+                began = clock()
                 run()
-                taken.append(time.perf_counter() - began)
+                taken.append(clock() - began)
         print(
             f'\n**batch {size}**\n\n| network | engine | parameters, M | faces/s | time, ratio |\n|---|---|---|---|---|'
         )

@@ -48,6 +48,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
     'bf16, channels_last': dict(precision='bf16', channels_last=True),
     'bf16, compile': dict(precision='bf16', compile=True),
     'bf16, channels_last, compile': dict(precision='bf16', channels_last=True, compile=True),
+    'bf16, compile, graphs': dict(precision='bf16', compile='reduce-overhead'),
     'fp32, compile': dict(precision='fp32', compile=True),
 }
 RIVALS = {'BasicSR SRGANModel, RRDBNet': 'SRGANModel', 'BasicSR SRModel, RRDBNet': 'SRModel'}
@@ -286,7 +287,7 @@ def table(title: str, lines: dict[str, Callable], args: argparse.Namespace, rate
             f'{statistics.median(turn[column] for turn in shares[name]):.1f}' if shares[name][0] else ''
             for column in COLUMNS
         ]
-        flops, moved = counted.get(name, counted.get(name.replace(', compile', ''), (0, 0)))
+        flops, moved = counted.get(name, counted.get(name.split(', compile')[0], (0, 0)))
         rate = rates.get(trainer.precision)
         cells = [
             f'{ms / first:.2f}',

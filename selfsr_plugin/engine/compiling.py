@@ -8,16 +8,22 @@ from torch import nn
 from ..errors import UserError
 
 BACKEND = 'inductor'
+GRAPHS = 'reduce-overhead'  # torch's name of the mode that records CUDA graphs
 _VARIANTS = 64  # of one network: levels, learning or frozen, batches and parts of them; torch gives up after 8
 
 
-def compiled_network(net: nn.Module) -> nn.Module:
+def compiled_network(net: nn.Module, graphs: bool = False) -> nn.Module:
     """``net`` compiled as a whole, for each shape and argument that it is called with; it shares its parameters.
 
     Compiling takes place at the first call of each kind, in the rehearsal of a run.
+
+    Args:
+        net: what is compiled.
+        graphs: forward and backward pass are recorded as CUDA graphs and replayed. What they return is overwritten in
+            the next iteration, which ``torch.compiler.cudagraph_mark_step_begin`` begins.
     """
     torch._dynamo.config.recompile_limit = max(torch._dynamo.config.recompile_limit, _VARIANTS)
-    return torch.compile(net, backend=BACKEND, fullgraph=True, dynamic=False)
+    return torch.compile(net, backend=BACKEND, mode=GRAPHS if graphs else None, fullgraph=True, dynamic=False)
 
 
 @cache

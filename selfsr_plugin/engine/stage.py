@@ -16,6 +16,7 @@ from ..errors import UserError
 from ..schema import parse
 from . import checkpoint
 from .checkpoint import weights_path
+from .compiling import GRAPHS
 from .lr_scheduler import LinearDecayLR
 from .networks import build_network, load_weights
 from .stage_options import StageOptions
@@ -82,6 +83,7 @@ class Stage(ValidatedModel):
             self.options.precision,
             self.compilable() if self.options.compile else (),
             self.options.channels_last,
+            self.options.compile == GRAPHS,
         )
 
     def _scheduler(self, optimizer: torch.optim.Optimizer) -> torch.optim.lr_scheduler.LRScheduler:
@@ -117,8 +119,7 @@ class Stage(ValidatedModel):
 
     def optimize_parameters(self, current_iter: int) -> None:
         """One iteration: every update in turn, then the moving averages."""
-        with torch.no_grad():
-            batch = self.prepare(current_iter)
+        batch = self._begin(current_iter)
         terms: dict[str, Any] = OrderedDict()
         logged: dict[str, Any] = OrderedDict()
         for update in self.updates(current_iter):
@@ -133,6 +134,11 @@ class Stage(ValidatedModel):
             **terms,
             **logged,
         }  # a term that is not computed each time keeps its last value
+
+    def _begin(self, current_iter: int) -> Batch:
+        self.updater.begin_iteration()
+        with torch.no_grad():
+            return self.prepare(current_iter)
 
     def rehearse(self, current_iter: int, data: dict[str, Any]) -> None:
         """Compute what an iteration computes and leave everything as it was: a lack of memory, or options that cannot
@@ -149,8 +155,7 @@ class Stage(ValidatedModel):
         try:
             with torch.random.fork_rng():
                 self.feed_data(data)
-                with torch.no_grad():
-                    batch = self.prepare(current_iter)
+                batch = self._begin(current_iter)
                 for update in self.updates(current_iter):
                     batch.update(self.updater.compute(update, batch).made)
         finally:

@@ -12,7 +12,8 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 from torch.optim import Optimizer
 
-from .compiling import check_compiler, compiled_network
+from ..errors import UserError
+from .compiling import GRAPHS, check_compiler, compiled_network
 from .finite import FiniteCheck
 from .precision import Precision
 
@@ -75,9 +76,10 @@ class Updater:
         precision: number format that the networks are trained in, see :class:`Precision`.
         compiled: labels of the networks that torch.compile is to compile; not one that a second derivative is taken of.
         channels_last: networks and what they are given lie in memory with the channels last.
+        graphs: what is compiled is recorded as CUDA graphs.
 
     Raises:
-        UserError: the device cannot compute in that format, or nothing can be compiled here.
+        UserError: the device cannot compute in that format, nothing can be compiled here, or it records no graphs.
     """
 
     def __init__(
@@ -91,6 +93,7 @@ class Updater:
         precision: str = 'fp32',
         compiled: Collection[str] = (),
         channels_last: bool = False,
+        graphs: bool = False,
     ) -> None:
         self.nets, self.optimizers, self.device, self.dist = dict(nets), dict(optimizers), device, dist
         self.accum_iter = accum_iter
@@ -104,9 +107,14 @@ class Updater:
         if channels_last:
             for net in self.nets.values():
                 net.to(memory_format=torch.channels_last)
+        self.graphs = graphs
+        if graphs and device.type != 'cuda':
+            raise UserError(
+                f'compile: {GRAPHS}: it records CUDA graphs, and this run computes on the CPU: write compile: true.'
+            )
         if compiled:
             check_compiler(device)
-        self._compiled = {label: compiled_network(self.nets[label]) for label in compiled}
+        self._compiled = {label: compiled_network(self.nets[label], graphs) for label in compiled}
         self._run: dict[str, nn.Module] = dict(self.nets)  # a network, or its compiled form
         self._wrapped: dict[str, nn.Module] = {}  # the same over all processes
         self._trained: dict[str, list[nn.Parameter]] = {}
@@ -143,6 +151,11 @@ class Updater:
             else None
         )
         return DistributedDataParallel(net, device_ids=devices, gradient_as_bucket_view=True)
+
+    def begin_iteration(self) -> None:
+        """What graphs returned in the iteration before may be overwritten; called before anything is computed."""
+        if self.graphs:
+            torch.compiler.cudagraph_mark_step_begin()
 
     def net(self, label: str, exact: bool = False) -> Callable[..., Any]:
         """The network to run in the update at hand: one that learns exchanges its gradients, others are frozen.

@@ -10,6 +10,7 @@ import torch
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / 'stages'))  # the models' kit
 from model_kit import (  # noqa: E402
     assert_identical,
+    batch,
     cyclegan_options,
     everything,
     stage1_options,
@@ -103,6 +104,37 @@ def test_nothing_to_compile_with_is_said(tmp_path, monkeypatch):
         start(stage1_options(tmp_path, compile=True))
 
 
+def test_graphs_are_refused_on_a_cpu(tmp_path):
+    with pytest.raises(UserError, match=r'compile: reduce-overhead: .* CUDA graphs, .*: write compile: true\.$'):
+        start(stage1_options(tmp_path, compile='reduce-overhead'))
+
+
+@pytest.mark.parametrize('graphs, modes', [(False, {None}), (True, {'reduce-overhead'})])
+def test_graphs_are_asked_of_the_compiler(monkeypatch, graphs, modes):
+    found = set()
+    torch._dynamo.reset()
+    monkeypatch.setattr(compiling, 'BACKEND', lambda graph, _, mode=None: found.add(mode) or graph)
+    net = torch.nn.Conv2d(2, 3, 1)
+    compiling.compiled_network(net, graphs)(torch.rand(1, 2, 4, 4))
+    torch._dynamo.reset()
+    assert found == modes
+
+
+def test_graphs_may_be_overwritten_from_one_iteration_to_the_next(tmp_path, monkeypatch):
+    """And not within one, where images of the first update are those that the second learns from."""
+    model, calls = start(stage1_options(tmp_path)), []
+    monkeypatch.setattr(torch.compiler, 'cudagraph_mark_step_begin', lambda: calls.append('begin'))
+    for net in (model.net_deg, model.net_d_lq):
+        net.register_forward_hook(lambda *_: calls.append('net'))
+    train(model, [1])
+    assert calls == ['net'] * 4
+    calls.clear()
+    model.updater.graphs = True
+    model.rehearse(2, batch(2))
+    train(model, [2, 3])
+    assert calls == ['begin', *['net'] * 4] * 3
+
+
 def test_checkpointing_of_a_network_without_blocks_is_refused(tmp_path):
     opt = stage2_options(tmp_path, ('g',), grow_at=[], checkpointing=True)
     opt['network_g'] = dict(type='MSRResNet', num_in_ch=3, num_out_ch=3, num_feat=4, num_block=1, upscale=4)
@@ -113,13 +145,44 @@ def test_checkpointing_of_a_network_without_blocks_is_refused(tmp_path):
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason='no CUDA device on this machine')
 @pytest.mark.skipif(shutil.which('gcc') is None, reason='no C compiler on this machine')
-@pytest.mark.parametrize('make, changes', [(stage1_options, {}), (stage2_options, GROWTH)], ids=['stage1', 'stage2'])
-@pytest.mark.parametrize('how', [dict(compile=True), dict(channels_last=True), dict(compile=True, channels_last=True)])
+@pytest.mark.parametrize(
+    'make, changes',
+    [(stage1_options, {}), (cyclegan_options, {}), (stage2_options, GROWTH)],
+    ids=['stage1', 'cyclegan', 'stage2'],
+)
+@pytest.mark.parametrize(
+    'how',
+    [
+        dict(compile=True),
+        dict(channels_last=True),
+        dict(compile=True, channels_last=True),
+        dict(compile='reduce-overhead'),
+        dict(compile='reduce-overhead', accum_iter=2),
+    ],
+    ids=lambda how: ','.join(f'{key}={value}' for key, value in how.items()),
+)
 def test_on_a_gpu_they_compute_the_same(tmp_path, float64, make, changes, how):
-    plain, model = (train(start(dict(make(tmp_path, **changes, **each), num_gpu=1)), range(1, 5)) for each in ({}, how))
+    """For so many iterations that graphs have been recorded and replayed."""
+    plain, model = (train(start(dict(make(tmp_path, **changes, **each), num_gpu=1)), range(1, 9)) for each in ({}, how))
     for label in plain.trained:
         for name, value in getattr(plain, f'net_{label}').state_dict().items():
             torch.testing.assert_close(getattr(model, f'net_{label}').state_dict()[name], value, rtol=1e-6, atol=1e-8)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason='no CUDA device on this machine')
+@pytest.mark.skipif(shutil.which('gcc') is None, reason='no C compiler on this machine')
+def test_a_resumed_run_of_recorded_graphs(tmp_path, float64):
+    opt = dict(stage1_options(tmp_path, compile='reduce-overhead'), num_gpu=1)
+    through = train(start(opt), range(1, 9), save_at=[4])
+    resumed = start(opt)
+    resumed.rehearse(5, batch(5))  # records them with the weights of the start
+    resumed.resume_training(load_checkpoint(tmp_path / 'training_states/4.state'))
+    train(resumed, range(5, 9))
+    for label in through.trained:
+        for name, value in getattr(through, f'net_{label}').state_dict().items():
+            found = getattr(resumed, f'net_{label}').state_dict()[name]
+            torch.testing.assert_close(found, value, rtol=1e-6, atol=1e-8)
 
 
 @pytest.mark.gpu

@@ -1,6 +1,7 @@
 """Two gloo processes with half a batch each equal one process with the whole batch."""
 
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -8,8 +9,21 @@ from pathlib import Path
 import pytest
 import torch
 from basicsr.archs import build_network
-from gloo_worker import CASES, ITERATIONS, PARTING, run_case
-from model_kit import ADAM, NETWORKS, STAGE1_RATE, assert_identical, images
+from gloo_worker import CASES, GROWTH, ITERATIONS, PARTING, run_case
+from model_kit import (
+    ADAM,
+    NETWORKS,
+    STAGE1_RATE,
+    assert_identical,
+    cyclegan_options,
+    images,
+    stage1_options,
+    stage2_options,
+    start,
+    train,
+)
+
+from selfsr_plugin.basicsr_compat.distributed import init_distributed
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -127,3 +141,46 @@ def test_validation_over_two_processes_gives_the_figures_of_one(ranks, alone, ca
     figures = ranks[0][case]['figures']
     assert figures and figures == pytest.approx(alone[case]['figures'], rel=1e-3 if CASES[case][1] else 1e-2)
     assert not ranks[1][case]['figures']  # rank 0 alone reports
+
+
+@pytest.mark.parametrize(
+    'num_gpu',
+    [
+        pytest.param(0, id='gloo'),
+        pytest.param(
+            1,
+            id='nccl',
+            marks=[
+                pytest.mark.gpu,
+                pytest.mark.skipif(not torch.cuda.is_available(), reason='no CUDA device on this machine'),
+            ],
+        ),
+    ],
+)
+def test_one_process_of_torchrun_is_a_run_without(tmp_path, monkeypatch, float64, num_gpu):
+    """As torchrun --nproc_per_node=1 starts it: gradients, flags, logs and checksums go through the process group."""
+    cases = [
+        stage1_options(tmp_path, r1_reg_weight=1),
+        cyclegan_options(tmp_path, pool_size=3),
+        stage2_options(tmp_path, supervision='pseudo', accum_iter=2, **GROWTH),
+    ]
+    with socket.socket() as server:
+        server.bind(('127.0.0.1', 0))
+        port = server.getsockname()[1]
+    torchrun = dict(RANK=0, LOCAL_RANK=0, WORLD_SIZE=1, MASTER_ADDR='127.0.0.1', MASTER_PORT=port)
+    for name, value in torchrun.items():
+        monkeypatch.setenv(name, str(value))
+    alone = [train(start(dict(opt, num_gpu=num_gpu)), range(1, 5)) for opt in cases]
+    init_distributed('pytorch', use_gpu=num_gpu > 0)
+    try:
+        assert torch.distributed.get_backend() == ('nccl' if num_gpu else 'gloo')
+        for opt, expected in zip(cases, alone):
+            model = train(start(dict(opt, num_gpu=num_gpu, dist=True)), range(1, 5))
+            model.check_processes_agree()
+            assert model.get_current_log() == pytest.approx(expected.get_current_log(), rel=1e-6, abs=1e-9)
+            for label in model.trained:
+                weights = getattr(expected, f'net_{label}').state_dict()
+                for name, value in getattr(model, f'net_{label}').state_dict().items():
+                    torch.testing.assert_close(value, weights[name], rtol=1e-6, atol=1e-8)
+    finally:
+        torch.distributed.destroy_process_group()
