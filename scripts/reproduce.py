@@ -1,9 +1,14 @@
-"""Tables III and IV of the paper in small: every row trained and scored at one stated budget, and a page of results.
+"""Tables I to IV of the paper in small: every row trained and scored at one stated budget, and a page of results.
 
     python scripts/reproduce.py --train-gt DIR --train-lq DIR --test-gt DIR --test-lq DIR --output experiments/reproduce
 
-Rows are option files in options/, made small by the rules in scripts/reproduce_rows.py. Table III trains on HR faces
-and real LR faces and has no ground truth; Table IV trains on the HR faces alone, which must be 128x128 or larger.
+Rows are option files in options/, made small by the rules in scripts/reproduce_rows.py and, for the methods of Tables I
+and II, scripts/reproduce_baselines.py. Tables II and III train on HR faces and real LR faces and have no ground truth;
+Tables I and IV train on the HR faces alone, which must be 128x128 or larger.
+
+A row of Tables I and II is trained for as many iterations as SelFSR's row of its table, or for as many minutes,
+whichever is more: a trial of the row says how many iterations the minutes are. Rows that need landmarks, parsing maps
+or VGG19 are left out, and said, where these are not given; named with --rows, they are refused.
 
 A row that is finished is not run again, a killed one resumes; where one ends with an error, the others go on and the
 page says so. Calls with different --rows may run side by side in one --output. It gets the runs (experiments/), their
@@ -15,7 +20,10 @@ import argparse
 import datetime
 import hashlib
 import json
+import math
 import os
+import re
+import shutil
 import subprocess
 import tempfile
 import time
@@ -25,24 +33,28 @@ from typing import Any
 import torch
 import yaml
 from PIL import Image
-from selfsr_plugin import evaluate, files, restore, train
+from selfsr_plugin import files, train
 from selfsr_plugin.arguments import add_traceback, positive, renamed, weights_by_name
-from selfsr_plugin.basicsr_compat.root import results_root
+from selfsr_plugin.baselines.landmarks import read_count
 from selfsr_plugin.data.face_images import FaceImages
 from selfsr_plugin.data.image_source import open_image_source
 from selfsr_plugin.errors import UserError, one_sentence_errors
-from selfsr_plugin.inference import run_network
-from selfsr_plugin.loading import load
-from selfsr_plugin.metrics.weights import ALEXNET, FID_INCEPTION, find_weights
+from selfsr_plugin.metrics.weights import ALEXNET, FID_INCEPTION, WeightsFile, find_weights
 from selfsr_plugin.ops import bicubic_downsample, to_image
-from selfsr_plugin.pictures import Images, draw_sheet, resize, write_picture
+from selfsr_plugin.pictures import Images, draw_sheet, write_picture
 
-from reproduce_rows import BUDGETS, ROWS, TABLE3, TABLE4, run_options
+from reproduce_baselines import BASELINES, TABLE1, TABLE2, Places
+from reproduce_rows import BUDGETS, ROWS, TABLE3, TABLE4, least_iterations, method_of, trainings
+from reproduce_scoring import LR_SIDE, compare, cost, curve, models, score
 from results_page import write_page
 
 HEADLINE = ('vanilla', 'cyc_idt', 'ff_idt', 'paired_full', 'unpaired_full')  # run with every seed
-LR_SIDE = 16
 PICTURED = 8  # faces on a sheet
+TRIAL = 60  # iterations that say how long one takes
+POINTS = 68  # landmarks of a face that the networks of the rows are made for
+VGG19 = WeightsFile(
+    "torchvision's VGG19", 'vgg19-dcbb9e9d.pth', 'https://download.pytorch.org/models/vgg19-dcbb9e9d.pth'
+)
 
 
 def parse() -> argparse.Namespace:
@@ -68,8 +80,20 @@ def parse() -> argparse.Namespace:
         nargs='+',
         default=[],
         metavar='NAME=FILE',
-        help="lpips: torchvision's AlexNet (default: torch.hub's cache); fid: FID's Inception network, "
-        'without which there is no FID',
+        help="lpips: torchvision's AlexNet (default: torch.hub's cache); fid: FID's Inception network, without which "
+        "there is no FID; vgg: torchvision's VGG19, for SRGAN and FSRGAN (default: torch.hub's cache)",
+    )
+    parser.add_argument(
+        '--landmarks',
+        type=files.path,
+        metavar='FILE',
+        help=f'{POINTS} landmarks of --train-gt, by make_landmarks: for DIC, DICGAN and PFSR',
+    )
+    parser.add_argument(
+        '--parsing',
+        type=files.path,
+        metavar='DIR',
+        help='parsing maps of --train-gt, by make_parsing: for FSRNet and FSRGAN',
     )
     parser.add_argument('--output', type=files.path, default=Path('experiments/reproduce'), metavar='DIR')
     parser.add_argument(
@@ -82,9 +106,9 @@ def parse() -> argparse.Namespace:
         '--rows',
         nargs='*',
         choices=ROWS,
-        default=list(ROWS),
         metavar='ROW',
-        help=f'any of {" ".join(ROWS)} (default: all; none: the page and the pictures alone)',
+        help=f'any of {" ".join(ROWS)} (default: all for which there is what they need; none: the page and the '
+        'pictures alone)',
     )
     parser.add_argument(
         '--seeds',
@@ -111,6 +135,13 @@ def parse() -> argparse.Namespace:
         '--iterations', type=positive, default=5000, metavar='N', help='with hours: of each stage (default: 5000)'
     )
     parser.add_argument(
+        '--least-minutes',
+        type=float,
+        metavar='M',
+        help="of the rows of Tables I and II; 0: as many iterations as SelFSR's row, however long they take (default: "
+        "the minutes of SelFSR's row of the table, which must have been run in --output)",
+    )
+    parser.add_argument(
         '--val-gt',
         type=files.path,
         metavar='DIR',
@@ -135,17 +166,27 @@ def parse() -> argparse.Namespace:
 def main() -> None:
     args = parse()
     with one_sentence_errors(args.traceback):
-        for key in ('train_gt', 'train_lq', 'test_gt', 'test_lq', 'val_gt'):
+        for key in ('train_gt', 'train_lq', 'test_gt', 'test_lq', 'val_gt', 'parsing'):
             if getattr(args, key) is not None:
                 open_image_source(getattr(args, key))  # a missing folder must show before hours of training
                 setattr(args, key, os.path.abspath(getattr(args, key)))
-        given = weights_by_name(args.weights, ('lpips', 'fid'))
+        given = weights_by_name(args.weights, ('lpips', 'fid', 'vgg'))
         args.weights = {'lpips': str(find_weights(ALEXNET, given.get('lpips')).absolute())}
         if 'fid' in given:
             args.weights['fid'] = str(find_weights(FID_INCEPTION, given['fid']).absolute())
+        use_vgg(given.get('vgg'))
+        if args.landmarks is not None:
+            args.landmarks = os.path.abspath(args.landmarks)
+            if read_count(args.landmarks) != POINTS:
+                raise UserError(
+                    f'--landmarks: {args.landmarks} has {read_count(args.landmarks)} points of each face, and these '
+                    f'rows are made for {POINTS}: make them with --detector fan or dlib.'
+                )
+        args.rows = rows_to_run(args)
         page = (args.page or args.output / 'results.md').absolute()
         args.output.mkdir(parents=True, exist_ok=True)
         os.chdir(args.output)  # where runs put their folders
+        check_minutes(args)
         prepare(args)
         args.faces = {key: fingerprint(getattr(args, key)) for key in ('train_gt', 'train_lq', 'test_gt', 'test_lq')}
         for baseline in ('bicubic_x4', 'bicubic_x8'):
@@ -159,6 +200,83 @@ def main() -> None:
         write_page(Path('scores'), page)
         if stopped:
             raise UserError(f'{", ".join(stopped)}: ended with the errors above; the same command goes on with them.')
+
+
+def use_vgg(path: str | None) -> None:
+    """Have BasicSR's PerceptualLoss read this file instead of torch.hub's cache."""
+    if path is not None:
+        from basicsr.archs import vgg_arch
+
+        vgg_arch.VGG_PRETRAIN_PATH = str(find_weights(VGG19, path).absolute())
+
+
+def rows_to_run(args: argparse.Namespace) -> list[str]:
+    """Those asked for; by default all that have what they need, of which the others are named.
+
+    Raises:
+        UserError: one asked for lacks something.
+    """
+    lacking = {row: lack for row in (ROWS if args.rows is None else args.rows) if (lack := lacks(row, args))}
+    if args.rows is None:
+        for row, lack in lacking.items():
+            print(f'{row} is not run: {lack}.')
+        return [row for row in ROWS if row not in lacking]
+    if lacking:
+        raise UserError(f'--rows {"; ".join(f"{row}: {lack}" for row, lack in lacking.items())}.')
+    return args.rows
+
+
+def lacks(row: str, args: argparse.Namespace) -> str:
+    """What a row needs and the command line does not give, with the remedy; '' for nothing."""
+    if row not in BASELINES:
+        return ''
+    found = trainings(row, 0, args.budget, len(BASELINES[row].files) * TRIAL)
+    data = [opt['datasets']['train'] for opt in found]
+    if args.landmarks is None and any('landmarks' in each for each in data):
+        return 'it learns from landmarks, give --landmarks (python -m selfsr_plugin.make_landmarks makes them)'
+    if args.parsing is None and any('dataroot_parsing' in each for each in data):
+        return 'it learns from parsing maps, give --parsing (python -m selfsr_plugin.make_parsing makes them)'
+    if any(opt['train'].get('perceptual_opt') for opt in found):
+        from basicsr.archs import vgg_arch
+
+        if not Path(vgg_arch.VGG_PRETRAIN_PATH).exists():
+            try:
+                find_weights(VGG19)
+            except FileNotFoundError:
+                return (
+                    f'it compares features of {VGG19.network}, give --weights vgg=FILE ({VGG19.source}), or run '
+                    f'{row}_no_vgg'
+                )
+    return ''
+
+
+def check_minutes(args: argparse.Namespace) -> None:
+    """Raises: UserError, if a row is to get as many minutes as one that has not been run and is not to be."""
+    for row in args.rows:
+        if row in BASELINES and args.least_minutes is None and method_of(row) not in args.rows:
+            method_minutes(row, args)
+
+
+def method_minutes(row: str, args: argparse.Namespace) -> float:
+    """The longest training of SelFSR's row of the table of ``row``, at this budget.
+
+    Raises:
+        UserError: no score file says it.
+    """
+    method, amount = method_of(row), own_amount(args)
+    found = [json.loads(path.read_text()) for path in Path('scores').glob(f'{method}_seed*.json')]
+    minutes = [run.get('minutes') for run in found if (run['budget'], run['amount']) == (args.budget, amount)]
+    if not any(minutes):
+        raise UserError(
+            f'{row} gets as many minutes as {method}, of which no run in {Path("scores").absolute()} says how many it '
+            f'took from its start to its end: run {method} first, or give --least-minutes.'
+        )
+    return max(filter(None, minutes))
+
+
+def own_amount(args: argparse.Namespace) -> int:
+    """What says how long SelFSR's rows are trained."""
+    return args.iterations if args.budget == 'hours' else args.divide
 
 
 def prepare(args: argparse.Namespace) -> None:
@@ -205,7 +323,13 @@ def run_once(row: str, seed: int | None, args: argparse.Namespace) -> bool:
         UserError: it has been done, or begun, with other options, on other faces or by other code.
     """
     name = row if seed is None else f'{row}_seed{seed}'
-    amount = args.iterations if args.budget == 'hours' else args.divide
+    found = Path(f'scores/{name}.json')
+    before = json.loads(found.read_text()) if found.exists() else None
+    amount, more = own_amount(args), {}
+    if row in BASELINES:
+        amount, least = baseline_amount(row, seed, before, args)
+        more = dict(earlier=trainings(row, seed, args.budget, amount)[:-1], least=least)
+    stated = [] if seed is None else trainings(row, seed, args.budget, amount)
     result = dict(
         row=row,
         seed=seed,
@@ -215,18 +339,19 @@ def run_once(row: str, seed: int | None, args: argparse.Namespace) -> bool:
         commit=commit(),
         faces=args.faces,
         lq_crop=args.lq_crop,
-        options=None if seed is None else run_options(row, seed, args.budget, amount),
+        options=stated[-1] if stated else None,
+        **more,
     )
-    found = Path(f'scores/{name}.json')
-    if found.exists():
-        before = json.loads(found.read_text())
-        for key, what in (('options', 'options (budget)'), ('faces', 'faces')):
-            if before[key] != result[key]:
+    if before is not None:
+        for key, what in (('options', 'options (budget)'), ('earlier', 'options (budget)'), ('faces', 'faces')):
+            if before.get(key) != result.get(key):
                 raise UserError(
                     f'{found.absolute()} is of a run with other {what}: give another --output, or remove that file '
                     'and the folder of the run.'
                 )
         if before['status'] == 'finished':
+            if complete_curve(before, args):
+                write_scores(found, before)
             print(f'{name}: finished before')
             return True
         if before['commit'] != result['commit']:
@@ -235,32 +360,101 @@ def run_once(row: str, seed: int | None, args: argparse.Namespace) -> bool:
                 'check the former out, or remove that file and the folder of the run.'
             )
     write_scores(found, result)
-    opt = result['options']
-    if opt is not None:
-        lq = str(Path('data/train_lq').absolute())
-        file = Path(f'options/{name}.yml')
-        file.parent.mkdir(exist_ok=True)
-        file.write_text(yaml.safe_dump(run_options(row, seed, args.budget, amount, args.train_gt, lq), sort_keys=False))
-        resumes, started = models(name).exists(), time.time()
-        try:
-            train.main(['-opt', str(file), '--auto_resume'])
-        except SystemExit as end:
-            if end.code != 1:  # a signal
-                raise
+    if stated:
+        resumes, started = any(models(opt['name']).exists() for opt in stated), time.time()
+        if not train_all(trainings(row, seed, args.budget, amount, places(args))):
             write_scores(found, {**result, 'status': 'stopped'})
             return False
+        logs = [log for opt in stated for log in models(opt['name']).parent.glob('*.log')]
         result['minutes'] = None if resumes else (time.time() - started) / 60
-        result['collapsed'] = any('may have collapsed' in log.read_text() for log in models(name).parent.glob('*.log'))
-        result['curve'] = curve(name, opt['scale'], None if resumes else started, args)
+        result['collapsed'] = any('may have collapsed' in log.read_text() for log in logs)
+        result['curve'] = curve(stated, None if resumes else started, args)
+        result['cost'] = cost(result['options'])
     result.update(
         status='finished',
-        scores=score(row, name, opt, args),
+        scores=score(row, name, result['options'], args),
         hardware=hardware(),
         torch=torch.__version__,
         date=str(datetime.date.today()),
     )
     write_scores(found, result)
     return True
+
+
+def complete_curve(run: dict[str, Any], args: argparse.Namespace) -> bool:
+    """Measure what an earlier version did not of a curve, on the faces that it restored; whether it did."""
+    changed = False
+    for point in run.get('curve', []):
+        restored = Path(f'restored/{run["options"]["name"]}_curve/{point["iteration"]}')
+        if 'frechet_alex' not in point and restored.exists():
+            reference = f'data/val_gt_x{run["options"]["scale"]}'
+            point['frechet_alex'] = compare(str(restored), reference, ['frechet_alex'], args)['frechet_alex']['value']
+            changed = True
+    return changed
+
+
+def places(args: argparse.Namespace) -> Places:
+    """Where the data and the weights of this call lie."""
+    lq = str(Path('data/train_lq').absolute())
+    return Places(args.train_gt, lq, args.landmarks, args.parsing, str(models('').parent.absolute()))
+
+
+def train_all(options: list[dict[str, Any]]) -> bool:
+    """Train one after the other, or go on where a call before this one stopped; False if one ends with an error."""
+    for opt in options:
+        file = Path(f'options/{opt["name"]}.yml')
+        file.parent.mkdir(exist_ok=True)
+        file.write_text(yaml.safe_dump(opt, sort_keys=False))
+        try:
+            train.main(['-opt', str(file), '--auto_resume'])
+        except SystemExit as end:
+            if end.code != 1:  # a signal
+                raise
+            return False
+    return True
+
+
+def baseline_amount(
+    row: str, seed: int, before: dict[str, Any] | None, args: argparse.Namespace
+) -> tuple[int, dict[str, Any]]:
+    """How many iterations a row of Tables I and II is trained for, and what it gets at the least, for its score file.
+
+    What a run began with stays, however long an iteration takes today.
+    """
+    iterations = least_iterations(row, args.budget, own_amount(args))
+    if before is not None and before.get('least', {}).get('iterations') == iterations:
+        return before['amount'], before['least']
+    minutes = method_minutes(row, args) if args.least_minutes is None else args.least_minutes
+    wanted = math.ceil(60 * minutes / trial_seconds(row, seed, args)) if minutes else 0
+    return max(iterations, wanted), dict(iterations=iterations, minutes=minutes)
+
+
+def trial_seconds(row: str, seed: int, args: argparse.Namespace) -> float:
+    """Seconds of an iteration, the mean over the trainings of a row, each tried in small under another name."""
+    options = trainings(row, seed, args.budget, len(BASELINES[row].files) * TRIAL, places(args))
+    for opt in options:
+        opt['name'] = f'trial_{opt["name"]}'
+        opt['path'] = {
+            key: path and path.replace(f'/{row}_seed', f'/trial_{row}_seed') for key, path in opt['path'].items()
+        }
+    folders = [models(opt['name']).parent for opt in options]
+    for folder in folders:
+        shutil.rmtree(folder, ignore_errors=True)  # of a trial that was killed
+    for opt in options:
+        opt['logger'].update(print_freq=1, save_checkpoint_freq=opt['train']['total_iter'])
+    if not train_all(options):
+        raise UserError(f'{row}: a trial of it ended with the error above.')
+    seconds = 0.0
+    for opt, folder in zip(options, folders):
+        log = ''.join(path.read_text() for path in folder.glob('*.log'))
+        times = [
+            datetime.datetime.strptime(each, '%Y-%m-%d %H:%M:%S,%f')
+            for each in re.findall(r'^(\S+ \S+) INFO: \[[^\]]*\]\[epoch:', log, re.MULTILINE)
+        ]
+        seconds += (times[-1] - times[0]).total_seconds() / (len(times) - 1) * opt['train']['total_iter']
+    for folder in folders:
+        shutil.rmtree(folder)
+    return seconds / sum(opt['train']['total_iter'] for opt in options)
 
 
 def write_scores(path: Path, result: dict[str, Any]) -> None:
@@ -286,101 +480,13 @@ def fingerprint(folder: str) -> str:
     return f'{len(names)} images, {hashlib.sha256(chr(10).join(names).encode()).hexdigest()[:12]}'
 
 
-def curve(name: str, scale: int, started: float | None, args: argparse.Namespace) -> list[dict[str, float | None]]:
-    """LPIPS and PSNR-Y on --val-gt of every checkpoint of stage 2 that is there: iteration, minutes since the start."""
-    if args.val_gt is None:
-        return []
-    points = []
-    found = {int(path.stem.rpartition('_')[2]): path for path in models(name).glob('net_g_[0-9]*.pth')}
-    for side in ('gt', 'clean'):
-        folder = Path(f'data/val_{side}_x{scale}')
-        if not folder.exists():
-            faces = FaceImages(dict(dataroot_gt=args.val_gt, phase='test'), 'dataroot_gt', LR_SIDE * scale)
-            for index, face_name in enumerate(faces.names):
-                face = faces.read(index)
-                image = to_image(face if side == 'gt' else bicubic_downsample(face, scale))
-                files.write_image(folder / f'{face_name}.png', image)
-    for iteration, path in sorted(found.items()):
-        target = f'restored/{name}_curve/{iteration}'
-        restore_by(path, f'data/val_clean_x{scale}', target)
-        for face_name, image in Images(target).items():  # x2 images of a level below the full scale are enlarged
-            files.write_image(f'{target}/{face_name}.png', resize(image, LR_SIDE * scale))
-        scores = compare(target, f'data/val_gt_x{scale}', ['psnr', 'lpips'], args)
-        minutes = None if started is None else (path.stat().st_mtime - started) / 60
-        points.append(
-            dict(iteration=iteration, minutes=minutes, **{key: each['value'] for key, each in scores.items()})
-        )
-    return points
-
-
-def models(name: str) -> Path:
-    return Path(results_root()) / 'experiments' / name / 'models'
-
-
-def score(row: str, name: str, opt: dict[str, Any] | None, args: argparse.Namespace) -> dict[str, dict[str, Any]]:
-    """Restore the test faces and compare; the entries of evaluate's summary by names of this script."""
-    sets = ['frechet_alex'] + ['fid'] * ('fid' in args.weights)
-    if row in TABLE4 or row == 'bicubic_x8':
-        restore_faces('data/test_clean_x8', name, name)
-        return compare(f'restored/{name}', 'data/test_gt_x8', ['psnr', 'ssim', 'lpips', *sets], args)
-    restore_faces('data/test_lq', name, name)
-    restore_faces('data/test_clean_x4', f'{name}_clean', name)
-    scores = compare(f'restored/{name}', 'data/test_gt_x4', sets, args)
-    scores['psnr_clean'] = compare(f'restored/{name}_clean', 'data/test_gt_x4', ['psnr'], args)['psnr']
-    degraded = 'data/test_clean_x4'  # what trained the rows without a degradation network
-    if opt is not None and 'degradation' in opt['train']:
-        degraded = f'degraded/{name}'
-        degrade_faces(models(name) / f'net_deg_{opt["train"]["degradation"]["total_iter"]}.pth', degraded)
-    scores.update({f'{key}_lq': value for key, value in compare(degraded, 'data/test_lq', sets, args).items()})
-    return scores
-
-
-def restore_faces(lq: str, target: str, name: str) -> None:
-    if name.startswith('bicubic'):
-        for face, image in Images(lq).items():
-            files.write_image(f'restored/{target}/{face}.png', resize(image, LR_SIDE * int(name[-1])))
-    else:
-        restore_by(models(name) / 'net_g_latest.pth', lq, f'restored/{target}')
-
-
-def restore_by(model: Path, lq: str, output: str) -> None:
-    restore.run(restore.parse(['--faces', '--input', lq, '--output', output, '--model', str(model)]))
-
-
-def degrade_faces(model: Path, target: str) -> None:
-    net = load(model)
-    faces = FaceImages(dict(dataroot_lq='data/test_clean_x4', phase='test'), 'dataroot_lq', None)
-    for result in run_network(net, faces, 64, torch.device('cpu')):
-        if result.output is None:
-            raise UserError(result.problem)
-        files.write_image(f'{target}/{faces.names[result.index]}.png', to_image(result.output))
-
-
-def compare(restored: str, reference: str, metrics: list[str], args: argparse.Namespace) -> dict[str, dict[str, Any]]:
-    files = {**args.weights, 'frechet_alex': args.weights['lpips']}
-    weights = [f'{name}={files[name]}' for name in metrics if name in files]
-    output = Path('scores') / f'{restored.replace("/", "_")}_{metrics[0]}'
-    evaluate.run(
-        evaluate.parse(
-            [
-                '--restored',
-                restored,
-                '--reference',
-                reference,
-                '--metrics',
-                *metrics,
-                *(['--weights', *weights] if weights else []),
-                '--output',
-                str(output),
-            ]
-        )
-    )
-    return json.loads((output / 'scores.json').read_text())['metrics']
-
-
 def draw_pictures(seed: int) -> None:
     """Sheets of what there is: LR, bicubic, every row of the table, HR; and what stage 1 makes of clean LR faces."""
-    sheets = {'table3': ('data/test_lq', 'bicubic_x4', TABLE3, None)}
+    sheets = {
+        'table1': ('data/test_clean_x8', 'bicubic_x8', (*TABLE1, 'unpaired_full', 'paired_full'), 'data/test_gt_x8'),
+        'table2': ('data/test_lq', 'bicubic_x4', (*TABLE2, 'ff_idt'), None),
+        'table3': ('data/test_lq', 'bicubic_x4', TABLE3, None),
+    }
     for half in ('paired', 'unpaired'):
         rows = [row for row in TABLE4 if row.startswith(f'{half}_')]
         sheets[f'table4_{half}'] = ('data/test_clean_x8', 'bicubic_x8', rows, 'data/test_gt_x8')

@@ -9,7 +9,8 @@
                held back (docs/results.md)
     full       as minutes, with networks, batch and rates of the file, for a GPU
 
-What a row is about (its degradation, parts and losses that are there or not) stays. Runs are not validated.
+What a row is about (its degradation, parts and losses that are there or not) stays. Runs are not validated. Those are
+the rows of Tables III and IV, SelFSR's; the methods of Tables I and II are in scripts/reproduce_baselines.py.
 """
 
 from copy import deepcopy
@@ -18,6 +19,8 @@ from typing import Any
 
 from selfsr_plugin.option_check import shorten_options
 from selfsr_plugin.options import read_option_file
+
+from reproduce_baselines import BASELINES, STATED, TABLE1, Places, baseline_trainings
 
 OPTIONS = Path(__file__).resolve().parents[1] / 'options'
 TABLE3 = {
@@ -32,28 +35,54 @@ TABLE4 = {
     for half in ('paired', 'unpaired')
     for part in ('no_scb', 'no_growth', 'no_r1', 'full')
 }
-ROWS = {**TABLE3, **TABLE4}
+ROWS = (*TABLE3, *TABLE4, *BASELINES)  # SelFSR's first: those of Tables I and II get as much time as they took
 BUDGETS = ('minutes', 'hours', 'full')
 WIDTH_X8 = 8  # channels of the small network at x8; the demo stops at x4
 HOURS_WIDTHS = (64, 32, 16)  # of x2, x4, x8
 HOURS_X2 = 0.4  # share of the iterations of stage 2 below the full scale
-# Faces lie elsewhere on every machine; in the options of a run that is scored these names stand for their places.
-TRAIN_GT, TRAIN_LQ = 'TRAIN_GT', 'TRAIN_LQ'
+
+
+def trainings(row: str, seed: int, budget: str, amount: int, places: Places = STATED) -> list[dict[str, Any]]:
+    """The options of each training of a row, in order; the last makes the network that is scored.
+
+    Args:
+        row: one of ROWS.
+        seed: ``manual_seed``; also in the names of the runs.
+        budget: one of BUDGETS.
+        amount: of a row of Tables I and II the iterations in all; of the others as in :func:`run_options`.
+        places: of data and weights; by default the names that stand for them in score files, since faces lie elsewhere
+            on every machine.
+    """
+    if row not in BASELINES:
+        return [run_options(row, seed, budget, amount, places.gt, places.lq)]
+    method = run_options(method_of(row), seed, budget, 100 if budget == 'hours' else 1)
+    batch = method['datasets']['train']['batch_size_per_gpu']
+    return baseline_trainings(row, seed, budget, amount, batch, str(OPTIONS), places)
+
+
+def method_of(row: str) -> str:
+    """SelFSR's row in the table of a row of Tables I and II, which says what budget it gets."""
+    return 'paired_full' if row in TABLE1 else 'ff_idt'
+
+
+def least_iterations(row: str, budget: str, amount: int) -> int:
+    """Iterations in all of :func:`method_of`, with ``amount`` as in :func:`run_options`."""
+    return run_options(method_of(row), 0, budget, amount)['train']['total_iter']
 
 
 def run_options(
-    row: str, seed: int, budget: str, amount: int, gt: str = TRAIN_GT, lq: str = TRAIN_LQ
+    row: str, seed: int, budget: str, amount: int, gt: str = STATED.gt, lq: str = STATED.lq
 ) -> dict[str, Any]:
-    """The options of a run under the rules above.
+    """The options of a run of Tables III and IV under the rules above.
 
     Args:
-        row: a key of ROWS.
+        row: a key of TABLE3 or TABLE4.
         seed: ``manual_seed``; also the end of the run's name.
         budget: one of BUDGETS.
         amount: with 'hours' the iterations of each stage, otherwise the divisor of all numbers of iterations.
         gt, lq: folder or LMDB of HR faces; of real LR faces, which Table III uses.
     """
-    opt = read_option_file(str(OPTIONS / ROWS[row]))
+    opt = read_option_file(str(OPTIONS / {**TABLE3, **TABLE4}[row]))
     opt.update(name=f'{row}_seed{seed}', manual_seed=seed)
     opt['datasets'] = {'train': opt['datasets']['train']}
     data = opt['datasets']['train']

@@ -3,24 +3,53 @@
     python scripts/results_page.py --scores docs/scores --page docs/results.md
 
 The score files may be of several calls, machines and budgets; there is a part of the page for each budget. A file of
-other options than its row has today is refused: that row is due again. Add a row by its score file.
+other options than its row has today is refused: that row is due again. Add a row by its score file. What
+scripts/quality_claims.py has measured of degradation networks is on the page where its file lies with the scores, and
+scripts/quality_cost.py draws their curves beside the page.
 
 The paper's own figures stay out of the page: they are of other data and other budgets, and nobody here measured them.
 """
 
 import argparse
-import json
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from selfsr_plugin.errors import UserError, one_sentence_errors
+from selfsr_plugin.errors import one_sentence_errors
+from selfsr_plugin.options import read_option_file
 
-from reproduce_rows import BUDGETS, run_options
+from quality_cost import draw_costs
+from reproduce_baselines import BASELINES
+from reproduce_rows import OPTIONS, TABLE3, TABLE4
+from score_files import Run, Runs, cost_of, read_scores, stages
 
 BEGIN, END = '<!-- written by scripts/reproduce.py from here -->', '<!-- to here -->'
 
 # The paper's figures, of which only the order is used; that of its FID is compared with frechet_alex's.
+PAPER_TABLE1 = {  # CelebA: PSNR, SSIM, LPIPS, FID
+    'bicubic_x8': (23.58, 0.6285, 0.5219, 159.06),
+    'rdn': (26.13, 0.7412, 0.3135, 96.14),
+    'fsrnet': (26.48, 0.7718, 0.2968, 94.39),
+    'dic': (27.37, 0.7962, 0.2565, 89.24),
+    'fsrgan': (25.06, 0.7311, 0.2342, 85.17),
+    'fsrgan_no_vgg': (None, None, None, None),
+    'pfsr': (24.43, 0.6991, 0.1500, 69.33),
+    'dicgan': (26.34, 0.7562, 0.0840, 34.49),
+    'paired_full': (26.59, 0.7696, 0.0726, 30.25),
+    'unpaired_full': (23.42, 0.6539, 0.1141, 35.61),
+}
+PAPER_TABLE2 = {  # FID of the restored faces
+    'bicubic_x4': (None,),
+    'deepdeblur': (294.96,),
+    'wavelet': (149.46,),
+    'srgan': (126.75,),
+    'srgan_no_vgg': (None,),
+    'fsrnet_x4': (148.97,),
+    'cyclegan': (37.63,),
+    'bulat': (26.41,),
+    'maeda': (33.19,),
+    'ff_idt': (25.07,),
+}
 PAPER_TABLE3 = {  # FID of the restored faces, FID of the degraded ones
     'bicubic_x4': (None, None),
     'vanilla': (61.82, 24.28),
@@ -59,18 +88,36 @@ class Table(NamedTuple):
 
 
 FRECHET, FID = Metric('frechet_alex', 'frechet_alex', 2), Metric('fid', 'FID', 2)
+PSNR_CLEAN = Metric('psnr_clean', 'PSNR-Y on clean pairs', 2)
+PAIRED = (Metric('psnr', 'PSNR-Y', 2), Metric('ssim', 'SSIM-Y', 4), Metric('lpips', 'LPIPS', 4), FRECHET)
 TABLES = (
+    Table(
+        'Table I: x8, 16x16 -> 128x128, bicubic LR',
+        PAPER_TABLE1,
+        PAIRED,
+        (FID,),
+        tuple(('paired_full', other) for other in ('dicgan', 'dic', 'pfsr', 'fsrgan', 'fsrnet', 'rdn', 'bicubic_x8')),
+    ),
+    Table(
+        'Table II: real faces, x4, 16x16 -> 64x64',
+        PAPER_TABLE2,
+        (FRECHET,),
+        (PSNR_CLEAN, FID),
+        tuple(
+            ('ff_idt', other) for other in ('bulat', 'maeda', 'cyclegan', 'srgan', 'fsrnet_x4', 'wavelet', 'deepdeblur')
+        ),
+    ),
     Table(
         'Table III: real faces, x4, 16x16 -> 64x64',
         PAPER_TABLE3,
         (FRECHET, Metric('frechet_alex_lq', 'frechet_alex of degraded LR', 3)),
-        (Metric('psnr_clean', 'PSNR-Y on clean pairs', 2), FID, Metric('fid_lq', 'FID of degraded LR', 2)),
+        (PSNR_CLEAN, FID, Metric('fid_lq', 'FID of degraded LR', 2)),
         (('cyc', 'vanilla'), ('cyc_idt', 'cyc'), ('ff_idt', 'cyc_idt'), ('ff_idt', 'vanilla')),
     ),
     Table(
         'Table IV: x8, 16x16 -> 128x128, bicubic LR',
         PAPER_TABLE4,
-        (Metric('psnr', 'PSNR-Y', 2), Metric('ssim', 'SSIM-Y', 4), Metric('lpips', 'LPIPS', 4), FRECHET),
+        PAIRED,
         (FID,),
         (
             *(
@@ -82,8 +129,13 @@ TABLES = (
         ),
     ),
 )
-
-Runs = dict[str, list[dict[str, Any]]]
+CLAIMS = (
+    Metric('identity', 'identity kept', 3),
+    Metric('colour', 'colour changed, CIELAB', 2),
+    Metric('by_flow', 'share of the flow', 3),
+    Metric('by_image', 'share of the image', 3),
+    Metric('flow', 'flow, LR pixels', 3),
+)
 
 
 def main() -> None:
@@ -99,61 +151,51 @@ def write_page(scores: Path, page: Path) -> None:
     """Write what the score files below ``scores`` hold between the two marks of ``page``; all else in it stays.
 
     Raises:
-        UserError: there is none, or one is not of the options that its row has today.
+        UserError: as :func:`read_scores`.
     """
-    budgets: dict[str, Runs] = {budget: {} for budget in BUDGETS}
-    for path in sorted(scores.rglob('*.json')):
-        run = json.loads(path.read_text(encoding='utf-8'))
-        if not isinstance(run, dict) or 'row' not in run:
-            continue  # scores.json of evaluate
-        check_options(path, run)
-        budgets[run['budget']].setdefault(run['row'], []).append(run)
-    parts = [f'# Budget: {budget}\n\n{generate(runs)}' for budget, runs in budgets.items() if runs]
-    if not parts:
-        raise UserError(f'{scores}: there is no score file of scripts/reproduce.py.')
+    budgets, claims = read_scores(scores)
+    page.parent.mkdir(parents=True, exist_ok=True)
+    parts = [
+        f'# Budget: {budget}\n\n{generate(runs, draw_costs(runs, budget, page))}'
+        for budget, runs in budgets.items()
+        if runs
+    ]
+    parts += [claims_table(each) for each in claims]
     text = page.read_text(encoding='utf-8') if page.exists() else f'# Results\n\n{BEGIN}\n{END}\n'
     before, _, rest = text.partition(BEGIN)
-    page.parent.mkdir(parents=True, exist_ok=True)
     made = '\n\n'.join(parts)
     page.write_text(f'{before}{BEGIN}\n\n{made}\n{END}{rest.partition(END)[2] or chr(10)}', encoding='utf-8')
     print(f'The results are in {page}.')
 
 
-def check_options(path: Path, run: dict[str, Any]) -> None:
-    """Raises: UserError, naming the first option in which the run differs from its row."""
-    if run['seed'] is None:
-        return
-    expected = flat(run_options(run['row'], run['seed'], run['budget'], run['amount']))
-    found = flat(run['options'])
-    for key in [*expected, *found]:
-        if expected.get(key) != found.get(key):
-            raise UserError(
-                f'{path}: its run had {key} {found.get(key)!r}, and the row {run["row"]} has {expected.get(key)!r} '
-                'today: run it again, or take the file away.'
-            )
+# ----- the page -----
 
 
-def flat(node: Any, key: str = '') -> dict[str, Any]:
-    """The values of nested dictionaries by keys with colons, as --force_yml has them."""
-    if not isinstance(node, dict):
-        return {key: node}
-    return {
-        name: value for part, below in node.items() for name, value in flat(below, f'{key}:{part}'.strip(':')).items()
-    }
-
-
-def generate(runs: Runs) -> str:
-    """The section as Markdown."""
+def generate(runs: Runs, pictures: list[str]) -> str:
+    """The section of a budget as Markdown; ``pictures`` lie beside the page."""
     every = [run for each in runs.values() for run in each]
     trained = [run for run in every if run['options']]
     parts = [conditions([run for run in every if run['status'] == 'finished'])]
     for table in TABLES:
         if any(run['options'] for row in table.paper for run in runs.get(row, [])):
             parts += [f'## {table.title}', results(table, runs), orders(table, runs)]
-    return '\n\n'.join([*parts, '## Runs', budget(trained), *curves(trained)]) + '\n'
+    if pictures:
+        said = (
+            'What the checkpoints of the runs restore of people held back, over the minutes of training so far and '
+            'over the multiply-adds of a face (at the full scale; a row is upright there, from its first checkpoint to '
+            'its last, the larger mark). Runs without such checkpoints are not drawn.'
+        )
+        parts += ['## Quality against cost', said, *(f'![{name}]({name})' for name in pictures)]
+    return '\n\n'.join([*parts, '## Runs', markdown(budget(trained)), *curves(trained)]) + '\n'
 
 
-def conditions(every: list[dict[str, Any]]) -> str:
+def markdown(lines: list[list[str]]) -> str:
+    """A table of its lines, of which the first is its head."""
+    lines = [lines[0], ['---'] * len(lines[0]), *lines[1:]]
+    return '\n'.join(f'| {" | ".join(line)} |' for line in lines)
+
+
+def conditions(every: list[Run]) -> str:
     """What the figures rest on, as a list."""
 
     def said(values: Iterable[Any]) -> str:
@@ -163,7 +205,7 @@ def conditions(every: list[dict[str, Any]]) -> str:
     crops = said(' '.join(f'{share:g}' for share in run['lq_crop']) for run in every)
     faces = {key: said(run['faces'][key] for run in every) for key in ('train_gt', 'train_lq', 'test_gt', 'test_lq')}
     lines = [
-        f'batch {batch}; iterations in the last table',
+        f'batch {batch}; iterations in the table of runs',
         'faces (number, hash of the names): ' + '; '.join(f'{key} {value}' for key, value in faces.items()),
         f'LR crop (left, top, side): {crops}',
         f'hardware: {said(run["hardware"] for run in every)}; PyTorch {said(run["torch"] for run in every)}',
@@ -176,7 +218,7 @@ def values(runs: Runs, row: str, key: str) -> list[float]:
     return [float(run['scores'][key]['value']) for run in runs.get(row, []) if key in run.get('scores', {})]
 
 
-def seeds_of(runs: list[dict[str, Any]]) -> str:
+def seeds_of(runs: list[Run]) -> str:
     """The seeds, each with what became of it where that is not a whole run."""
     marks = {'begun': ' (cut)', 'stopped': ' (ended by an error)', 'finished': ''}
     return ', '.join(
@@ -187,16 +229,44 @@ def seeds_of(runs: list[dict[str, Any]]) -> str:
 
 
 def results(table: Table, runs: Runs) -> str:
-    """Means, and in brackets the smallest and the largest over the seeds."""
+    """Means, in brackets the smallest and the largest over the seeds; and what the rows cost."""
     there = [metric for metric in table.ours if any(values(runs, row, metric.key) for row in table.paper)]
     metrics = [*table.metrics, *there]
-    heads = ['row', 'seeds', *(metric.title for metric in metrics)]
-    lines = [heads, ['---'] * len(heads)]
+    costs = ['parameters', 'multiply-adds', 'minutes', 'faces/s']
+    lines = [['row', 'seeds', *(metric.title for metric in metrics), *costs]]
     for row in table.paper:
-        seeds = seeds_of(runs.get(row, []))
-        cells = [spread(values(runs, row, metric.key), metric.digits) for metric in metrics]
-        lines.append([row, seeds, *cells])
-    return '\n'.join([*(f'| {" | ".join(line)} |' for line in lines), '', f'Images: {sizes(table, metrics, runs)}.'])
+        found = runs.get(row, [])
+        cells = [cell(found, metric) for metric in metrics]
+        lines.append([row, seeds_of(found), *cells, *cost_cells(found)])
+    said = 'Parameters and multiply-adds are of the network at the size that was run, for one face.'
+    return f'{markdown(lines)}\n\nImages: {sizes(table, metrics, runs)}.\n\n{said}'
+
+
+def cell(runs: list[Run], metric: Metric) -> str:
+    """A metric of a row: its mean and spread, or why there is none."""
+    finished = [run for run in runs if run['status'] == 'finished']
+    if not finished:
+        return 'not run'
+    found = [float(run['scores'][metric.key]['value']) for run in finished if metric.key in run['scores']]
+    if not found:
+        return 'not scored'
+    lacking = f', {len(found)} of {len(finished)} runs' if len(found) < len(finished) else ''
+    return spread(found, metric.digits) + lacking
+
+
+def cost_cells(runs: list[Run]) -> list[str]:
+    trained = [run for run in runs if run['options']]
+    if not trained:
+        return ['-'] * 4
+    parameters, multiply_adds = cost_of(trained[0])
+    minutes = [run['minutes'] for run in trained if run.get('minutes') is not None]
+    speed = [run['cost']['faces_per_second'] for run in trained if 'cost' in run]
+    return [
+        f'{parameters:,}',
+        f'{multiply_adds / 1e9:.3f} G',
+        spread(minutes, 1) if minutes else '-',
+        spread(speed, 0) if speed else '-',
+    ]
 
 
 def sizes(table: Table, metrics: list[Metric], runs: Runs) -> str:
@@ -216,8 +286,6 @@ def sizes(table: Table, metrics: list[Metric], runs: Runs) -> str:
 
 
 def spread(found: list[float], digits: int) -> str:
-    if not found:
-        return 'not run'
     mean = f'{sum(found) / len(found):.{digits}f}'
     return mean if len(found) == 1 else f'{mean} ({min(found):.{digits}f} to {max(found):.{digits}f})'
 
@@ -232,20 +300,24 @@ def orders(table: Table, runs: Runs) -> str:
     for metric in table.metrics:
         repeated = [found for row in table.paper if len(found := values(runs, row, metric.key)) > 1]
         noise[metric] = max((max(found) - min(found) for found in repeated), default=None)
-    lines = [['difference', *(metric.title for metric in table.metrics)], ['---'] * (1 + len(table.metrics))]
+    lines = [['difference', *(metric.title for metric in table.metrics)]]
     counts = {'shows': 0, 'reversed': 0, 'not seen': 0}
     for a, b in table.pairs:
         cells = []
         for column, metric in enumerate(table.metrics):
             ours = [values(runs, row, metric.key) for row in (a, b)]
-            if not all(ours) or noise[metric] is None:
-                cells.append('not run')
+            paper = 'higher' if table.paper[a][column] > table.paper[b][column] else 'lower'
+            if not all(ours):
+                cells.append(f'not run (paper: {paper})')
                 continue
             found = sum(ours[0]) / len(ours[0]) - sum(ours[1]) / len(ours[1])
-            paper = table.paper[a][column] - table.paper[b][column]
-            verdict = 'not seen' if abs(found) <= noise[metric] else 'shows' if found * paper > 0 else 'reversed'
-            counts[verdict] += 1
-            cells.append(f'{verdict} ({found:+.{metric.digits}f}; paper: {"higher" if paper > 0 else "lower"})')
+            if noise[metric] is None:
+                verdict = 'no spread'
+            else:
+                same = (found > 0) == (paper == 'higher')
+                verdict = 'not seen' if abs(found) <= noise[metric] else 'shows' if same else 'reversed'
+                counts[verdict] += 1
+            cells.append(f'{verdict} ({found:+.{metric.digits}f}; paper: {paper})')
         lines.append([f'{a} - {b}', *cells])
     known = [f'{metric.title} {value:.{metric.digits}f}' for metric, value in noise.items() if value is not None]
     summary = (
@@ -254,36 +326,87 @@ def orders(table: Table, runs: Runs) -> str:
         f'than the largest spread over the seeds of one row ({", ".join(known) or "no row has two seeds"}). '
         'Differences of means:'
     )
-    return '\n'.join([summary, '', *(f'| {" | ".join(line)} |' for line in lines)])
+    return f'{summary}\n\n{markdown(lines)}'
 
 
-def budget(trained: list[dict[str, Any]]) -> str:
-    lines = ['| run | stage 1 | stage 2 | grows at | minutes | commit |', '|---|---|---|---|---|---|']
+def budget(trained: list[Run]) -> list[list[str]]:
+    """What each run was: iterations of its trainings or stages, what it got at the least, sizes that are not its
+    file's, minutes."""
+    lines = [['run', 'iterations', 'at least', 'grows at', 'sizes (of the file)', 'minutes', 'commit']]
     for run in trained:
+        options = [*run.get('earlier', []), run['options']]
+        iterations = [total for opt in options for total in stages(opt)]
         opt = run['options']['train']
-        stage1, stage2 = opt.get('degradation', {'total_iter': 0}), opt.get('sr', opt)
+        grow_at = opt.get('sr', opt).get('grow_at') or []
+        least = run.get('least')
         minutes = run.get('minutes')
-        cost = f'{minutes:.1f}' if minutes is not None else 'resumed' if run['status'] == 'finished' else run['status']
         lines.append(
-            f'| {run["options"]["name"]} | {stage1["total_iter"]} | {stage2["total_iter"]} | '
-            f'{", ".join(map(str, stage2["grow_at"])) or "never"} | {cost} | {run["commit"]} |'
+            [
+                run['options']['name'],
+                ' + '.join(map(str, iterations)),
+                f'{least["iterations"]}, {least["minutes"]:.1f} min' if least else '-',
+                ', '.join(map(str, grow_at)) or 'never',
+                '; '.join(changed_sizes(run['row'], run['options'])) or 'as they are',
+                f'{minutes:.1f}'
+                if minutes is not None
+                else 'resumed'
+                if run['status'] == 'finished'
+                else run['status'],
+                run['commit'],
+            ]
         )
-    return '\n'.join(lines)
+    return lines
 
 
-def curves(trained: list[dict[str, Any]]) -> list[str]:
-    """What the checkpoints of stage 2 score on the validation faces: a title and a table, if a run has them."""
+def changed_sizes(row: str, opt: dict[str, Any]) -> list[str]:
+    """What of the networks is not as in the row's option file, which has the published sizes."""
+    file = BASELINES[row].files[-1] if row in BASELINES else {**TABLE3, **TABLE4}[row]
+    theirs = read_option_file(str(OPTIONS / file))
+    return [
+        f'{label.removeprefix("network_")} {key} {value} ({theirs[label].get(key)})'
+        for label, net in opt.items()
+        if label.startswith('network_')
+        for key, value in net.items()
+        if theirs[label].get(key) != value
+    ]
+
+
+def curves(trained: list[Run]) -> list[str]:
+    """What the checkpoints score on the validation faces: a title and a table, if a run has them."""
     drawn = [run for run in trained if run.get('curve')]
     if not drawn:
         return []
-    iterations = sorted({point['iteration'] for run in drawn for point in run['curve']})
-    lines = [['run', *map(str, iterations)], ['---'] * (1 + len(iterations))]
+    tenths = range(1, 11)
+    lines = [['run', *(f'{10 * tenth} %' for tenth in tenths)]]
     for run in drawn:
-        points = {point['iteration']: f'{point["lpips"]:.4f} / {point["psnr"]:.2f}' for point in run['curve']}
-        lines.append([run['options']['name'], *(points.get(iteration, '') for iteration in iterations)])
-    table = '\n'.join(f'| {" | ".join(line)} |' for line in lines)
-    said = 'By iteration of stage 2, on clean LR faces of people held back: LPIPS / PSNR-Y.'
-    return ['## On the way', f'{said}\n\n{table}']
+        opt = run['options']
+        before = sum(each['train']['total_iter'] for each in run.get('earlier', []) if 'network_g' not in each)
+        before += opt['train'].get('degradation', {}).get('total_iter', 0)
+        total = sum(each['train']['total_iter'] for each in [*run.get('earlier', []), opt])
+        cells = []
+        for tenth in tenths:
+            limit = before + (total - before) * tenth / 10
+            reached = [point for point in run['curve'] if point['iteration'] <= limit + 0.5]
+            cells.append(f'{reached[-1]["lpips"]:.4f} / {reached[-1]["psnr"]:.2f}' if reached else '')
+        lines.append([opt['name'], *cells])
+    said = (
+        'LPIPS / PSNR-Y on clean LR faces of people held back, of the last checkpoint up to each part of the training '
+        'of the network that restores.'
+    )
+    return ['## On the way', f'{said}\n\n{markdown(lines)}']
+
+
+def claims_table(content: dict[str, Any]) -> str:
+    """What scripts/quality_claims.py has measured: means over seeds, in brackets the smallest and the largest."""
+    lines = [['networks', 'seeds', *(metric.title for metric in CLAIMS)]]
+    for name, each in content['claims'].items():
+        cells = []
+        for metric in CLAIMS:
+            found = [seed[metric.key] for seed in each if seed.get(metric.key) is not None]
+            cells.append(spread(found, metric.digits) if found else '-')
+        lines.append([name, str(len(each)), *cells])
+    said = '\n'.join(f'- {line}' for line in content['conditions'])
+    return f'# What degradation keeps\n\n{said}\n\n{markdown(lines)}'
 
 
 if __name__ == '__main__':

@@ -38,6 +38,7 @@ ELSEWHERE = {
     'scripts/make_demo_data.py': 'test_demo_data.py',
     'scripts/make_portrait_pairs.py': 'test_portrait_pairs.py',
     'scripts/reproduce.py': 'test_reproduce.py',
+    'scripts/results_page.py': 'test_reproduce.py',
     'scripts/demo_report.py': 'quickstart.sh',
     'scripts/short_runs.py': 'test_experiments.py',
     'scripts/make_options.py': 'test_make_options.py',

@@ -1,6 +1,5 @@
 """Tables III and IV in small: rows differ in what they are about, finished ones stay, the page says what there is."""
 
-import importlib.util
 import json
 import logging
 import sys
@@ -14,22 +13,20 @@ import torch
 from basicsr.metrics import calculate_psnr
 from basicsr.utils.logger import initialized_logger
 from common_kit import refused
+from reproduce_kit import (
+    ROOT,
+    reproduce,
+    reproduce_baselines,
+    reproduce_rows,
+    reproduce_scoring,
+    results_page,
+    score_files,
+)
 from torchvision.models import alexnet
 
-ROOT = Path(__file__).resolve().parents[1]
+from selfsr_plugin.options import read_option_file
+
 DEMO = ROOT / 'datasets/demo'
-
-
-def _load_script(name):
-    spec = importlib.util.spec_from_file_location(name, ROOT / f'scripts/{name}.py')
-    module = sys.modules[name] = importlib.util.module_from_spec(spec)  # where reproduce.py looks
-    spec.loader.exec_module(module)
-    return module
-
-
-reproduce_rows = _load_script('reproduce_rows')
-results_page = _load_script('results_page')
-reproduce = _load_script('reproduce')
 
 
 # ----- what a run is -----
@@ -71,6 +68,40 @@ def test_rows_of_table_3_share_stage_2(budget):
         found -= {'train.degradation.nonfinite', 'train.sr.nonfinite', 'train.sr.lq_noise'}
         assert found and all(key.startswith('train.degradation.identity_opt') for key in found)
         assert rows[row]['train']['degradation']['identity_opt'] is None
+
+
+def flat_networks(opt):
+    return {key: value for key, value in flat(opt).items() if key.startswith('network_')}
+
+
+@pytest.mark.parametrize('row', reproduce_baselines.BASELINES)
+def test_rows_of_tables_1_and_2_get_the_iterations_and_the_batch_of_the_method(row):
+    files = reproduce_baselines.BASELINES[row].files
+    for budget, amount in (('minutes', 600), ('hours', 5000), ('full', 20)):
+        method = options(reproduce_rows.method_of(row), budget, amount)
+        iterations = reproduce_rows.least_iterations(row, budget, amount)
+        assert iterations == method['train']['total_iter']
+        found = reproduce_rows.trainings(row, 3, budget, iterations)
+        assert sum(opt['train']['total_iter'] for opt in found) == iterations and len(found) == len(files)
+        batches = {opt['datasets']['train']['batch_size_per_gpu'] for opt in (*found, method)}
+        assert len(batches) == 1
+        for opt, file in zip(found, files):
+            theirs = flat_networks(read_option_file(str(ROOT / 'options' / file)))
+            assert (flat_networks(opt) == theirs) == (budget == 'full')
+        started = [value for opt in found[1:] for key, value in opt['path'].items() if key.startswith('pretrain_')]
+        assert [value.split('/')[1] for value in started] == [opt['name'] for opt in found[:-1]]
+
+
+def test_no_row_of_tables_1_and_2_has_a_smaller_network_than_the_method():
+    def multiply_adds(opt):
+        return score_files.cost_of(dict(options=opt))[1]
+
+    for row in reproduce_baselines.BASELINES:
+        if row.endswith('_no_vgg') or row in ('fsrgan', 'dicgan'):
+            continue  # networks of others
+        ours = multiply_adds(options(reproduce_rows.method_of(row), 'hours', 5000))
+        theirs = multiply_adds(reproduce_rows.trainings(row, 3, 'hours', 5000)[-1])
+        assert 1 <= theirs / ours <= 1.3, row
 
 
 def test_iterations_are_the_papers_divided():
@@ -177,9 +208,14 @@ def test_rows_run_once_resume_and_are_on_the_page(faces, tmp_path, monkeypatch, 
     assert lines['ff_idt'][1:3] == ['5, 6', f'{np.mean(both):.2f} ({min(both):.2f} to {max(both):.2f})']
     assert lines['vanilla'][2] == 'not run'
     assert [line for line in page.splitlines() if line.startswith('Images: ')] == [
+        'Images: frechet_alex 6 against 6, PSNR-Y on clean pairs 6.',  # Table II, with the method in it
         'Images: frechet_alex 6 against 6, frechet_alex of degraded LR 6 against 6, PSNR-Y on clean pairs 6.',
         'Images: PSNR-Y 6, SSIM-Y 6, LPIPS 6, frechet_alex 6 against 6.',
     ]
+    assert lines['maeda'][2] == 'not run'
+    cost = json.loads((out / 'scores/ff_idt_seed5.json').read_text())['cost']
+    stated = score_files.cost_of(dict(options=options('ff_idt', 'minutes', 40000)))
+    assert (cost['parameters'], cost['multiply_adds']) == stated and cost['faces_per_second'] > 0
     for sheet, columns in (('table3', 3), ('table3_degraded', 3), ('table4_paired', 4)):
         assert cv2.imread(str(out / f'pictures/{sheet}.png')).shape[1] == columns * 132
 
@@ -213,10 +249,53 @@ def test_an_hours_run_that_ends_with_an_error_stops_no_other_and_has_a_curve(fac
     }
     assert [scores[row]['status'] for row in ('paired_full', 'vanilla')] == ['stopped', 'finished']
     assert [point['iteration'] for point in scores['vanilla']['curve']] == [1, 2, 3, 4, 5]
-    assert all(point['psnr'] > 0 and point['minutes'] > 0 for point in scores['vanilla']['curve'])
+    assert all(
+        point['psnr'] > 0 and point['minutes'] > 0 and point['frechet_alex'] > 0 for point in scores['vanilla']['curve']
+    )
+    assert cv2.imread(str(tmp_path / 'out/results_cost_hours_x4.png')) is not None
     assert str(tmp_path) not in json.dumps(scores['vanilla']['options'])
+    path = tmp_path / 'out/scores/vanilla_seed0.json'
+    older = json.loads(path.read_text())
+    measured = [point.pop('frechet_alex') for point in older['curve']]  # as version 0.2.0 wrote it
+    path.write_text(json.dumps(older))
+    call([*hours, '--rows', 'vanilla'], monkeypatch, tmp_path)
+    assert [point['frechet_alex'] for point in json.loads(path.read_text())['curve']] == pytest.approx(measured)
     page = (tmp_path / 'out/results.md').read_text()
+    assert '![results_cost_hours_x4.png](results_cost_hours_x4.png)' in page
     assert '# Budget: hours' in page and '| paired_full | 0 (ended by an error) | not run |' in page
+
+
+def test_a_row_of_table_2_gets_the_minutes_of_the_method(faces, tmp_path, monkeypatch, capsys):
+    arguments = [*faces, '--output=out', '--divide=40000', '--seeds=5', '--rows', 'srgan_no_vgg']
+    message = refused(capsys, lambda _: call(arguments, monkeypatch, tmp_path))
+    assert 'srgan_no_vgg gets as many minutes as ff_idt, of which no run in' in message
+    monkeypatch.setattr(reproduce, 'TRIAL', 4)
+    seconds, trial = [], reproduce.trial_seconds
+    monkeypatch.setattr(reproduce, 'trial_seconds', lambda *given: seconds.append(trial(*given)) or 0.5)
+    call([*arguments, '--least-minutes=0.1'], monkeypatch, tmp_path)
+    assert 0 < seconds[0] < 60 and not list((tmp_path / 'out/experiments').glob('trial_*'))
+    run = json.loads((tmp_path / 'out/scores/srgan_no_vgg_seed5.json').read_text())
+    assert run['least'] == dict(iterations=8, minutes=0.1) and run['amount'] == 12  # 6 seconds, at 0.5 each
+    totals = [opt['train']['total_iter'] for opt in (*run['earlier'], run['options'])]
+    assert totals == [10, 2]  # 1,000,000 and 200,000 in the option files
+    assert run['minutes'] > 0 and run['cost']['parameters'] == score_files.cost_of(dict(options=run['options']))[0]
+    page = (tmp_path / 'out/results.md').read_text()
+    assert '| srgan_no_vgg_seed5 | 10 + 2 | 8, 0.1 min | never | g num_feat 46 (64); d num_feat 16 (64); ' in page
+    call([*arguments, '--least-minutes=7'], monkeypatch, tmp_path)  # what a run began with stays
+    assert len(seconds) == 1 and 'srgan_no_vgg_seed5: finished before' in capsys.readouterr().out
+
+
+def test_two_networks_restore_one_after_the_other(monkeypatch):
+    asked = []
+
+    def load(path):
+        asked.append(f'{path.parent.parent.name}/{path.name}')
+        return torch.nn.Identity()
+
+    monkeypatch.setattr(reproduce_scoring, 'load', load)
+    for row in ('maeda', 'cyc'):  # of which both have a network_clean
+        reproduce_scoring.restoring_network(reproduce_rows.trainings(row, 0, 'minutes', 600)[-1], 7)
+    assert asked == ['maeda_seed0/net_clean_7.pth', 'maeda_seed0/net_g_7.pth', 'cyc_seed0/net_g_7.pth']
 
 
 def test_lr_faces_are_cut_where_asked(faces, tmp_path, monkeypatch):
@@ -247,6 +326,7 @@ def test_lr_faces_are_cut_where_asked(faces, tmp_path, monkeypatch):
         (['--test-gt=nowhere'], 'nowhere'),
         (['--weights=lpips=no.pth'], 'there is no file no.pth: download'),
         (['--lq-crop', '0.5', '0', '0.6'], '--lq-crop 0.5 0 0.6: LEFT + SIDE'),
+        (['--rows', 'dic', 'fsrnet'], '--rows dic: it learns from landmarks, give --landmarks'),
     ],
 )
 def test_bad_input_is_one_sentence_before_anything_is_trained(faces, tmp_path, monkeypatch, capsys, changes, message):
@@ -313,16 +393,49 @@ def test_without_a_second_seed_no_order_is_claimed(tmp_path):
     write_scores(tmp_path / 'scores', {'paired_full': [dict(psnr=25.0)], 'paired_no_r1': [dict(psnr=20.0)]})
     results_page.write_page(tmp_path / 'scores', tmp_path / 'page.md')
     page = (tmp_path / 'page.md').read_text()
-    assert '| paired_full - paired_no_r1 | not run | not run | not run | not run |' in page
+    assert '| paired_full - paired_no_r1 | no spread (+5.00; paper: higher) | not run (paper: higher) |' in page
+    assert '| paired_full | 0 | 25.00 | not scored | not scored | not scored | 141,713 | 0.228 G | 1.0 | - |' in page
 
 
-def test_scores_of_other_options_are_refused_by_name(tmp_path):
-    write_scores(tmp_path / 'scores', {'paired_full': [dict(psnr=25.0)]})
+def test_curves_are_drawn_where_they_were_measured(tmp_path):
+    write_scores(tmp_path / 'scores', {'ff_idt': [dict(frechet_alex=1.0)]})
+    path = tmp_path / 'scores/ff_idt_seed0.json'
+    run = json.loads(path.read_text())
+    stage1, grow_at = run['options']['train']['degradation']['total_iter'], run['options']['train']['sr']['grow_at'][0]
+    before = dict(iteration=stage1 + grow_at, minutes=None, lpips=0.5, psnr=20.0)
+    after = dict(iteration=stage1 + grow_at + 1, minutes=2.0, lpips=0.4, psnr=21.0)
+    run['curve'] = [before, after]
+    quality_cost = sys.modules['quality_cost']
+    assert quality_cost.points([run], 'lpips', 'minutes') == {'ff_idt_seed0': [(2.0, 0.4)]}
+    (point,) = quality_cost.points([run], 'lpips', 'multiply_adds')['ff_idt_seed0']  # x2 is cheaper than x4
+    assert point == (pytest.approx(0.1848, abs=1e-4), 0.4)
+    assert quality_cost.points([run], 'frechet_alex', 'minutes') == {}
+    path.write_text(json.dumps(run))
+    results_page.write_page(tmp_path / 'scores', tmp_path / 'page.md')
+    assert (tmp_path / 'page_cost_minutes_x4.png').exists() and not (tmp_path / 'page_cost_minutes_x8.png').exists()
+    assert '0.4000 / 21.00' in (tmp_path / 'page.md').read_text()
+
+
+def _change(run):
+    run['options']['train']['pixel_opt']['loss_weight'] = 7.0
+
+
+@pytest.mark.parametrize(
+    'spoil, message',
+    [
+        (_change, r'paired_full_seed0.json: its run had train:pixel_opt:loss_weight 7.0, and the row'),
+        (lambda run: run.pop('hardware'), r'paired_full_seed0.json lacks hardware: it was not written whole'),
+        (lambda run: run.update(row='x'), r'paired_full_seed0.json is of row x, budget minutes, which'),
+        (lambda run: run.update(seed=1) or run['options'].update(name='paired_full_seed1', manual_seed=1), 'same row'),
+        (None, r'paired_full_seed0.json is no whole JSON file'),
+    ],
+)
+def test_score_files_of_other_runs_and_broken_ones_are_refused_by_name(tmp_path, spoil, message):
+    write_scores(tmp_path / 'scores', {'paired_full': [dict(psnr=25.0), dict(psnr=25.0)]})
     path = tmp_path / 'scores/paired_full_seed0.json'
     run = json.loads(path.read_text())
-    run['options']['train']['pixel_opt']['loss_weight'] = 7.0
-    path.write_text(json.dumps(run))
-    with pytest.raises(
-        ValueError, match=r'paired_full_seed0.json: its run had train:pixel_opt:loss_weight 7.0, and the'
-    ):
+    if spoil is not None:
+        spoil(run)
+    path.write_text(json.dumps(run)[: None if spoil else 100])
+    with pytest.raises(ValueError, match=message):
         results_page.write_page(tmp_path / 'scores', tmp_path / 'page.md')
