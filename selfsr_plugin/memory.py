@@ -3,6 +3,7 @@
 import contextlib
 import weakref
 from collections.abc import Callable, Iterator, Sequence
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -51,9 +52,11 @@ def forward_bytes(net: nn.Module, shape: Sequence[int]) -> int:
     weights = {
         name: torch.empty_like(value, device='meta') for name, value in (*net.named_parameters(), *net.named_buffers())
     }
+    # A copy with the same weights: BasicSR's RCAN keeps a tensor of the device that it ran on last.
+    shadow = deepcopy(net, {id(value): value for value in (*net.parameters(), *net.buffers())})
     counter = _PeakBytes()
     with torch.no_grad(), counter:
-        torch.func.functional_call(net, weights, (torch.empty(tuple(shape), device='meta'),))
+        torch.func.functional_call(shadow, weights, (torch.empty(tuple(shape), device='meta'),))
     return counter.peak
 
 

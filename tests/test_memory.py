@@ -37,6 +37,21 @@ def test_it_grows_with_the_pixels_and_leaves_the_network_alone():
     assert all(parameter.device.type == 'cpu' for parameter in net.parameters())
 
 
+def test_a_network_that_keeps_a_tensor_of_its_device_still_runs():
+    class Keeps(nn.Module):  # as BasicSR's RCAN
+        def __init__(self):
+            super().__init__()
+            self.conv, self.mean = nn.Conv2d(3, 3, 1), torch.zeros(1, 3, 1, 1)
+
+        def forward(self, x):
+            self.mean = self.mean.type_as(x)
+            return self.conv(x - self.mean)
+
+    net = Keeps()
+    assert memory.forward_bytes(net, (1, 3, 4, 4)) > 0
+    assert net(torch.zeros(1, 3, 4, 4)).shape == (1, 3, 4, 4)
+
+
 def test_images_that_need_more_than_there_is_are_refused(monkeypatch):
     net, asked = small_network(SelfCondSRNet, widths=[8, 4], num_block=1), []
     needed = memory.bytes_per_pixel(net) * 100 * 80
