@@ -212,6 +212,29 @@ train.scheduler.decay_from: 500
 val.val_freq: 500
 """,
     ),
+    'train_face_x4_sizes.yml': Experiment(
+        'train_face_x4_tuned.yml',
+        """
+# The network that comes with the package, third part: whole faces of 24 pixels, beside parts of those of 12 to 32.
+#   python -m selfsr_plugin.train -opt options/train_face_x4_sizes.yml
+# Goes on from the generator of options/train_face_x4_tuned.yml, which saw whole faces of 16 pixels alone and drew hard lines
+# around the eyes of larger ones. Comments say what differs from that file. All is ours.
+name: train_face_x4_sizes
+datasets.train.dataroot_gt: datasets/portrait_pairs/train_large_hr    # other views of the same people, 96x96
+datasets.train.dataroot_lq: datasets/portrait_pairs/train_large_lr
+datasets.train.gt_size: 96              # instead of 64
+datasets.val_large.name: portraits_large
+datasets.val_large.type: PairedFaceDataset
+datasets.val_large.dataroot_gt: datasets/portrait_pairs/val_large_hr
+datasets.val_large.gt_size: 96
+network_d.size: 96                      # a new one, therefore
+path.pretrain_network_g: experiments/train_face_x4_tuned/models/net_g_latest.pth
+- path.pretrain_network_d
+train.total_iter: 3000
+train.pixel_opt.loss_weight: 100.0      # instead of 150
+train.scheduler.decay_from: 1500
+""",
+    ),
     # ----- Table I -----
     'table1/train_celeba_paired.yml': Experiment(
         'train_selfsr_real_sr.yml',

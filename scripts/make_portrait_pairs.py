@@ -1,4 +1,4 @@
-"""Make the pairs that options/train_face_x4.yml trains on, from the folder of portraits that made the demo's faces.
+"""Make the pairs that the files options/train_face_x4*.yml train on, from the folder of portraits that made the demo's faces.
 
     python scripts/make_portrait_pairs.py --input my_portraits --output datasets/portrait_pairs
 
@@ -6,12 +6,14 @@ The input is as for scripts/make_demo_data.py, and so is who is a test person: t
 here. Of the others, one in twelve is held back for validation. The output has
 
     train_hr, train_lr          64x64 and 16x16 images of equal names, several of each person
+    train_large_hr, _large_lr   the same of 96x96 and 24x24, other views
     val_hr                      64x64 faces of the people held back, framed like the demo's
     val_wild_lr                 their LR images, degraded like the demo's
+    val_large_hr                96x96 faces of the people held back, about as large as the portraits have them
 
 A photo has faces of other sizes than 16 pixels, and other degradations than one. So of the training images some are
 whole faces, moved and scaled a little, and some show a part of a face or its surroundings, as a face of 12 to 32 pixels
-would; some LR images are the bicubic ones, and the others are blurred, noisy and compressed. The portraits have one
+would; what a network makes of a whole face of 24 pixels it learns from the larger images. Some LR images are the bicubic ones, and the others are blurred, noisy and compressed. The portraits have one
 light and blue backgrounds, so brightness and colour of half of the pairs are changed. All numbers are ours. Every image
 is a function of the person's name, so the same portraits give the same files.
 """
@@ -47,11 +49,13 @@ from make_demo_data import (
     split_of,
 )
 
-FOLDERS = ('train_hr', 'train_lr', 'val_hr', 'val_wild_lr')
-PER_PERSON = 32
+LARGE_SIZE = 96  # of the larger HR images; the squares that hold a face in these portraits measure 90 to 130 pixels
+FOLDERS = ('train_hr', 'train_lr', 'train_large_hr', 'train_large_lr', 'val_hr', 'val_wild_lr', 'val_large_hr')
+SCALE = HR_SIZE // LR_SIZE
+PER_PERSON = 32  # views for training, of each size
 HELD_BACK = 12  # one person in so many
 WHOLE_SHARE = 0.6  # of the training images: a whole face; the others
-FACE_SIZES = (12.0, 32.0)  # show 16x16 LR pixels of a face of so many, drawn evenly on a logarithmic scale
+FACE_SIZES = (12.0, 32.0)  # show a square of a face of so many LR pixels, drawn evenly on a logarithmic scale
 RELIT_SHARE = 0.5  # of the training images: with another light, uniform draws of
 GAMMA = (0.7, 1.5)  # brightness, as a power of values in [0, 1], and
 GAIN = (0.8, 1.2)  # a factor for each colour
@@ -66,12 +70,12 @@ SHOT_NOISE = (0.0, 5.0)
 JPEG_QUALITY = (60, 98)
 
 
-def view(box: Box, rng: np.random.RandomState, height: int, width: int) -> Box:
+def view(box: Box, hr_size: int, rng: np.random.RandomState, height: int, width: int) -> Box:
     """What one training image shows: the whole face, or a square somewhere about it of another size."""
     if rng.uniform() < WHOLE_SHARE:
         return jitter(box, rng, height, width)
     face = math.exp(rng.uniform(*np.log(FACE_SIZES)))
-    side = min(max(round(box.side * LR_SIZE / face), HR_SIZE), height, width)
+    side = min(max(round(box.side * hr_size / SCALE / face), hr_size), height, width)
     reach = abs(box.side - side) / 2
     shift_x, shift_y = rng.uniform(-reach, reach, size=2)
     border = (box.side - side) / 2
@@ -97,21 +101,22 @@ def shrink(face: np.ndarray, sharp: np.ndarray, rng: np.random.RandomState) -> n
 
     Args:
         face: (S, S, 3) uint8, cut from the photo at full resolution.
-        sharp: (HR_SIZE, HR_SIZE, 3) uint8, the HR image of the pair, whose bicubic image a clean one is.
+        sharp: (H, H, 3) uint8, the HR image of the pair, whose bicubic image a clean one is.
         rng: decides.
 
     Returns:
-        (LR_SIZE, LR_SIZE, 3) uint8.
+        (H / SCALE, H / SCALE, 3) uint8.
     """
+    lr_size = sharp.shape[0] // SCALE
     if rng.uniform() < CLEAN_SHARE:
-        return to_uint8(resize_array(sharp, LR_SIZE))
-    pixel = face.shape[0] / LR_SIZE
+        return to_uint8(resize_array(sharp, lr_size))
+    pixel = face.shape[0] / lr_size
     if rng.uniform() < MOTION_SHARE:
         kernel = motion_kernel(rng.uniform(*MOTION_LENGTH) * pixel, rng.uniform(-90, 90))
     else:
         kernel = lens_kernel(rng.uniform(*LENS_SIGMA) * pixel)
     blurred = cv2.filter2D(face.astype(np.float64), -1, kernel, borderType=cv2.BORDER_REFLECT_101)
-    small = resize_array(blurred, LR_SIZE).clip(0, 255)
+    small = resize_array(blurred, lr_size).clip(0, 255)
     read, shot = rng.uniform(*READ_NOISE), rng.uniform(*SHOT_NOISE)
     noisy = to_uint8(small + np.sqrt(read**2 + shot**2 * small / 255) * rng.standard_normal(small.shape))
     quality = int(rng.randint(JPEG_QUALITY[0], JPEG_QUALITY[1] + 1))
@@ -130,14 +135,16 @@ def images_of(person: str, photo: np.ndarray, box: Box) -> Iterator[tuple[str, n
         face = box.cut(photo)
         yield f'val_hr/{person}.png', to_uint8(resize_array(face, HR_SIZE))
         yield f'val_wild_lr/{person}.png', degrade(face, person)[0]
+        yield f'val_large_hr/{person}.png', to_uint8(resize_array(face, LARGE_SIZE))
         return
-    for index in range(PER_PERSON):
-        name = f'{person}_{index:02d}'
-        rng = rng_of('pair ' + name)
-        face = relight(view(box, rng, *photo.shape[:2]).cut(photo), rng)
-        sharp = to_uint8(resize_array(face, HR_SIZE))
-        yield f'train_hr/{name}.png', sharp
-        yield f'train_lr/{name}.png', shrink(face, sharp, rng)
+    for folder, hr_size in (('train', HR_SIZE), ('train_large', LARGE_SIZE)):
+        for index in range(PER_PERSON):
+            name = f'{person}_{index:02d}'
+            rng = rng_of(('pair ' if folder == 'train' else 'large pair ') + name)
+            face = relight(view(box, hr_size, rng, *photo.shape[:2]).cut(photo), rng)
+            sharp = to_uint8(resize_array(face, hr_size))
+            yield f'{folder}_hr/{name}.png', sharp
+            yield f'{folder}_lr/{name}.png', shrink(face, sharp, rng)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

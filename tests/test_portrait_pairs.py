@@ -42,20 +42,22 @@ def test_the_demos_test_people_are_in_no_file(pairs, photo):
 def test_a_person_is_trained_on_or_held_back_and_gives_the_same_files_again(pairs, photo):
     made = {person: images(pairs, photo, person) for person in ('A000014', 'A000069', 'B000220', 'C000127', 'D000096')}
     kinds = {frozenset(file.split('/')[0] for file in files) for files in made.values() if files}
-    assert kinds <= {frozenset({'train_hr', 'train_lr'}), frozenset({'val_hr', 'val_wild_lr'})}
+    trained = frozenset({'train_hr', 'train_lr', 'train_large_hr', 'train_large_lr'})
+    assert kinds <= {trained, frozenset({'val_hr', 'val_wild_lr', 'val_large_hr'})}
     again = images(pairs, photo, 'A000014')
     assert all(np.array_equal(image, again[file]) for file, image in made['A000014'].items())
 
 
-def test_pairs_show_the_same_place_and_some_are_bicubic(pairs, photo):
+@pytest.mark.parametrize('folder, size', [('train', 64), ('train_large', 96)])
+def test_pairs_show_the_same_place_and_some_are_bicubic(pairs, photo, folder, size):
     made = images(pairs, photo, 'A000014')
-    hr = {file.split('/')[1]: image for file, image in made.items() if file.startswith('train_hr')}
+    hr = {file.split('/')[1]: image for file, image in made.items() if file.startswith(f'{folder}_hr')}
     assert len(hr) == pairs.PER_PERSON
     clean = 0
     for name, image in hr.items():
-        lr = made[f'train_lr/{name}']
-        assert image.shape == (64, 64, 3) and lr.shape == (16, 16, 3)
-        bicubic = pairs.to_uint8(pairs.resize_array(image, 16))
+        lr = made[f'{folder}_lr/{name}']
+        assert image.shape == (size, size, 3) and lr.shape == (size // 4, size // 4, 3)
+        bicubic = pairs.to_uint8(pairs.resize_array(image, size // 4))
         clean += np.array_equal(bicubic, lr)
         # moved by a pixel, or of another place, it would be far off
         assert np.abs(cv2.blur(bicubic, (5, 5)).astype(float) - cv2.blur(lr, (5, 5))).mean() < 8
