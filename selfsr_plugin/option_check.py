@@ -1,6 +1,6 @@
 """The check of option files: everything wrong with them is said before training starts, in one sentence each.
 
-What a section may hold is stated in dataclasses (``schema.py``): that of each model in its own file, the others in
+What a section may hold is stated in dataclasses (``schema/``): that of each model in its own file, the others in
 ``option_sections.py``. Here a whole file is read by them and its sections are compared with each other. Only option
 files of this package's models are checked as a whole. In those of BasicSR's models, the parts of this package
 (networks, data sets) check their own arguments.
