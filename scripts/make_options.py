@@ -230,9 +230,9 @@ datasets.val_large.gt_size: 96
 network_d.size: 96                      # a new one, therefore
 path.pretrain_network_g: experiments/train_face_x4_tuned/models/net_g_latest.pth
 - path.pretrain_network_d
-train.total_iter: 3000
+train.total_iter: 2200
 train.pixel_opt.loss_weight: 100.0      # instead of 150
-train.scheduler.decay_from: 1500
+train.scheduler.decay_from: 1000
 """,
     ),
     # ----- Table I -----

@@ -1,4 +1,4 @@
-"""Make the pairs that the files options/train_face_x4*.yml train on, from the folder of portraits that made the demo's faces.
+"""Make the pairs of options/train_face_x4*.yml, from the folder of portraits that made the demo's faces.
 
     python scripts/make_portrait_pairs.py --input my_portraits --output datasets/portrait_pairs
 
@@ -13,9 +13,10 @@ here. Of the others, one in twelve is held back for validation. The output has
 
 A photo has faces of other sizes than 16 pixels, and other degradations than one. So of the training images some are
 whole faces, moved and scaled a little, and some show a part of a face or its surroundings, as a face of 12 to 32 pixels
-would; what a network makes of a whole face of 24 pixels it learns from the larger images. Some LR images are the bicubic ones, and the others are blurred, noisy and compressed. The portraits have one
-light and blue backgrounds, so brightness and colour of half of the pairs are changed. All numbers are ours. Every image
-is a function of the person's name, so the same portraits give the same files.
+would; what to make of a whole face of 24 pixels, the larger images teach. Some LR images are the bicubic ones, and the
+others are blurred, noisy and compressed. The portraits have one light and blue backgrounds, so brightness and colour of
+half of the pairs are changed. All numbers are ours. Every image is a function of the person's name, so the same
+portraits give the same files.
 """
 
 import argparse
