@@ -13,10 +13,16 @@ from golden_kit import FOLDER, differences
 
 def main() -> None:
     import baseline_cases
+    import baseline_model_cases
     import model_cases
     import network_cases
 
-    kinds = {'networks.json': network_cases, 'models.json': model_cases, 'baselines.json': baseline_cases}
+    kinds = {
+        'networks.json': network_cases,
+        'models.json': model_cases,
+        'baselines.json': baseline_cases,
+        'baseline_models.json': baseline_model_cases,
+    }
     for file, module in kinds.items():
         found: dict[str, Any] = {name: module.compute(name) for name in module.CASES}
         path = FOLDER / file

@@ -1,7 +1,7 @@
 """Every model, trained for a dozen iterations in double precision: its loss terms, rates and final weights."""
 
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -64,7 +64,12 @@ def _prepare(opt: dict[str, Any], **changes: Any) -> dict[str, Any]:
     return opt
 
 
-def _fill_stage(stage: Any, labels: 'tuple[str, ...] | None' = None) -> dict[str, dict[str, Tensor]]:
+def fill_stage(
+    stage: Any,
+    labels: 'tuple[str, ...] | None' = None,
+    gains: Mapping[str, float] = GAINS,
+    equalized: tuple[str, ...] = ('g', 'd'),
+) -> dict[str, dict[str, Tensor]]:
     """Give the networks of a model of one stage their weights. -> label -> name -> weights."""
     start = {}
     for attribute, net in list(vars(stage).items()):
@@ -73,24 +78,24 @@ def _fill_stage(stage: Any, labels: 'tuple[str, ...] | None' = None) -> dict[str
             if labels is None or label in labels:
                 trained = [parameter.requires_grad for parameter in net.parameters()]
                 kind = label.removesuffix('_ema')
-                fill(net, kind, GAINS[kind], equalized=kind in ('g', 'd'))
+                fill(net, kind, gains.get(kind, 1.0), equalized=kind in equalized)
                 for parameter, learns in zip(net.parameters(), trained):
                     parameter.requires_grad_(learns)
             start[label] = {name: parameter.detach().clone() for name, parameter in net.named_parameters()}
     return start
 
 
-def _moved(stage: Any, start: dict[str, dict[str, Tensor]]) -> dict[str, dict[str, float]]:
+def moved(stage: Any, start: dict[str, dict[str, Tensor]]) -> dict[str, dict[str, float]]:
     """A projection of every parameter that is not what it was; averages of constants are it but for rounding."""
     found = {}
     for label, weights in start.items():
-        moved = {
+        values = {
             name: parameter.detach()
             for name, parameter in getattr(stage, f'net_{label}').named_parameters()
             if not torch.allclose(parameter, weights[name], rtol=1e-12, atol=0)
         }
         found[label] = {
-            name: rounded((value * normal(name, tuple(value.shape))).sum().item()) for name, value in moved.items()
+            name: rounded((value * normal(name, tuple(value.shape))).sum().item()) for name, value in values.items()
         }
     return found
 
@@ -111,13 +116,13 @@ def _train(
         model.update_learning_rate(i, -1)
         now = getattr(model, 'stage', model)
         if now is not stage:
-            start = _fill_stage(now, None if stage is None else ('g', 'g_ema', 'd'))
+            start = fill_stage(now, None if stage is None else ('g', 'g_ema', 'd'))
             stage = now
         model.feed_data(_batch(i, has_lq, side, opt['scale'], **values))
         model.optimize_parameters(i)
         terms = {name: rounded(float(value)) for name, value in model.get_current_log().items()}
         log.append(dict(terms, rates=[rounded(rate) for rate in model.get_current_learning_rate()]))
-    return dict(log=log, weights=_moved(stage, start))
+    return dict(log=log, weights=moved(stage, start))
 
 
 def _flow(folder: Path) -> dict[str, Any]:
