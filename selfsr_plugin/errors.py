@@ -6,6 +6,7 @@ Imports nothing that takes time: commands answer usage errors before torch is lo
 import contextlib
 import errno
 import os
+import pickle
 import signal
 import sys
 from collections.abc import Iterator
@@ -70,12 +71,38 @@ def one_sentence_errors(traceback: bool = False) -> Iterator[None]:
         sys.exit(status)
 
 
+REMEDIES = {
+    errno.ENOSPC: 'make room on its disk',
+    errno.EDQUOT: 'make room in the quota',
+    errno.ENAMETOOLONG: 'its name is too long, shorten it',
+    errno.ENOENT: 'make its folder',
+    errno.ENOTDIR: 'a part of this path is a file, give another',
+    errno.EEXIST: 'a part of this path is a file, give another',
+    errno.EISDIR: 'it is a folder, give a file name',
+}  # what to do about a file that cannot be written
+
+
 def _with_remedy(error: Exception) -> str:
-    """A full disk is found wherever something is written."""
-    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+    """A full disk is found wherever something is written, and so may be a file in place of a folder."""
+    if not isinstance(error, OSError) or error.errno is None:
+        return str(error)
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
         where = f'{os.fspath(error.filename)!r} cannot be written' if error.filename else 'the output cannot be written'
         return f'{where} ({error.strerror}): make room on its disk.'
-    return str(error)
+    if not error.filename:
+        return str(error)
+    missing = error.errno == errno.ENOENT  # to read as well as to write
+    remedy = 'correct the path' if missing else REMEDIES.get(error.errno, 'correct its permissions, or give another')
+    return f'{os.fspath(error.filename)!r} cannot be used ({error.strerror}): {remedy}.'
+
+
+def why_not_loaded(error: Exception) -> str:
+    """What torch says of a file of weights that it cannot load, in few words: it advises to run what the file holds."""
+    if isinstance(error, pickle.UnpicklingError):
+        return 'it is no file of weights'
+    if 'loading state_dict' in str(error):
+        return 'it holds the weights of another network'
+    return next(iter(str(error).splitlines()), '') or type(error).__name__
 
 
 def lost_a_process(error: RuntimeError) -> bool:

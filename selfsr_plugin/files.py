@@ -15,7 +15,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, BinaryIO
 
-from .errors import UserError
+from .errors import REMEDIES, UserError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -215,16 +215,7 @@ def check_writable(path: Path, picture: bool = False) -> None:
 
 def cannot_write(path: str | os.PathLike, error: OSError) -> UserError:
     """The sentence for a file that cannot be written, with the remedy that fits the reason."""
-    remedies = {
-        errno.ENOSPC: 'make room on its disk',
-        errno.EDQUOT: 'make room in the quota',
-        errno.ENAMETOOLONG: 'its name is too long, shorten it',
-        errno.ENOENT: 'make its folder',
-        errno.ENOTDIR: 'a part of this path is a file, give another',
-        errno.EEXIST: 'a part of this path is a file, give another',
-        errno.EISDIR: 'it is a folder, give a file name',
-    }
-    remedy = remedies.get(error.errno, 'make its folder writable or give another')
+    remedy = REMEDIES.get(error.errno, 'make its folder writable or give another')
     return UserError(f'{printable(path)} cannot be written ({error.strerror}): {remedy}.')
 
 

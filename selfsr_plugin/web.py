@@ -37,7 +37,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         '(default: as for restore)',
     )
     parser.add_argument('--device', help='a device of torch (default: the GPU if there is one)')
-    parser.add_argument('--port', type=positive, default=PORT, help='where the page is (default: %(default)s)')
+    parser.add_argument('--port', type=port, default=PORT, help='where the page is (default: %(default)s)')
     parser.add_argument(
         '--weights',
         nargs='+',
@@ -49,6 +49,14 @@ def main(argv: Sequence[str] | None = None) -> None:
     args = parser.parse_args(argv)
     with one_sentence_errors(args.traceback), terminated_as_interrupted():
         run(args)
+
+
+def port(text: str) -> int:
+    """A number that a port may have, as a type for argparse."""
+    number = positive(text)
+    if number > 65535:
+        raise argparse.ArgumentTypeError(f'{number} must be 65535 or less')
+    return number
 
 
 def run(args: argparse.Namespace) -> None:

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 import pytest
 
-from selfsr_plugin.errors import UserError
+from selfsr_plugin.errors import UserError, one_sentence_errors
 from selfsr_plugin.files import path, printable, try_lock, whole_file, write_file, write_image
 
 PICTURE = np.arange(4 * 6 * 3, dtype=np.uint8).reshape(4, 6, 3)
@@ -122,3 +122,15 @@ def test_windows_has_no_fcntl(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, 'fcntl', None)
     with open(tmp_path / 'lock', 'a') as file:
         assert try_lock(file) is False
+
+
+def test_whatever_the_file_system_refuses_ends_with_a_remedy(tmp_path, capsys):
+    (tmp_path / 'file').write_text('')
+    for refused, sentence in (
+        (lambda: os.makedirs(tmp_path / 'file'), "file' cannot be used (File exists): a part of this path is a file"),
+        (lambda: os.makedirs(tmp_path / 'file/a'), 'cannot be used (Not a directory): a part of this path is a file'),
+        (lambda: open(tmp_path / 'none'), "none' cannot be used (No such file or directory): correct the path."),
+    ):
+        with pytest.raises(SystemExit), one_sentence_errors():
+            refused()
+        assert sentence in capsys.readouterr().err

@@ -230,6 +230,12 @@ COSINE = 'train:sr:scheduler={type: CosineAnnealingRestartLR, periods: [%d]}'
         ),
         (
             TRAIN_BOTH,
+            ['train:sr:pixel_opt:loss_weight=0', 'train:sr:gan_opt:loss_weight=0.0'],
+            r'train\.sr\.pixel_opt\.loss_weight: 0, and no other loss has a weight, .* write a number above 0',
+            ['train:sr:pixel_opt:loss_weight=1.0', 'train:sr:gan_opt:loss_weight=0.0'],
+        ),
+        (
+            TRAIN_BOTH,
             ['train:sr:gan_opt:loss_weight=heavy'],
             r"train\.sr\.gan_opt\.loss_weight: 'heavy' must be a number, such as 1\.0",
             ['train:sr:gan_opt:loss_weight=1.0'],

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from ..errors import UserError
+from ..errors import UserError, why_not_loaded
 from ..files import printable
 from ..preparation.annotations import read_annotations
 from ..preparation.detection import FaceDetector
@@ -87,9 +87,8 @@ def load_facexlib(net: torch.nn.Module, name: str, file: str, url: str, key: str
         state = torch.load(file, map_location='cpu', weights_only=True)
         net.load_state_dict(state[key] if key else state)
     except Exception as error:  # the unpickler of a file of rubbish raises anything
-        reason = next(iter(str(error).splitlines()), '') or type(error).__name__
         raise UserError(
-            f'{name} cannot be loaded from {printable(file)} ({reason}): get the file again from {url}.'
+            f'{name} cannot be loaded from {printable(file)} ({why_not_loaded(error)}): get the file again from {url}.'
         ) from error
 
 

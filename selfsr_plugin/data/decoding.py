@@ -124,14 +124,17 @@ def _what_it_is(data: bytes) -> str:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter('ignore')
-            kind = Image.open(io.BytesIO(data), formats=_UNREAD).format
+            picture = Image.open(io.BytesIO(data), formats=_UNREAD + _FORMATS)
+            if picture.format in (*_FORMATS, 'MPO'):  # which OpenCV reads, unless it is broken
+                floats = picture.mode == 'F'
+                return 'its pixels are floating-point numbers, which are not read: save it as PNG' * floats
     except Exception:  # Pillow's readers raise many kinds
         if data[4:8] == b'ftyp':
             missing = readable_extensions() == IMAGE_EXTENSIONS
             return 'it is no image, or one that needs pip install pillow-heif (HEIC): or save it as PNG' * missing
         kind = next((kind for start, kind in _NO_PICTURES.items() if data.lstrip()[:64].lower().startswith(start)), '')
         return f'it is {kind}' if kind else ''
-    return f'it is of the format {kind}, which is not read: save it as PNG'
+    return f'it is of the format {picture.format}, which is not read: save it as PNG'
 
 
 @functools.lru_cache(maxsize=32)

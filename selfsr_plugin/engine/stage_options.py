@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
 from ..errors import UserError
-from ..schema import Scheduler, Section, option, require
+from ..schema import Loss, Scheduler, Section, option, require
 
 
 @dataclass(kw_only=True)
@@ -63,6 +63,12 @@ class StageOptions(Section):
             raise UserError(
                 f'{key}.warmup_iter: {self.warmup_iter} must be below {key}.total_iter ({self.total_iter}), or '
                 'the full rate is never reached.'
+            )
+        losses = {name: loss for name, loss in vars(self).items() if isinstance(loss, Loss)}
+        if losses and all(loss.get('loss_weight') == 0 for loss in losses.values()):
+            raise UserError(
+                f'{key}.{next(iter(losses))}.loss_weight: 0, and no other loss has a weight, so that nothing would be '
+                'learnt; write a number above 0.'
             )
 
     def check_run(self, opt: Mapping[str, Any], key: str) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from ..errors import UserError
+from ..errors import UserError, why_not_loaded
 from ..files import printable
 
 BACKGROUNDS = ('bicubic', 'realesrgan')
@@ -58,10 +58,9 @@ def realesrgan(weights: str | Path | None, device: torch.device) -> Callable[[np
             device=device,
         )
     except Exception as error:  # the unpickler of a file of rubbish raises anything
-        reason = next(iter(str(error).splitlines()), '') or type(error).__name__
         raise UserError(
-            f"Real-ESRGAN's file {printable(weights or '')} cannot be loaded ({reason}): get it from {REALESRGAN_URL} "
-            f'and give it as --weights {REALESRGAN}=FILE.'
+            f"Real-ESRGAN's file {printable(weights or '')} cannot be loaded ({why_not_loaded(error)}): get it from "
+            f'{REALESRGAN_URL} and give it as --weights {REALESRGAN}=FILE.'
         ) from error
 
     def enlarge(photo: np.ndarray, upscale: int) -> np.ndarray:

@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 import torch
 
-from ..errors import UserError
+from ..errors import UserError, why_not_loaded
 from ..files import printable
 
 from .faces import Face
@@ -65,10 +65,9 @@ class FaceDetector:
             self.net.load_state_dict({key.removeprefix('module.'): value for key, value in state.items()})
             self.net.to(device).eval()
         except Exception as error:  # the unpickler of a file of rubbish raises anything
-            reason = next(iter(str(error).splitlines()), '') or type(error).__name__
             raise UserError(
-                f'the detector cannot be loaded from {printable(path)} ({reason}): get the file again from '
-                f'{WEIGHTS_URL}.'
+                f'the detector cannot be loaded from {printable(path)} ({why_not_loaded(error)}): get the file again '
+                f'from {WEIGHTS_URL}.'
             ) from error
         self.max_side, self.enlarge = max_side, enlarge
 

@@ -79,7 +79,7 @@ def recode(data: bytes, path: str, recipe: Recipe) -> StoredImage:
             raise CorruptImageError(path, f'it is {width}x{height}, not square: crop it to the face')
         if min(height, width) < recipe.size and not recipe.enlarge:
             raise CorruptImageError(
-                path, f'it is {width}x{height}, smaller than {recipe.size}, and is not enlarged unless asked for'
+                path, f'it is {width}x{height}, smaller than {recipe.size}, and is not enlarged without --enlarge'
             )
         if (height, width) != (recipe.size, recipe.size):
             face = to_face(image, recipe.size).mul_(255).round_().byte()

@@ -16,6 +16,9 @@ from ..registration import is_ours, uses_plugin
 from ..schema import is_section, require
 
 
+_OUR_LOOP = {'keep_checkpoints', 'collapse_iter'}  # keys of the section logger that only our training loop knows
+
+
 def check_guest_parts(opt: dict[str, Any], option_file: str, is_train: bool) -> None:
     """Check our metrics, data sets and networks in the options of a model of BasicSR's, and the keys its loop reads.
 
@@ -52,6 +55,8 @@ def _check_keys(opt: Mapping[str, Any], is_train: bool) -> None:
     for key, names in sections.items():
         is_section(opt.get(key), key)
         require(opt[key], names, key, why)
+    for name in _OUR_LOOP & {*(opt.get('logger') or {})}:
+        raise UserError(f'logger.{name}: {why.removesuffix("reads it")}does not read it; leave it out.')
     is_section(opt['datasets'], 'datasets')
     for phase, settings in opt['datasets'].items():
         is_section(settings, f'datasets.{phase}')

@@ -188,8 +188,10 @@ def check_memory(model: Any, data: TrainingData, parts: Sequence[Part], start_it
         UserError: in every process; a part needs more memory than there is.
     """
     size = opt['datasets']['train']['batch_size_per_gpu']
-    count = _accum_iter(opt)
-    if size < _WORTH_IT * count:
+    stages = [opt['train'], *(opt['train'].get(name) or {} for name in ('degradation', 'sr'))]
+    count = math.lcm(*(stage.get('accum_iter') or 1 for stage in stages))  # parts that both sizes can be cut into
+    # What is compiled for batches of several sizes is slower afterwards.
+    if size < _WORTH_IT * count or any(stage.get('compile') for stage in stages):
         return
     problem, fits = None, size
     free = available_bytes(model.device)
@@ -210,14 +212,6 @@ def check_memory(model: Any, data: TrainingData, parts: Sequence[Part], start_it
                 f'{fits} or less, or cut the batches into parts with accum_iter.'
             )
     raise_in_all(problem, opt)
-
-
-def _accum_iter(opt: dict[str, Any]) -> int:
-    """The smallest number of parts that both sizes of :func:`check_memory` can be cut into in every stage."""
-    train = opt['train']
-    return math.lcm(
-        *(stage.get('accum_iter') or 1 for stage in (train, train.get('degradation', {}), train.get('sr', {})))
-    )
 
 
 def _bytes_of(model: Any, iteration: int, batch: dict[str, Any]) -> int:

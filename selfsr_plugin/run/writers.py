@@ -10,7 +10,7 @@ from typing import Any
 from basicsr.utils import get_root_logger
 from basicsr.utils.logger import init_tb_logger
 
-from ..errors import UserError
+from ..errors import REMEDIES, UserError
 from ..files import archive
 from .folder import check_writable
 
@@ -44,8 +44,8 @@ def prepare_writers(opt: dict[str, Any], at_end: contextlib.ExitStack) -> None:
                 os.rmdir(folder)
         except OSError as error:
             raise UserError(
-                f'{folder} cannot be written to ({error.strerror}): free space, correct the permissions, or write '
-                'use_tb_logger: false.'
+                f'{folder} cannot be written to ({error.strerror}): '
+                f'{REMEDIES.get(error.errno, "correct the permissions")}, or write use_tb_logger: false.'
             ) from error
     if not settings.get('project'):
         return

@@ -175,3 +175,8 @@ def test_pictures_of_formats_that_are_not_read_are_called_by_them(face, form):
 def test_what_is_no_picture_is_said(read, data, what):
     with pytest.raises(CorruptImageError, match=f'x: .*{what}'):
         read(data, 'x')
+
+
+def test_pixels_that_are_floats_are_said():
+    with pytest.raises(CorruptImageError, match='x: its pixels are floating-point numbers, which are not read'):
+        decode_image(encoded(Image.fromarray(np.ones((8, 8), np.float32)), 'TIFF'), 'x')

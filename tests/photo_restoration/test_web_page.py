@@ -130,6 +130,7 @@ def test_it_is_bound_to_this_machine(monkeypatch, capsys, tmp_path):
         assert f'--port {port} is taken: give another' in refused(
             capsys, web.main, '--model', model, '--device', 'cpu', '--port', port
         )
+    assert '70000 must be 65535 or less' in refused(capsys, web.main, '--port', 70000, status=2)
 
 
 # ----- in a browser -----

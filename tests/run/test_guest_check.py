@@ -71,6 +71,13 @@ def test_keys_that_the_loop_reads(trained, capsys, section, key):
     )
 
 
+def test_keys_of_our_loop_are_refused(trained, capsys):
+    trained['logger']['keep_checkpoints'] = 2
+    assert "logger.keep_checkpoints: BasicSR's loop, which runs SRModel, does not read it; leave it out" in refused(
+        capsys, trained
+    )
+
+
 def test_metrics_are_tried(trained, capsys):
     trained['val']['metrics'] = dict(mine=dict(type='calculate_identity', weights='none.pth'))
     assert 'val.metrics.mine: there is no file none.pth' in refused(capsys, trained)
