@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from logging.handlers import MemoryHandler
 from os import path as osp
 from typing import Any
+from urllib.error import URLError
 
 import torch
 from basicsr.data import build_dataset
@@ -165,6 +166,11 @@ def build(opt: dict[str, Any]) -> Any:
     """
     try:
         return build_model(opt)
+    except URLError as error:
+        raise UserError(
+            f'the model needs weights that cannot be downloaded here ({error.reason}): the line "Downloading" above '
+            'says from where they come and where to put them.'
+        ) from error
     except (ValueError, OSError) as error:
         raise UserError(str(error)) from error
     except Exception as error:

@@ -4,6 +4,7 @@ import re
 import shutil
 import sys
 from pathlib import Path
+from urllib.error import URLError
 
 import cv2
 import numpy as np
@@ -102,6 +103,18 @@ def test_bad_input_ends_with_one_sentence(workplace, capsys, changes, message):
     Path('data/empty').mkdir()
     Path('bad.pth').write_bytes(b'PK no checkpoint')
     assert re.search(message, refused(capsys, options(**changes)))
+
+
+def test_weights_that_cannot_be_downloaded_are_said(workplace, capsys, monkeypatch):
+    """As those of BasicSR's PerceptualLoss, which torch fetches after a line that says from where and to where."""
+
+    def build_model(opt):
+        raise URLError(OSError(-2, 'Name or service not known'))
+
+    monkeypatch.setattr('selfsr_plugin.run.setup.build_model', build_model)
+    message = refused(capsys, options())
+    assert 'weights that cannot be downloaded here ([Errno -2] Name or service not known)' in message
+    assert 'says from where they come and where to put them' in message
 
 
 def test_weights_of_another_architecture_are_refused(workplace, capsys):
