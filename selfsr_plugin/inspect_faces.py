@@ -94,6 +94,8 @@ def report(args: argparse.Namespace) -> None:
     for name in ('lq_size', 'gt_size'):
         if getattr(args, name) < 3:
             raise UserError(f'--{name.replace("_", "-")}: {getattr(args, name)} is less than 3 pixels.')
+    if args.sample < 0:
+        raise UserError(f'--sample: {args.sample} is less than 0.')
     sources = [open_image_source(str(root)) for root in (args.gt, args.lq) if root]
     for option, root in (('--gt', args.gt), ('--lq', args.lq)):
         if root and args.output.resolve() == root.resolve():

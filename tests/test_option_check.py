@@ -236,6 +236,12 @@ COSINE = 'train:sr:scheduler={type: CosineAnnealingRestartLR, periods: [%d]}'
         ),
         (
             TRAIN_BOTH,
+            ['train:sr:gan_opt:loss_weight=-0.1'],
+            r'train\.sr\.gan_opt\.loss_weight: -0\.1 makes the loss grow; write a number above 0',
+            ['train:sr:gan_opt:loss_weight=0.1'],
+        ),
+        (
+            TRAIN_BOTH,
             ['train:sr:gan_opt:loss_weight=heavy'],
             r"train\.sr\.gan_opt\.loss_weight: 'heavy' must be a number, such as 1\.0",
             ['train:sr:gan_opt:loss_weight=1.0'],

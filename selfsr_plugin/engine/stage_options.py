@@ -65,6 +65,10 @@ class StageOptions(Section):
                 'the full rate is never reached.'
             )
         losses = {name: loss for name, loss in vars(self).items() if isinstance(loss, Loss)}
+        for name, loss in losses.items():
+            weight = loss.get('loss_weight')
+            if isinstance(weight, (int, float)) and weight < 0:
+                raise UserError(f'{key}.{name}.loss_weight: {weight} makes the loss grow; write a number above 0.')
         if losses and all(loss.get('loss_weight') == 0 for loss in losses.values()):
             raise UserError(
                 f'{key}.{next(iter(losses))}.loss_weight: 0, and no other loss has a weight, so that nothing would be '
