@@ -65,7 +65,7 @@ def draw(panels: dict[tuple[str, str], Points], path: Path, title: str) -> None:
     FigureCanvasAgg(figure)
     figure.suptitle(title)
     every = sorted({name for each in panels.values() for name in each})
-    axes = figure.subplots(len(metrics), len(COSTS), squeeze=False)
+    axes = figure.subplots(len(metrics), len(COSTS), squeeze=False, sharey='row')
     for line, metric in enumerate(metrics):
         for column, (cost, label) in enumerate(COSTS.items()):
             axis = axes[line][column]
@@ -75,7 +75,9 @@ def draw(panels: dict[tuple[str, str], Points], path: Path, title: str) -> None:
                 style = dict(color=f'C{number % COLOURS}', linestyle=STYLES[number // COLOURS % len(STYLES)])
                 axis.plot(*zip(*there), marker='.', label=name, **style)
                 axis.plot(*there[-1], marker='o', color=style['color'])
-            axis.grid(alpha=0.3)
+            axis.yaxis.set_major_formatter('{x:g}')
+            axis.yaxis.set_minor_formatter('{x:g}')
+            axis.grid(alpha=0.3, which='both')
     handles = {label: handle for axis in axes.flat for handle, label in zip(*axis.get_legend_handles_labels())}
     figure.legend(handles.values(), handles.keys(), loc='outside right upper', fontsize='small')
     figure.savefig(path, dpi=100, metadata={'Software': None})
