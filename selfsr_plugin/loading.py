@@ -10,7 +10,14 @@ import torch
 from torch import Tensor, nn
 
 from . import archs
-from .engine.checkpoint import grow_as_saved, is_safetensors, load_checkpoint, save_safetensors, select_weights
+from .engine.checkpoint import (
+    grow_as_saved,
+    is_safetensors,
+    load_checkpoint,
+    refuse_not_finite,
+    save_safetensors,
+    select_weights,
+)
 from .errors import UserError
 from .files import SHIPPED_NETWORK, printable, write_file
 from .registration import ENTRIES
@@ -48,12 +55,7 @@ def load(path: str | Path | None = None, key: str | None = None, expected: type[
         )
     content = load_checkpoint(path)
     _, weights = select_weights(content, path, key)
-    broken = [name for name, value in weights.items() if not torch.isfinite(value).all()]
-    if broken:
-        raise UserError(
-            f'{path} holds values that are not finite (NaN or infinity), the first in {broken[0]}: use an '
-            'earlier checkpoint.'
-        )
+    refuse_not_finite(weights, path)
     architecture = content.get('architecture') if isinstance(content, Mapping) else None
     described = isinstance(architecture, Mapping)
     net = _described(architecture, path) if described else _guessed(weights, path)

@@ -20,6 +20,7 @@ from .metrics.frechet import (
     source_statistics,
 )
 from .metrics.identity_metric import face_similarity
+from .metrics.requirements import WEIGHTS
 
 
 class Face(NamedTuple):
@@ -104,10 +105,11 @@ def score_faces(
         faces: what to score.
         metrics: settings as in an option file, by the metric's name. ``identity_lq`` has no ``type``: it compares with
             the LR face, which is smaller.
-        problems: gets '<path>: <reason>' for each image that cannot be read or differs in size; it has no values.
+        problems: gets '<path>: <reason>' for each image that cannot be read, differs in size or is too small for a
+            metric; it has no values.
 
     Raises:
-        UserError: a value that is no number.
+        UserError: a value of a network that is no number.
     """
     rows = {}
     for face in tqdm(faces, unit='image', leave=False, disable=None):  # None: no bar in a log file
@@ -126,7 +128,7 @@ def score_faces(
                 'and reference images must be of one size'
             )
             continue
-        rows[face.name] = {}
+        row = {}
         for name, settings in metrics.items():
             if name == 'identity_lq':
                 value = face_similarity(image, lq, settings.get('weights'))
@@ -135,11 +137,14 @@ def score_faces(
                     dict(img=image) if truth is None else dict(img=image, img2=truth), dict(settings)
                 )
             if math.isnan(value):
-                raise UserError(
-                    f'{name} of {folders.restored.path(face.restored)} is not a number: the weights that it '
-                    f'uses are broken, give others.'
-                )
-            rows[face.name][name] = float(value)
+                what = f'{name} of {folders.restored.path(face.restored)} is not a number'
+                if settings.get('type', 'calculate_identity') in WEIGHTS:
+                    raise UserError(f'{what}: the weights that it uses are broken, give others.')
+                problems.append(f'{what}: {image.shape[1]}x{image.shape[0]} pixels are too few for it')
+                break
+            row[name] = float(value)
+        else:
+            rows[face.name] = row
     return rows
 
 

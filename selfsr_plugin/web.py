@@ -65,6 +65,8 @@ def run(args: argparse.Namespace) -> None:
     Raises:
         UserError: gradio is not installed, an option or file cannot be used, or the port is taken.
     """
+    if len(args.lq_size or []) > 2:
+        raise UserError('--lq-size: give one size, or the smallest and the largest.')
     os.environ['GRADIO_ANALYTICS_ENABLED'] = 'False'  # or gradio asks a server for its newest version
     try:
         import gradio
@@ -103,8 +105,6 @@ def restorers(args: argparse.Namespace) -> 'Callable[[str | None, int, bool], Ph
     from .inference import find_device
 
     sizes = args.lq_size or []
-    if len(sizes) > 2:
-        raise UserError('--lq-size: give one size, or the smallest and the largest.')
     device = find_device(args.device)
     weights = weights_by_name(args.weights, [NETWORK]).get(NETWORK)
     detector = FaceDetector(weights, str(device), TILE, ENLARGE)

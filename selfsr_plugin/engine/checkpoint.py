@@ -201,6 +201,20 @@ def grow_as_saved(net: nn.Module, path: str | Path, content: Any) -> None:
         raise UserError(f'{path} was saved at level {content["level"]}: {error}') from error
 
 
+def refuse_not_finite(weights: Mapping[str, Tensor], path: str | Path) -> None:
+    """Refuse weights of which nothing but NaN comes out.
+
+    Raises:
+        UserError: naming the file and the first of them.
+    """
+    broken = [name for name, value in weights.items() if not torch.isfinite(value).all()]
+    if broken:
+        raise UserError(
+            f'{path} holds values that are not finite (NaN or infinity), the first in {broken[0]}: use an '
+            'earlier checkpoint.'
+        )
+
+
 def select_weights(content: Any, path: str | Path, key: str | None = None) -> tuple[str | None, dict[str, Tensor]]:
     """The weights in what :func:`load_checkpoint` read.
 

@@ -14,7 +14,7 @@ from torch import nn
 
 from ..errors import UserError
 from ..files import printable
-from .checkpoint import grow_as_saved, load_checkpoint, select_weights
+from .checkpoint import grow_as_saved, load_checkpoint, refuse_not_finite, select_weights
 
 
 def build_network(opt: Mapping[str, Any], label: str, device: torch.device) -> nn.Module:
@@ -98,6 +98,7 @@ def load_weights(
     """
     content = load_checkpoint(path) if content is None else content
     key, weights = select_weights(content, path, key)
+    refuse_not_finite(weights, path)
     logger = get_root_logger()
     if strict:
         _check_same_architecture(net, path, content)

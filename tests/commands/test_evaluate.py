@@ -221,6 +221,16 @@ def test_images_that_cannot_be_used_are_left_out_and_named(folders, alexnet_file
     assert content['metrics']['frechet_alex']['n'] == content['metrics']['frechet_alex']['n_reference'] == 5
 
 
+def test_an_image_too_small_for_a_metric_is_left_out_and_named(folders, capsys):
+    for folder, name in (('out', 'face1_run'), ('gt', 'face1')):
+        write(folder, name, np.zeros((8, 8, 3), np.uint8))
+    message = refused(capsys, '--metrics', 'psnr', 'ssim')
+    assert (
+        '1 images were left out of the scores: ssim of out/face1_run.png is not a number: 8x8 pixels are too' in message
+    )
+    assert json.loads(Path('out_scores/scores.json').read_text())['metrics']['ssim']['n'] == 5
+
+
 def test_a_metric_that_gives_no_number_is_refused(folders, capsys, monkeypatch):
     monkeypatch.setattr('selfsr_plugin.scoring.calculate_metric', lambda data, settings: float('nan'))
     assert 'psnr of out/face0_run.png is not a number' in refused(capsys, '--metrics', 'psnr')

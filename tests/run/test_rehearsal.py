@@ -292,11 +292,14 @@ def test_a_test_needs_weights(tested, capsys):
 
 def test_nan_is_not_drawn(tested, capsys):
     content = torch.load('net.pth', weights_only=True)
-    next(iter(content['params'].values())).fill_(np.nan)
-    torch.save(content, 'net.pth')
+    weights = next(iter(content['params'].values()))
+    torch.save({'params': {**content['params'], next(iter(content['params'])): weights * np.nan}}, 'nan.pth')
+    torch.save(content | {'params': {name: value * 1e30 for name, value in content['params'].items()}}, 'net.pth')
     message = refused(capsys, tested, entry=test_entry)
     assert 'left out: datasets.test: data/test_hr/000.png, 16x16: the output of the network is not finite' in message
     assert pictures() == []
+    tested['path']['pretrain_network_g'] = 'nan.pth'
+    assert 'nan.pth holds values that are not finite (NaN' in refused(capsys, tested, entry=test_entry)
 
 
 def test_hr_faces_to_test_on_are_said(tested):
