@@ -93,7 +93,7 @@ class OwnResults:
         self._folder = folder
         self._known: set[str] = set()
         with contextlib.suppress(OSError):  # the first run
-            self._known.update((folder / self.RECORD).read_text('utf-8', 'surrogateescape').splitlines())
+            self._known.update((folder / self.RECORD).read_text('utf-8', 'surrogateescape').split('\n'))
 
     def refuse_foreign(self, path: Path) -> None:
         """Look whether ``path`` may be written.

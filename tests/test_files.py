@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from selfsr_plugin.errors import UserError, one_sentence_errors
-from selfsr_plugin.files import path, printable, try_lock, whole_file, write_file, write_image
+from selfsr_plugin.files import OwnResults, path, printable, try_lock, whole_file, write_file, write_image
 
 PICTURE = np.arange(4 * 6 * 3, dtype=np.uint8).reshape(4, 6, 3)
 
@@ -34,6 +34,16 @@ def test_pictures_are_written_under_any_name(tmp_path):
         data = (tmp_path / name).read_bytes()
         np.testing.assert_array_equal(cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR), PICTURE)
     assert not list(tmp_path.rglob('.*'))
+
+
+@pytest.mark.parametrize('name', ['a.png', 'new/\u2028.png', os.fsdecode(b'caf\xe9.png'), 'two\nlines.png'])
+def test_results_are_known_again_under_any_name(tmp_path, name):
+    OwnResults(tmp_path).write(tmp_path / name, b'first')
+    OwnResults(tmp_path).write(tmp_path / name, b'second')
+    assert (tmp_path / name).read_bytes() == b'second'
+    (tmp_path / name).write_bytes(b'mine')
+    with pytest.raises(UserError, match='is there already and no result of this command'):
+        OwnResults(tmp_path).write(tmp_path / name, b'third')
 
 
 @pytest.mark.parametrize(
