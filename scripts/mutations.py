@@ -1011,4 +1011,28 @@ MUTATIONS = [
         'return False and',
         CONDITIONED_NORM,
     ),
+    Mutation(
+        'computed again: nothing is', 'archs/less_memory.py', 'if not keeps_less(output):', 'if True:', CONDITIONED_NORM
+    ),
+    Mutation(
+        'computed again: in checkpointed blocks too',
+        SELFCOND,
+        'with nullcontext() if checkpointed else again:',
+        'with again:',
+        CONDITIONED_NORM,
+    ),
+    Mutation(
+        'graphs: not asked of the compiler',
+        'engine/compiling.py',
+        'mode=GRAPHS if graphs else None',
+        'mode=None',
+        ('engine/test_compiling.py::test_graphs_are_asked_of_the_compiler',),
+    ),
+    Mutation(
+        'graphs: iterations are not told apart',
+        'engine/update.py',
+        '        if self.graphs:\n',
+        '        if False:\n',
+        ('engine/test_compiling.py::test_graphs_may_be_overwritten_from_one_iteration_to_the_next',),
+    ),
 ]

@@ -21,6 +21,7 @@ from selfsr_plugin import test as test_entry
 from selfsr_plugin.engine.update import Updater
 from selfsr_plugin.engine.validation import ValidatedModel
 from selfsr_plugin.run import rehearsal, training
+from selfsr_plugin.run.progress import parts
 from selfsr_plugin.run.training_data import TrainingData
 from selfsr_plugin.stages import SelfCondSRModel
 
@@ -131,6 +132,16 @@ def test_a_batch_beyond_the_memory_is_refused_by_what_small_ones_take(earlier, c
     opt['datasets']['train']['batch_size_per_gpu'] = int(found[1])
     with pytest.raises(pytest.exit.Exception):
         start(opt)
+
+
+@pytest.mark.parametrize('compiled', [False, True, 'reduce-overhead'])
+def test_nothing_is_compiled_for_an_estimate(compiled):
+    asked = []
+    data = SimpleNamespace(sample_batch=asked.append)
+    model = SimpleNamespace(device=torch.device('cpu'), rehearse=lambda *_: None)
+    opt = options(datasets__train__batch_size_per_gpu=64, train__degradation__compile=compiled, dist=False)
+    rehearsal.check_memory(model, data, parts(opt), 0, opt)
+    assert bool(asked) is not bool(compiled)
 
 
 def test_the_memory_of_a_batch_grows_as_it_is_estimated(workplace):  # noqa: F811
