@@ -183,6 +183,7 @@ def main() -> None:
                     f'rows are made for {POINTS}: make them with --detector fan or dlib.'
                 )
         args.rows = rows_to_run(args)
+        args.commit = commit()  # now: the code of this process stays what it is, whatever is checked out later
         page = (args.page or args.output / 'results.md').absolute()
         args.output.mkdir(parents=True, exist_ok=True)
         os.chdir(args.output)  # where runs put their folders
@@ -336,7 +337,7 @@ def run_once(row: str, seed: int | None, args: argparse.Namespace) -> bool:
         status='begun',
         budget=args.budget,
         amount=amount,
-        commit=commit(),
+        commit=args.commit,
         faces=args.faces,
         lq_crop=args.lq_crop,
         options=stated[-1] if stated else None,
