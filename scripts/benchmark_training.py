@@ -241,7 +241,7 @@ def cases(args: argparse.Namespace, device: torch.device, folder: str) -> Iterat
             return Trainer(changed, first, batch, device)
 
         lines = {name: lambda s=settings, m=make: m(s) for name, settings in SETTINGS.items() if name in args.settings}
-        if first == grow_at[-1] and section == 'sr':
+        if first == grow_at[-1] and section == 'sr' and args.scale <= 4:  # RRDBNet makes no x8
             for name, kind in RIVALS.items():
                 lines[name] = lambda k=kind: Rival(rival_options(k, opt, args.small), batch, device)
         yield title, lines

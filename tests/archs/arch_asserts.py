@@ -91,7 +91,8 @@ def assert_same_on_gpu(net: nn.Module, *inputs: Tensor, tolerance: float = 1e-4,
         net.zero_grad(set_to_none=True)
         output = net(*(x.to(device) for x in inputs), **keywords)
         output.square().mean().backward()
-        results.append([output.detach().cpu()] + [p.grad.cpu() for p in net.parameters() if p.grad is not None])
+        # clones: ``to`` moves the gradients that are there along with the parameters
+        results.append([output.detach().cpu()] + [p.grad.cpu().clone() for p in net.parameters() if p.grad is not None])
     for cpu, gpu in zip(*results):
         torch.testing.assert_close(gpu, cpu, rtol=tolerance, atol=tolerance * max(1.0, cpu.abs().max().item()))
 

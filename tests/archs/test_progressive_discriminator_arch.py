@@ -217,6 +217,6 @@ def test_r1_on_gpu_equals_cpu():
         net.zero_grad(set_to_none=True)
         images = rand(4, 3, 32, 32).to(device).requires_grad_()
         r1_penalty(net(images), images).backward()
-        gradients.append([p.grad.cpu() for p in net.parameters() if p.grad is not None])
+        gradients.append([p.grad.cpu().clone() for p in net.parameters() if p.grad is not None])
     for cpu, gpu in zip(*gradients):
         torch.testing.assert_close(gpu, cpu, rtol=1e-3, atol=1e-4 * cpu.abs().max().item())
