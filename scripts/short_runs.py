@@ -40,7 +40,22 @@ def experiment_files() -> list[Path]:
         for path in sorted((ROOT / 'options').rglob('*.yml'))
         if 'examples' not in path.parts and 'demo' not in path.name and not is_baseline(path)
     ]
-    return [path for kind in ('train', 'test') for path in found if path.name.startswith(kind)]
+    names = {read_option_file(str(path))['name']: path for path in found if path.name.startswith('train')}
+    ordered: list[Path] = []
+
+    def add(path: Path) -> None:
+        for key, value in (read_option_file(str(path)).get('path') or {}).items():
+            before = names.get(Path(value).parts[1]) if key.startswith('pretrain_') and value else None
+            if before is not None:
+                add(before)
+        if path not in ordered:
+            ordered.append(path)
+
+    for kind in ('train', 'test'):
+        for path in found:
+            if path.name.startswith(kind):
+                add(path)
+    return ordered
 
 
 def is_baseline(path: Path) -> bool:

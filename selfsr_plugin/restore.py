@@ -66,7 +66,7 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
         nargs='+',
         metavar='PIXELS',
         help='side of the LR faces that the network was trained on, or the smallest and the largest (default: '
-        '12 16 for the network that comes with the package, otherwise 16): '
+        '12 24 for the network that comes with the package, otherwise 16): '
         'smaller faces are enlarged to it, none is made smaller, and those with more pixels than the network makes of '
         'it are left alone; with --faces, all are resized to this side first (default: as they are)',
     )

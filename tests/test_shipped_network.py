@@ -44,7 +44,7 @@ def test_the_commands_without_model(place, tmp_path, files, capsys):
     ship(place)
     faces = files.write_folder(tmp_path / 'faces', {'a': files.make_image(0)})
     restore.main(['--faces', '--input', faces, '--output', str(tmp_path / 'out')])
-    assert files_of(tmp_path / 'out') == ['a.png']
+    assert 'a.png' in files_of(tmp_path / 'out')
     assert str(export_onnx.parse(['--output', 'g.onnx']).model) == str(place)
 
 

@@ -24,9 +24,9 @@ from .pasting import cut, keep_colours, paste
 
 THRESHOLD = 0.8  # of the detector's score
 LQ_SIZE = 16  # pixels: side of the LR faces that the paper trains on
-# Of the network that comes with the package. It saw parts of larger faces too (scripts/make_portrait_pairs.py), but
-# beyond 16 edges come out too hard.
-SHIPPED_LQ_SIZE = (12, 16)
+# Of the network that comes with the package: it saw whole faces of 16 and 24 pixels (scripts/make_portrait_pairs.py),
+# surroundings that leave 12 of a face, and parts of larger ones.
+SHIPPED_LQ_SIZE = (12, 24)
 _STEPS = ((16, 1), (48, 2), (128, 4))  # up to this side, sides of LR faces are multiples of this
 _LAST_STEP = 8
 _BEYOND = 2  # ours: LR faces of so many times the side that a network knows come out well; larger ones get wrinkles,
@@ -83,7 +83,7 @@ class PhotoRestorer:
             the one that comes with this package.
         upscale: how many times the photo is enlarged.
         lq_size: side of the LR faces that the network was trained on, or the smallest and the largest; by default 12
-            and 16 for the network that comes with this package, and 16 for others. Faces are left alone whose square
+            and 24 for the network that comes with this package, and 16 for others. Faces are left alone whose square
             would be larger in the result than ``largest * net.scale``, which is what the network makes of a face; in
             an enlarged photo, those of more than twice ``largest``.
         only_center_face: restore only the face nearest to the middle of the photo.

@@ -210,13 +210,13 @@ def test_gpu_equals_cpu():
 @pytest.mark.gpu
 @needs_gpu
 def test_r1_on_gpu_equals_cpu():
-    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
-    net, gradients = make(ProgressiveDiscriminator, **SMALL), []
+    """In double precision: in single the second derivatives of an H100 are 2e-4 of the largest off."""
+    net, gradients = make(ProgressiveDiscriminator, **SMALL).double(), []
     for device in ('cpu', 'cuda'):
         net = net.to(device)
         net.zero_grad(set_to_none=True)
-        images = rand(4, 3, 32, 32).to(device).requires_grad_()
+        images = rand(4, 3, 32, 32).double().to(device).requires_grad_()
         r1_penalty(net(images), images).backward()
         gradients.append([p.grad.cpu().clone() for p in net.parameters() if p.grad is not None])
     for cpu, gpu in zip(*gradients):
-        torch.testing.assert_close(gpu, cpu, rtol=1e-3, atol=1e-4 * cpu.abs().max().item())
+        torch.testing.assert_close(gpu, cpu, rtol=1e-9, atol=1e-10 * cpu.abs().max().item())
