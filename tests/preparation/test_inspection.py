@@ -118,7 +118,7 @@ def test_lr_faces_that_are_no_lr_faces(files, tmp_path, capsys):
     of_other_people = measure(open_image_source(files.write_folder(tmp_path / 'large', large)), 16)
     (text,) = warnings_of_pair(hr, of_other_people, 64, 16)
     assert '11 of 20 images' in text and 'as large as the HR faces will be (64 pixels) or larger' in text
-    assert warnings_of_pair(hr, of_other_people, 80, 16) == []
+    assert warnings_of_pair(hr, of_other_people, 81, 16) == []
 
 
 def test_framing_is_read_from_detections_in_shares_of_the_crop(files, tmp_path):
