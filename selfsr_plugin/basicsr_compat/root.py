@@ -7,10 +7,10 @@ from os import path as osp
 def results_root() -> str:
     """Where ``experiments``, ``results`` and ``tb_logger`` go: BasicSR's folder if it is a checkout, else here.
 
-    BasicSR takes the folder above its package, which for an installed BasicSR is site-packages.
+    BasicSR takes the folder above its package, which for an installed BasicSR is site-packages, or whatever folder
+    ``pip install --target`` was given.
     """
     import basicsr
 
     above = osp.dirname(osp.dirname(osp.abspath(basicsr.__file__)))
-    installed = {'site-packages', 'dist-packages'} & set(above.split(os.sep))
-    return os.getcwd() if installed else above
+    return above if osp.isfile(osp.join(above, 'setup.py')) else os.getcwd()
