@@ -3,9 +3,8 @@
 Its own process, so that the ranks can be forked without what the tests have loaded.
 """
 
-import datetime
-import multiprocessing
 import sys
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -77,28 +76,13 @@ def validate(opt: dict[str, Any]) -> dict[str, float]:
     return writer.scalars
 
 
-def _rank(rank: int, folder: str, alexnet: str, reference: str) -> None:
-    torch.set_num_threads(1)
-    torch.distributed.init_process_group(
-        'gloo',
-        init_method=f'file://{folder}/rendezvous',
-        rank=rank,
-        world_size=2,
-        timeout=datetime.timedelta(seconds=300),
-    )
-    found = validate(options(folder, alexnet, reference, rank=rank, world_size=2, dist=True))
-    torch.save(found, f'{folder}/rank{rank}.pth')
-    torch.distributed.barrier()
-    torch.distributed.destroy_process_group()
+def work(folder: Path, rank: int) -> dict[str, Any]:
+    alexnet, reference = sys.argv[2:4]
+    return validate(options(str(folder), alexnet, reference, rank=rank, world_size=2, dist=True))
 
 
 if __name__ == '__main__':
-    context = multiprocessing.get_context('fork')
-    ranks = [context.Process(target=_rank, args=(i, *sys.argv[1:4])) for i in range(2)]
-    for process in ranks:
-        process.start()
-    for process in ranks:
-        process.join(500)
-        if process.exitcode is None:
-            process.kill()
-    sys.exit(0 if all(process.exitcode == 0 for process in ranks) else 1)
+    sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+    import two_ranks
+
+    two_ranks.run(work)
