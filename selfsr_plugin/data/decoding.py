@@ -19,6 +19,7 @@ MAX_PIXELS = 2 * 89_478_485  # Pillow's limit for decompression bombs: 512 MiB a
 
 _FORMATS = ('JPEG', 'PNG', 'WEBP', 'BMP', 'TIFF', 'PPM')
 _UNREAD = ('GIF', 'AVIF', 'JPEG2000', 'TGA', 'ICO', 'ICNS', 'PSD', 'DDS', 'PCX', 'SGI', 'QOI')  # Pillow knows them
+_VIDEO = 'a video: save its frames as pictures and give those'
 _NO_PICTURES = {  # how files begin that are often called .jpg or .png, and what they are
     b'version https://git-lfs': 'the pointer that Git LFS leaves in place of a file: git lfs pull',
     b'<!doctype html': 'a web page, as a download that was refused leaves it: download it again',
@@ -27,7 +28,20 @@ _NO_PICTURES = {  # how files begin that are often called .jpg or .png, and what
     b'<?xml': 'XML, perhaps a drawing (SVG): save it as PNG',
     b'%pdf': 'a PDF: save its pictures as PNG',
     b'pk\x03\x04': 'a ZIP archive: unpack it',
+    b'\x1ae\xdf\xa3': _VIDEO,  # Matroska, WebM
 }
+_STILL = (
+    b'heic',
+    b'heix',
+    b'heim',
+    b'heis',
+    b'hevc',
+    b'mif1',
+    b'msf1',
+    b'avif',
+    b'avis',
+    b'crx ',
+)  # of ISO media files
 _SMALL = 1 << 16  # of fewer bytes the header is not looked at while training: that would take as long as decoding them
 _NEARLY_SRGB = 2  # of 255: profiles that change no colour by more are taken for sRGB, of which there are many versions
 
@@ -129,6 +143,8 @@ def _what_it_is(data: bytes) -> str:
                 floats = picture.mode == 'F'
                 return 'its pixels are floating-point numbers, which are not read: save it as PNG' * floats
     except Exception:  # Pillow's readers raise many kinds
+        if data[4:8] == b'ftyp' and data[8:12] not in _STILL or data[:4] == b'RIFF' and data[8:12] == b'AVI ':
+            return f'it is {_VIDEO}'
         if data[4:8] == b'ftyp':
             missing = readable_extensions() == IMAGE_EXTENSIONS
             return 'it is no image, or one that needs pip install pillow-heif (HEIC): or save it as PNG' * missing
