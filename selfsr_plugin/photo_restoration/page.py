@@ -16,7 +16,7 @@ from ..pictures import draw_sheet
 from .background import bicubic
 from .photo_file import read_photo_file
 from .restorer import PhotoFace, PhotoRestorer
-from .run import check_memory
+from .run import check_memory, encode_result
 from .sources import OutputNames, Source
 
 WARNING = """**What this must not be used for:** a restored face shows a plausible person, not evidence of who was
@@ -80,16 +80,17 @@ class Page:
         check_memory(data, name, restorer.upscale)
         photo = read_photo_file(data, name)
         result = restorer(photo.pixels, keep_faces=True)
-        source = Source(name, name, lambda: data)
-        file = Path(tempfile.mkdtemp(dir=self._folder)) / OutputNames([source])(source, photo.kind)
         try:
-            file.write_bytes(photo.encode(result.image, photo.kind))
+            encoded, kind = encode_result(data, photo, result, None)
         except ValueError as error:
             raise CorruptImageError(name, str(error)) from error
+        source = Source(name, name, lambda: data)
+        file = Path(tempfile.mkdtemp(dir=self._folder)) / OutputNames([source])(source, kind)
+        file.write_bytes(encoded)
         shown = min(1.0, _SHOWN / max(photo.pixels.shape[:2]))
         before = photo.pixels if restorer.upscale == 1 else bicubic(photo.pixels, restorer.upscale)
         return Answer(
-            _sentence(name, result.faces, photo.notes),
+            _sentence(name, result.faces, [] if encoded is data else photo.notes),
             _shown(before),
             _shown(result.image),
             _outlined(photo.pixels, result.faces, shown),

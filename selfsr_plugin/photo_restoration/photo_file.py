@@ -20,7 +20,18 @@ _TO_STORED = {  # what undoes the turn that the orientation asks for
     8: Image.Transpose.ROTATE_270,
 }
 _PLAIN = ('L', 'LA', 'P', 'PA', 'RGB', 'RGBA')  # Pillow's modes of 8 bits that keep their colours here
-EXTENSIONS = {'JPEG': ('.jpg', '.jpeg', '.jfif'), 'PNG': ('.png',)}  # the first is given to new names
+# EXIF tags that do not say how pixels are stored: description, maker, model, program, date, artist,
+# copyright, and the sections of the camera and of the place
+_ABOUT = (0x010E, 0x010F, 0x0110, 0x0131, 0x0132, 0x013B, 0x8298, 0x8769, 0x8825)
+EXTENSIONS = {  # the first is given to new names
+    'JPEG': ('.jpg', '.jpeg', '.jfif'),
+    'PNG': ('.png',),
+    'WEBP': ('.webp',),
+    'BMP': ('.bmp',),
+    'TIFF': ('.tif', '.tiff'),
+    'PPM': ('.ppm', '.pgm'),
+    'HEIF': ('.heic', '.heif'),
+}
 _JPEG_SIDE = 65_500  # pixels, libjpeg's limit
 
 
@@ -33,8 +44,7 @@ class PhotoFile:
             and back would round every pixel.
         alpha: (H, W) uint8, or None.
         grey: whether the file has grey pixels, ``pixels`` then three equal channels.
-        kind: 'JPEG' or 'PNG': what it is written as, unless told otherwise. Files of other kinds become PNG.
-        same_kind: whether that is the file's own kind, so that an unchanged photo can keep its bytes.
+        own_kind: that of the file, of ``EXTENSIONS``, as which an unchanged photo keeps its bytes.
         orientation: EXIF's, as which the pixels are stored again.
         extras: Pillow's ``icc_profile``, ``exif`` and ``dpi``, where the file has them.
         notes: what is not kept, as parts of a sentence.
@@ -43,11 +53,15 @@ class PhotoFile:
     pixels: np.ndarray
     alpha: np.ndarray | None
     grey: bool
-    kind: str
-    same_kind: bool
+    own_kind: str
     orientation: int = 1
     extras: dict[str, object] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+
+    @property
+    def kind(self) -> str:
+        """'JPEG' or 'PNG': what a restored one is written as, unless told otherwise."""
+        return 'JPEG' if self.own_kind == 'JPEG' else 'PNG'
 
     def encode(self, image: np.ndarray, kind: str) -> bytes:
         """The file of a restored photo.
@@ -100,7 +114,8 @@ def read_photo_file(data: bytes, path: str) -> PhotoFile:
         CorruptImageError: empty, cut short, not an image, animated, or of too many pixels.
     """
     picture = check_header(data, path)
-    kind = 'JPEG' if picture.format in ('JPEG', 'MPO') else 'PNG'
+    kind = 'JPEG' if picture.format == 'MPO' else picture.format
+    extras = {name: picture.info[name] for name in ('icc_profile', 'exif', 'dpi') if picture.info.get(name)}
     notes = []
     if picture.mode not in _PLAIN:
         deep = picture.mode.startswith(('I', 'F'))
@@ -109,17 +124,20 @@ def read_photo_file(data: bytes, path: str) -> PhotoFile:
         elif picture.mode == 'CMYK':
             notes.append('its CMYK colours became sRGB')
         pixels = decode_image(data, path)
-        return PhotoFile(pixels, None, deep or picture.mode == '1', kind, False, notes=notes)
-    same_kind = picture.format in ('JPEG', 'MPO', 'PNG')
-    if picture.format == 'PNG' and data[24] == 16:  # IHDR's bit depth; Pillow shows 16-bit RGB as RGB
+        extras = {**extras, 'icc_profile': b'', 'exif': _without_layout(picture)}  # it is upright now, and in sRGB
+        extras = {name: value for name, value in extras.items() if value}
+        return PhotoFile(pixels, None, deep or picture.mode == '1', kind, extras=extras, notes=notes)
+    if any(';16' in str(tile[3]) or tile[0] == 'ppm' and tile[3][1] > 255 for tile in picture.tile):
+        # how it is stored: Pillow shows 16-bit RGB as RGB
         notes.append('its 16 bits a channel became 8')
-        same_kind = False
     try:
         picture.load()
         orientation = picture.getexif().get(_ORIENTATION, 1)
     except (SyntaxError, OSError, ValueError) as error:  # what Pillow's readers raise, of pixels and of EXIF
         raise CorruptImageError(path, 'it is cut short or broken') from error
-    extras = {name: picture.info[name] for name in ('icc_profile', 'exif', 'dpi') if picture.info.get(name)}
+    if 'exif' not in extras:  # as in a TIFF, whose tags also say how its pixels are stored
+        orientation = 1
+        extras.update({'exif': about} if (about := _without_layout(picture)) else {})
     ImageOps.exif_transpose(picture, in_place=True)
     if picture.mode in ('P', 'PA') or 'transparency' in picture.info:
         has_alpha = picture.mode == 'PA' or 'transparency' in picture.info
@@ -130,6 +148,17 @@ def read_photo_file(data: bytes, path: str) -> PhotoFile:
         pixels = cv2.cvtColor(np.asarray(picture.getchannel('L')), cv2.COLOR_GRAY2BGR)
     else:
         pixels = cv2.cvtColor(np.asarray(picture), cv2.COLOR_RGB2BGR if alpha is None else cv2.COLOR_RGBA2BGR)
-    if 'exif' not in extras:
-        orientation = 1  # nothing of the new file would say how it is turned
-    return PhotoFile(pixels, alpha, grey, kind, same_kind, orientation, extras, notes)
+    return PhotoFile(pixels, alpha, grey, kind, orientation, extras, notes)
+
+
+def _without_layout(picture: Image.Image) -> bytes:
+    """EXIF of a picture without its orientation and whatever else says how pixels are stored; b'' if none is left."""
+    kept = Image.Exif()
+    try:
+        found = picture.getexif()
+        for tag in _ABOUT:
+            if tag in found:
+                kept[tag] = found.get_ifd(tag) if tag in (0x8769, 0x8825) else found[tag]
+        return kept.tobytes() if kept else b''
+    except Exception:  # Pillow raises many kinds where EXIF is broken
+        return b''

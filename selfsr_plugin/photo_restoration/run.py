@@ -119,20 +119,15 @@ def _restore_one(
     data = source.read()
     check_memory(data, source.shown, restorer.upscale)
     photo = read_photo_file(data, source.shown)
-    kind = wanted.kind or photo.kind
-    path = path_of(kind)
-    faces, described = _beside(path, '.faces.png'), _beside(path, '.json')
-    try:
-        for each in [path, *[faces] * wanted.faces, *[described] * wanted.json]:
-            results.refuse_foreign(each)
-    except UserError as error:
-        raise CorruptImageError(source.shown, str(error).rstrip('.')) from error
+    _refuse_foreign(results, path_of(wanted.kind or photo.kind), wanted, source.shown)  # before anything is computed
     result = restorer(photo.pixels, keep_faces=wanted.faces)
-    unchanged = not result.restored and restorer.upscale == 1 and photo.same_kind and kind == photo.kind
     try:
-        encoded = data if unchanged else photo.encode(result.image, kind)
+        encoded, kind = encode_result(data, photo, result, wanted.kind)
     except ValueError as error:
         raise CorruptImageError(source.shown, str(error)) from error
+    path = path_of(kind)
+    faces, described = _beside(path, '.faces.png'), _beside(path, '.json')
+    _refuse_foreign(results, path, wanted, source.shown)
     try:
         results.write(path, encoded)
         if wanted.faces and result.restored:
@@ -147,9 +142,35 @@ def _restore_one(
     if not result.faces:
         tally.without_faces.append(source.shown)
         tally.small += max(photo.pixels.shape[:2]) <= _SMALL
-    if not unchanged:
+    if encoded is not data:
         for note in photo.notes:
             tally.notes.setdefault(note, []).append(source.shown)
+
+
+def _refuse_foreign(results: OwnResults, path: Path, wanted: Wanted, shown: str) -> None:
+    beside = [_beside(path, '.faces.png')] * wanted.faces + [_beside(path, '.json')] * wanted.json
+    try:
+        for each in [path, *beside]:
+            results.refuse_foreign(each)
+    except UserError as error:
+        raise CorruptImageError(shown, str(error).rstrip('.')) from error
+
+
+def encode_result(data: bytes, photo: PhotoFile, result: RestoredPhoto, wanted: str | None) -> tuple[bytes, str]:
+    """The file of a result and its kind; a photo of which nothing was restored or enlarged keeps its very bytes.
+
+    Args:
+        data: the file that ``photo`` was read from.
+        photo, result: before and after.
+        wanted: 'JPEG' or 'PNG'; None for that of the photo.
+
+    Raises:
+        ValueError: as :meth:`PhotoFile.encode`.
+    """
+    if not result.restored and result.image.shape == photo.pixels.shape and wanted in (None, photo.own_kind):
+        return data, photo.own_kind
+    kind = wanted or photo.kind
+    return photo.encode(result.image, kind), kind
 
 
 def _beside(path: Path, added: str) -> Path:

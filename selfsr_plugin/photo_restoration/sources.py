@@ -103,7 +103,7 @@ class OutputNames:
         self._uses = Counter(_stem(source.name).lower() for source in sources)
 
     def __call__(self, source: Source, kind: str) -> str:
-        """The path below the output folder, with '/', of the result in the format ``kind``: 'JPEG' or 'PNG'."""
+        """The path below the output folder, with '/', of the result in the format ``kind``, of ``EXTENSIONS``."""
         if os.path.splitext(source.name)[1].lower() in EXTENSIONS[kind]:
             return source.name
         shared = self._uses[_stem(source.name).lower()] > 1

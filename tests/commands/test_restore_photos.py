@@ -192,6 +192,25 @@ def test_a_picture_of_another_kind_or_of_several_photos_is_no_folder(workplace, 
     assert f'--output {output}: a result is a .jpg or .png, of one photo' in message and not Path(output).exists()
 
 
+def test_a_photo_without_faces_comes_back_as_it_was_whatever_it_is(workplace, capsys):
+    black = np.zeros((60, 60, 3), np.uint8)
+    Image.fromarray(black).convert('CMYK').save('photos/black.jpg')
+    cv2.imwrite('photos/deep.png', black.astype(np.uint16))
+    Image.fromarray(black).save('photos/w.webp')
+    command('--input', 'photos', '--json')
+    for name in ('black.jpg', 'deep.png', 'w.webp'):
+        assert Path('out', name).read_bytes() == Path('photos', name).read_bytes()
+    assert 'w.webp.json' in written() and 'w.png' not in written()
+    said = capsys.readouterr().out
+    assert 'no face found, the photo written as it was: photos/black.jpg, photos/deep.png, photos/w.webp' in said
+    assert 'became' not in said
+    Path('out/w.webp').write_bytes(b'mine')
+    message = refused(capsys, restore.main, '--input', 'photos', '--json', *ARGUMENTS)
+    assert '1 of 5 photos were not restored: photos/w.webp: out/w.webp is there already' in message
+    command('--input', 'photos/w.webp', '--ext', 'png')
+    assert np.array_equal(cv2.imread('out/w.png'), cv2.imread('photos/w.webp'))
+
+
 def test_what_else_a_folder_holds_is_said(workplace, capsys):
     Path('photos/clip.mp4').write_bytes(b'')
     command('--input', 'photos')

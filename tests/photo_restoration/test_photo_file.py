@@ -65,7 +65,7 @@ def test_grey_and_alpha(kit, mode):
     if mode.endswith('A'):
         picture.putalpha(Image.fromarray(kit.photo(40, 60, seed=1)[..., 0]))
     photo = read_photo_file(saved(picture, 'PNG'), 'a')
-    assert photo.grey == (mode[0] == 'L') and (photo.alpha is not None) == mode.endswith('A') and photo.same_kind
+    assert photo.grey == (mode[0] == 'L') and (photo.alpha is not None) == mode.endswith('A')
     result = again(photo)
     assert result.mode == mode and np.array_equal(np.asarray(result), np.asarray(picture))
     enlarged = Image.open(io.BytesIO(photo.encode(np.repeat(np.repeat(photo.pixels, 2, 0), 2, 1), 'PNG')))
@@ -90,7 +90,7 @@ def test_a_jpeg_loses_next_to_nothing(kit):
 @pytest.mark.parametrize('kind, extension', [('WEBP', '.webp'), ('BMP', '.bmp'), ('TIFF', '.tif')])
 def test_other_formats_become_png(kit, kind, extension):
     photo = read_photo_file(saved(rgb(kit), kind, **({'lossless': True} if kind == 'WEBP' else {})), 'a')
-    assert photo.kind == 'PNG' and not photo.same_kind and np.array_equal(photo.pixels, kit.photo(40, 60))
+    assert (photo.kind, photo.own_kind) == ('PNG', kind) and np.array_equal(photo.pixels, kit.photo(40, 60))
 
 
 def test_cmyk_and_16_bits_are_said(kit):
@@ -98,10 +98,27 @@ def test_cmyk_and_16_bits_are_said(kit):
     assert cmyk.notes == ['its CMYK colours became sRGB'] and again(cmyk, 'JPEG').mode == 'RGB'
     assert np.abs(cmyk.pixels.astype(int) - kit.photo(40, 60)).mean() < 4
     for image in (kit.photo(40, 60), kit.photo(40, 60)[..., 0]):
-        deep = read_photo_file(cv2.imencode('.png', image.astype(np.uint16) * 257)[1].tobytes(), 'a')
-        assert deep.notes == ['its 16 bits a channel became 8'] and not deep.same_kind
+        for extension in ('.png', '.tif', '.ppm' if image.ndim == 3 else '.pgm'):
+            deep = read_photo_file(cv2.imencode(extension, image.astype(np.uint16) * 257)[1].tobytes(), 'a')
+            assert deep.notes == ['its 16 bits a channel became 8']
+            assert np.array_equal(deep.pixels[..., 0], image if image.ndim == 2 else image[..., 0])
         assert deep.grey == (image.ndim == 2)
-        assert np.array_equal(deep.pixels[..., 0], image if image.ndim == 2 else image[..., 0])
+
+
+@pytest.mark.parametrize('kind, mode', [('JPEG', 'CMYK'), ('PNG', 'I;16'), ('TIFF', 'RGB')])
+def test_exif_stays_where_pixels_are_stored_anew(kit, kind, mode):
+    """Maker, date and resolution; the pixels are upright then, and nothing may say that they are turned."""
+    exif = Image.Exif()
+    exif[0x0112], exif[0x010F], exif[0x8769] = 6, 'maker', {0x9003: '2020:01:01 00:00:00'}
+    deep = Image.fromarray(kit.photo(40, 60)[..., 0].astype(np.uint16) * 257)
+    picture = deep if mode == 'I;16' else rgb(kit).convert(mode)
+    photo = read_photo_file(saved(picture, kind, exif=exif.tobytes(), dpi=(300, 300)), 'a')
+    assert photo.pixels.shape[:2] == (60, 40)
+    result = again(photo)
+    assert result.size == (40, 60) and round(result.info['dpi'][0]) == 300
+    found = result.getexif()
+    assert 0x0112 not in found and found[0x010F] == 'maker'
+    assert found.get_ifd(0x8769) == {0x9003: '2020:01:01 00:00:00'}
 
 
 @pytest.mark.parametrize('kind', ['JPEG', 'PNG', 'WEBP'])

@@ -20,15 +20,15 @@ from selfsr_plugin.photo_restoration.restorer import PhotoRestorer
 BROWSER = next(filter(None, map(shutil.which, ('chromium', 'chromium-browser', 'google-chrome'))), None)
 
 
-def detect(image, threshold):
-    """A face of 30 pixels and one of 90 in whatever is not black."""
-    from conftest import face
-
-    return [face(20, 20, 30), face(80, 40, 90, 0.9)] if image.mean() > 5 else []
+@pytest.fixture
+def detect(kit):
+    """Finds a face of 30 pixels and one of 90 in whatever is not black."""
+    faces = [kit.face(20, 20, 30), kit.face(80, 40, 90, 0.9)]
+    return lambda image, threshold: faces if image.mean() > 5 else []
 
 
 @pytest.fixture
-def page(tmp_path):
+def page(tmp_path, detect):
     net = small_network()
 
     def make(model, upscale, only_center_face):
@@ -76,6 +76,11 @@ def test_faces_are_picked_where_they_are_shown(page, photo, kit, tmp_path):
     cv2.imwrite(photo, np.zeros((50, 50, 3), np.uint8))
     black = page.restore(photo, None, 1, False)
     assert black.sentence == 'photo.png: no face found.' and pick(black, 3, 3)[1].startswith('no face was found')
+    cmyk = tmp_path / 'cmyk.jpg'
+    Image.new('CMYK', (50, 50), (255, 255, 255, 255)).save(cmyk, quality=60)
+    unchanged = page.restore(str(cmyk), None, 1, False)
+    assert unchanged.sentence == 'cmyk.jpg: no face found.' and Path(unchanged.file).name == 'cmyk.jpg'
+    assert Path(unchanged.file).read_bytes() == cmyk.read_bytes()
 
 
 def test_what_cannot_be_used_is_a_sentence(page, photo, tmp_path):
@@ -102,7 +107,7 @@ def test_without_gradio(monkeypatch, capsys):
     assert 'the web page needs gradio' in message and "pip install 'selfsr_plugin[web]'" in message
 
 
-def test_it_is_bound_to_this_machine(monkeypatch, capsys, tmp_path):
+def test_it_is_bound_to_this_machine(monkeypatch, capsys, tmp_path, detect):
     gradio = pytest.importorskip('gradio', reason='gradio is not installed')
     monkeypatch.setattr('selfsr_plugin.preparation.detection.FaceDetector', lambda *_: detect)
     model = save_params(tmp_path / 'g.pth', params=small_network())
