@@ -37,6 +37,7 @@ ELSEWHERE = {
     'scripts/mutate.py': 'for an hour',
     'scripts/make_demo_data.py': 'test_demo_data.py',
     'scripts/make_portrait_pairs.py': 'test_portrait_pairs.py',
+    'scripts/figure_web_page.py': 'test_figures.py, and a browser',
     'scripts/reproduce.py': 'test_reproduce.py',
     'scripts/results_page.py': 'test_reproduce.py',
     'scripts/demo_report.py': 'quickstart.sh',

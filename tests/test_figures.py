@@ -504,3 +504,20 @@ def test_no_figure_is_written_among_the_faces_it_is_drawn_from(files, tmp_path, 
             module, monkeypatch, capsys, *arguments, '--output', output
         )
     assert first.read_bytes() == before
+
+
+def test_the_sheet_of_the_web_page_shows_test_people_alone(tmp_path, monkeypatch, capsys):
+    page = script('figure_web_page')
+    people = page.test_people()
+    assert people == sorted(path.stem for path in (DEMO / 'test_hr').iterdir())
+    for number, name in enumerate(people[:10]):
+        cv2.imwrite(str(tmp_path / f'{name}.png'), np.full((275, 225, 3), 20 * number, np.uint8))
+    sheet = np.asarray(page.draw_sheet([tmp_path / f'{name}.png' for name in people[:10]]))
+    assert sheet.shape == (108, 352, 3) and sheet[80, 66, 0] == 180 and sheet[80, 300, 0] == 0
+    monkeypatch.setattr(sys, 'argv', ['figure_web_page.py', '--portraits', str(tmp_path)])
+    with pytest.raises(SystemExit, match='holds no portrait of the people of datasets/demo/test_hr'):
+        page.main()  # they are not .jpg
+    (tmp_path / f'{people[0]}.jpg').write_bytes(b'')
+    monkeypatch.setenv('PATH', '')
+    with pytest.raises(SystemExit, match='there is no Chromium here'):
+        page.main()
