@@ -16,7 +16,7 @@ from selfsr_plugin import files
 from selfsr_plugin.arguments import add_traceback, positive, renamed
 from selfsr_plugin.data.image_source import CorruptImageError
 from selfsr_plugin.errors import UserError, one_sentence_errors
-from selfsr_plugin.pictures import Images, draw_sheet, keep_inputs, resize, write_picture
+from selfsr_plugin.pictures import Images, check_output, draw_sheet, resize, write_picture
 
 
 def main() -> None:
@@ -63,7 +63,7 @@ def comparison(args: argparse.Namespace, problems: list[str]) -> np.ndarray:
             raise UserError(f'{entry}: write NAME=FOLDER, with a name of its own for each method.')
         images = Images(os.path.expanduser(root))
         methods[name] = images, common_ending(list(images), faces, images.source.root)
-    keep_inputs(args.output, [args.gt, args.lq, *(images.source.root for images, _ in methods.values())])
+    check_output(args.output, [args.gt, args.lq, *(images.source.root for images, _ in methods.values())])
     rows = []
     for face in faces:
         try:

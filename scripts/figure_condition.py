@@ -19,7 +19,7 @@ from selfsr_plugin.arguments import add_model, add_traceback, positive, renamed
 from selfsr_plugin.errors import UserError, one_sentence_errors
 from selfsr_plugin.loading import load
 from selfsr_plugin.ops import to_image
-from selfsr_plugin.pictures import draw_sheet, keep_inputs, read_faces, write_picture
+from selfsr_plugin.pictures import check_output, draw_sheet, read_faces, write_picture
 from torch import Tensor
 
 
@@ -41,7 +41,7 @@ def main() -> None:
     args = parser.parse_args()
     problems: list[str] = []
     with one_sentence_errors(args.traceback):
-        keep_inputs(args.output, [args.lq])
+        check_output(args.output, [args.lq])
         net = load(args.model, args.key, SelfCondSRNet)
         if net.arguments['condition'] != 'scale':
             raise UserError(

@@ -19,7 +19,7 @@ from selfsr_plugin.arguments import add_model, add_traceback, positive, renamed
 from selfsr_plugin.errors import one_sentence_errors
 from selfsr_plugin.loading import load
 from selfsr_plugin.ops import bicubic_resize, flow_warp, to_image
-from selfsr_plugin.pictures import draw_sheet, keep_inputs, read_faces, write_picture
+from selfsr_plugin.pictures import check_output, draw_sheet, read_faces, write_picture
 from selfsr_plugin.stages.flow_degradation_model import draw_flow
 from torch import Tensor
 
@@ -49,7 +49,7 @@ def main() -> None:
     args = parser.parse_args()
     problems: list[str] = []
     with one_sentence_errors(args.traceback):
-        keep_inputs(args.output, [args.faces])
+        check_output(args.output, [args.faces])
         net = load(args.model, args.key, FlowDegradationNet)
         clean = read_faces(args.faces, args.lq_size, args.count, problems, '--faces')
         write_picture(args.output, flow_figure(net, clean, args.noise, args.seed, args.tile), problems)

@@ -24,7 +24,7 @@ from selfsr_plugin.loading import load
 from selfsr_plugin.memory import refuse_too_large
 from selfsr_plugin.metrics import check_metric, direction
 from selfsr_plugin.ops import to_image
-from selfsr_plugin.pictures import draw_sheet, keep_inputs, resize, write_picture
+from selfsr_plugin.pictures import check_output, draw_sheet, resize, write_picture
 from tqdm import tqdm
 
 METRICS = ('psnr', 'ssim', 'lpips', 'identity')
@@ -68,7 +68,7 @@ def main() -> None:
     args = parser.parse_args()
     problems: list[str] = []
     with one_sentence_errors(args.traceback):
-        keep_inputs(args.output, [args.gt, args.lq])
+        check_output(args.output, [args.gt, args.lq])
         settings = metric_settings(args.metric, weights_by_name(args.weights, ('lpips', 'identity')))
         net = load(args.model, args.key, SelfCondSRNet)
         pairs = PairedFaceDataset(dict(phase='test', scale=net.scale, dataroot_gt=args.gt, dataroot_lq=args.lq))

@@ -84,8 +84,9 @@ def run(options: argparse.Namespace) -> None:
         source = open_image_source(str(options.input), options.recursive)
     except (OSError, ValueError) as error:
         raise UserError(f'--input: {error}') from error
-    if source.passed_over or source.folders:
-        print(f'{source.root} holds more than is read: {left_out(source.passed_over, source.folders)}.')
+    more = left_out(source.passed_over, source.folders, source.unlisted)
+    if more:
+        print(f'{source.root} holds more than is read: {more}.')
 
     cv2.setNumThreads(1)  # the workers share the CPUs among themselves
     warnings.filterwarnings('ignore', module='PIL')  # what it warns of is refused by name or does not matter

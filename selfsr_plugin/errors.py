@@ -35,6 +35,9 @@ def terminated_as_interrupted() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
+_INTERRUPTED = 'interrupted; what was saved before is unharmed.'
+
+
 @contextlib.contextmanager
 def one_sentence_errors(traceback: bool = False) -> Iterator[None]:
     """End the process with status 1 and the message of what was wrong; with ``traceback``, show where it came from.
@@ -51,11 +54,14 @@ def one_sentence_errors(traceback: bool = False) -> Iterator[None]:
         message = _with_remedy(error)
     except KeyboardInterrupt as error:
         status = 143 if isinstance(error, Terminated) else 130
-        message = 'interrupted; what was saved before is unharmed.'
+        message = _INTERRUPTED
     except RuntimeError as error:
-        if traceback or not lost_a_process(error):
+        if isinstance(error.__cause__, KeyboardInterrupt):  # Python 3.11 wraps one that comes while a class is made
+            status, message = 130, _INTERRUPTED
+        elif traceback or not lost_a_process(error):
             raise
-        message = 'another process of this run has ended; its own message says why.'
+        else:
+            message = 'another process of this run has ended; its own message says why.'
     finally:
         if message:
             rank = os.environ.get('RANK', '0')

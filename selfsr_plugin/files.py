@@ -207,10 +207,15 @@ def check_writable(path: Path, picture: bool = False) -> None:
     except OSError as error:
         raise cannot_write(path, error) from error
     if picture:
-        import cv2
+        check_picture_name(path)
 
-        if not path.suffix or not cv2.haveImageWriter(f'x{path.suffix}'):
-            raise UserError(f'{printable(path)} names no format of pictures: give a name that ends in .png.')
+
+def check_picture_name(path: Path) -> None:
+    """Raises UserError where a picture cannot be written since its extension names no format."""
+    import cv2
+
+    if not path.suffix or not cv2.haveImageWriter(f'x{path.suffix}'):
+        raise UserError(f'{printable(path)} names no format of pictures: give a name that ends in .png.')
 
 
 def cannot_write(path: str | os.PathLike, error: OSError) -> UserError:

@@ -180,7 +180,7 @@ def _check_dataset(settings: Mapping[str, Any], key: str, section_class: type[Da
             raise UserError(
                 f'{key}.io_backend: {settings["type"]} knows a folder and an LMDB by their path; leave it out.'
             )
-        known(settings, own | general, key)
+        known(settings, own | options_of(section_class).keys(), key, section_class.refused)
         face_options = getattr(cls, 'options_class', FaceDatasetOptions)
         face_keys = options_of(face_options)
         parse(face_options, {name: value for name, value in settings.items() if name in face_keys}, key)

@@ -13,14 +13,19 @@ from .schema import Scheduler, Section, alternatives, join, options_of
 
 
 class _OptionLoader(getattr(yaml, 'CSafeLoader', yaml.SafeLoader)):  # the one in C, where it was built, as BasicSR
-    """SafeLoader that refuses a key given twice: YAML would silently take the last."""
+    """SafeLoader that refuses a key given twice, of which YAML would silently take the last, and keys that are no text:
+    what prints and names things by them, BasicSR's log first, would end with a traceback."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
         seen = set()
         for key_node, _ in node.value:
             key = self.construct_object(key_node, deep=True)
-            if not isinstance(key, Hashable):
-                raise yaml.constructor.ConstructorError(None, None, 'a key must be text', key_node.start_mark)
+            if not isinstance(key, str):
+                plain = getattr(key_node, 'value', None)
+                quoted = (
+                    f", and YAML reads {plain} as something else: write '{plain}'" if isinstance(plain, str) else ''
+                )
+                raise yaml.constructor.ConstructorError(None, None, f'a key must be text{quoted}', key_node.start_mark)
             if key in seen:
                 raise yaml.constructor.ConstructorError(
                     None, None, f"the key '{key}' is given twice", key_node.start_mark
@@ -34,7 +39,7 @@ def parse_arguments(
 ) -> argparse.Namespace:
     """BasicSR's command line and ours; ``prog`` is how the command is written, for its help."""
     parser = argparse.ArgumentParser(prog=prog)
-    parser.add_argument('-opt', required=True, help='path to the option file (YAML)')
+    parser.add_argument('-opt', required=True, type=osp.expanduser, help='path to the option file (YAML)')
     parser.add_argument(
         '--launcher', choices=['none', 'pytorch', 'slurm'], default='none', help='pytorch when started by torchrun'
     )

@@ -73,16 +73,18 @@ def resize(image: np.ndarray, side: int) -> np.ndarray:
     return to_uint8(resize_array(image, side))
 
 
-def keep_inputs(output: Path, folders: Iterable[str | Path | None]) -> None:
-    """Refuse to write a picture into a folder that faces are read from, where it may replace one, or be read as one.
+def check_output(output: Path, folders: Iterable[str | Path | None]) -> None:
+    """Refuse, before the work, a name that is none of a picture, and a folder that faces are read from, where the
+    picture may replace one, or be read as one.
 
     Args:
         output: the picture that ``--output`` names.
         folders: folders or LMDBs that are read; None for what is not given.
 
     Raises:
-        UserError: naming the folder.
+        UserError: naming the file or the folder.
     """
+    files.check_picture_name(output)
     for folder in folders:
         if folder is not None and output.resolve().parent == Path(folder).resolve():
             raise UserError(

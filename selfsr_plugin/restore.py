@@ -202,6 +202,11 @@ def run_on_faces(args: argparse.Namespace) -> None:
         raise UserError(f'{", ".join(given)}: of photos only, not with --faces.')
     if len(args.input) > 1 or len(args.lq_size or [0]) > 1:
         raise UserError('with --faces, give one folder or LMDB as --input, and one --lq-size.')
+    if args.output.suffix.lower() in SUFFIXES and not args.output.is_dir():
+        raise UserError(
+            f'--output {files.printable(args.output)}: with --faces the results are a picture of each face: name a '
+            'folder.'
+        )
     (root,), lq_size = args.input, args.lq_size[0] if args.lq_size else None
     device = find_device(args.device)
     net = load_for_images(args.model, args.key)

@@ -31,10 +31,11 @@ def main(argv: Sequence[str] | None = None) -> None:
             with locked(opt['path']['results_root'], opt):
                 test(opt, args.opt)
             return
-    # BasicSR's own, which reads the command line itself, and shows its own tracebacks.
+    # BasicSR's own, which reads the command line itself (of two -opt the last) and shows its own tracebacks.
     from basicsr.test import test_pipeline
 
-    sys.argv[1:] = [argument for argument in (sys.argv[1:] if argv is None else argv) if argument != '--traceback']
+    given = sys.argv[1:] if argv is None else argv
+    sys.argv[1:] = [*(argument for argument in given if argument != '--traceback'), '-opt', args.opt]
     test_pipeline(basicsr_root(opt))
 
 

@@ -34,10 +34,11 @@ def main(argv: Sequence[str] | None = None) -> None:
                 if stopped_by is not None:
                     sys.exit(128 + stopped_by)  # as a shell reports a process that the signal ended
             return
-    # BasicSR's own, which reads the command line itself, and shows its own tracebacks.
+    # BasicSR's own, which reads the command line itself (of two -opt the last) and shows its own tracebacks.
     from basicsr.train import train_pipeline
 
-    sys.argv[1:] = [argument for argument in (sys.argv[1:] if argv is None else argv) if argument != '--traceback']
+    given = sys.argv[1:] if argv is None else argv
+    sys.argv[1:] = [*(argument for argument in given if argument != '--traceback'), '-opt', args.opt]
     train_pipeline(basicsr_root(opt))
 
 

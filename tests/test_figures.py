@@ -376,7 +376,7 @@ def test_scripts_end_with_one_sentence(files, tmp_path, monkeypatch, capsys):
         (flow, ['--model', tmp_path / 'broken.pth', *faces], 'broken.pth cannot be read as a checkpoint'),
         (flow, ['--model', files['g'], *faces], 'and a FlowDegradationNet is needed'),
         (flow, ['--model', files['deg'], '--faces', tmp_path / 'nowhere'], 'nowhere'),
-        (flow, ['--model', files['deg'], *faces, '--output', tmp_path / 'x.txt'], 'x.txt cannot be written'),
+        (flow, ['--model', files['deg'], *faces, '--output', tmp_path / 'x.txt'], 'x.txt names no format of pictures'),
         (
             worst,
             ['--model', files['g'], '--gt', DEMO / 'test_hr', '--metric', 'lpips', '--weights', 'lpips=no.pth'],
@@ -502,6 +502,9 @@ def test_no_figure_is_written_among_the_faces_it_is_drawn_from(files, tmp_path, 
         output = tmp_path / 'link' / first.name
         assert 'whose images are read: give another folder' in refused_by(
             module, monkeypatch, capsys, *arguments, '--output', output
+        )
+        assert 'w.pgn names no format of pictures' in refused_by(  # before the faces are restored
+            module, monkeypatch, capsys, *arguments, '--output', tmp_path / 'w.pgn'
         )
     assert first.read_bytes() == before
 

@@ -144,3 +144,10 @@ def test_whatever_the_file_system_refuses_ends_with_a_remedy(tmp_path, capsys):
         with pytest.raises(SystemExit), one_sentence_errors():
             refused()
         assert sentence in capsys.readouterr().err
+
+
+def test_ctrl_c_while_a_class_is_made_is_one(capsys):
+    """Up to Python 3.11 it comes as RuntimeError, for example during an import."""
+    with pytest.raises(SystemExit) as ended, one_sentence_errors():
+        raise RuntimeError("Error calling __set_name__ on 'Field' instance") from KeyboardInterrupt()
+    assert ended.value.code == 130 and capsys.readouterr().err.startswith('error: interrupted')

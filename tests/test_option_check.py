@@ -1,7 +1,10 @@
 """Wrong option files are refused before anything is built, in one sentence that names the key and the remedy."""
 
+import argparse
 import copy
+import importlib
 import re
+import sys
 from pathlib import Path
 
 import pytest
@@ -129,6 +132,17 @@ def test_every_key_of_the_main_file_is_commented():
             'val:metrics={m: {type: calculate_psnr, crop_border: -1}}',
             r'val\.metrics\.m: crop_border: -1 must be a whole',
         ),
+        (
+            TEST,
+            'val:metrics={m: {type: calculate_psnr, crop_border: 0, input_order: CHW}}',
+            r"val\.metrics\.m: input_order: 'CHW': images come as HWC; leave the key out",
+        ),
+        (
+            TRAIN_BOTH,
+            'datasets:train:prefetch_mod=cpu',
+            r'datasets\.train\.prefetch_mod: unknown key; known here: (?!.*prefetch_mode)',  # which is refused
+        ),
+        (TRAIN_BOTH, 'datasets:train:prefetch_mode=cpu', r'datasets\.train\.prefetch_mode: .*leave it out'),
         (TEST, 'val=~', r'val: this key is missing; it is the section that says whether pictures are written'),
     ],
 )
@@ -501,6 +515,8 @@ def test_a_missing_key_is_named():
     [
         ('a: [1', 'line 2, column 1 is not valid YAML|line 1.* is not valid YAML'),
         ('[a, b]: 1\n', 'line 1, column 1 is not valid YAML: a key must be text'),
+        ('a:\n  1: 2\n', "line 2, column 3 is not valid YAML: a key must be text, .* 1 as .*: write '1'"),
+        ('a: {on: 2}\n', "line 1, column 5 is not valid YAML: a key must be text, .* on as .*: write 'on'"),
         ('a: 1\na: 2\n', "line 2, column 1 is not valid YAML: the key 'a' is given twice"),
         ('- 1\n', 'must hold "key: value" lines'),
         ('a: !!python/object/apply:os.system ["touch ran"]\n', 'is not valid YAML'),
@@ -513,6 +529,26 @@ def test_files_that_are_no_option_files(tmp_path, monkeypatch, text, message):
     with pytest.raises(UserError, match=message):
         read_option_file(str(path))
     assert not (tmp_path / 'ran').exists()
+
+
+def test_a_home_folder_after_an_equals_sign(tmp_path, monkeypatch):
+    monkeypatch.setenv('HOME', str(tmp_path))
+    assert parse_arguments(['-opt=~/a.yml']).opt == str(tmp_path / 'a.yml')
+
+
+@pytest.mark.parametrize('purpose', ['train', 'test'])
+def test_basicsr_is_given_the_file_that_was_read(tmp_path, monkeypatch, purpose):
+    """Its own loop reads the command line itself."""
+    monkeypatch.setenv('HOME', str(tmp_path))
+    (tmp_path / 'a.yml').write_text('model_type: SRModel\n')
+    monkeypatch.setattr(sys, 'argv', ['program'])
+    seen = []
+    monkeypatch.setattr(f'basicsr.{purpose}.{purpose}_pipeline', lambda root: seen.extend(sys.argv[1:]))
+    importlib.import_module(f'selfsr_plugin.{purpose}').main(['-opt=~/a.yml', '--traceback', '--launcher', 'none'])
+    parser = argparse.ArgumentParser()
+    parser.add_argument('-opt')
+    parser.add_argument('--launcher')
+    assert vars(parser.parse_args(seen)) == {'opt': str(tmp_path / 'a.yml'), 'launcher': 'none'}
 
 
 def test_missing_option_file_is_named(tmp_path):

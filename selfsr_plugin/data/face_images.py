@@ -42,11 +42,12 @@ class FaceImages:
             self._source = open_image_source(opt[root_key])
         except (FileNotFoundError, PermissionError, ValueError) as error:
             raise type(error)(f'{self._called}: {error}') from error
-        skipped = self._source.passed_over, self._source.folders
-        if may_hold_pictures(*skipped):
+        source = self._source
+        if may_hold_pictures(source.passed_over, source.folders) or source.unlisted:
             # BasicSR's logger, without importing BasicSR: restoring needs none
             logging.getLogger('basicsr').warning(
-                f'{self._called}: {self.root} holds more than is read: {left_out(*skipped)}.'
+                f'{self._called}: {self.root} holds more than is read: '
+                f'{left_out(source.passed_over, source.folders, source.unlisted)}.'
             )
         self.size = size
         self._may_enlarge = root_key == 'dataroot_lq'

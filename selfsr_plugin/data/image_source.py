@@ -24,12 +24,14 @@ class ImageSource(ABC):
         names: BasicSR's keys, one per image: the file name without its extension.
         passed_over: how many files were left out by their extension ('.txt': 2); none of an LMDB.
         folders: how many folders in it were not searched; none of an LMDB.
+        unlisted: how many entries of an LMDB its meta_info.txt does not name; none of a folder.
     """
 
     root: str
     names: list[str]
     passed_over: Mapping[str, int] = {}
     folders: int = 0
+    unlisted: int = 0
 
     def __len__(self) -> int:
         return len(self.names)
@@ -129,8 +131,8 @@ class _FolderSource(ImageSource):
         return _stamp(os.path.join(self._root, self._files[index]))
 
 
-def left_out(passed_over: Mapping[str, int], folders: int = 0) -> str:
-    """What of a folder is not read and why, as a part of a sentence, or ''."""
+def left_out(passed_over: Mapping[str, int], folders: int = 0, unlisted: int = 0) -> str:
+    """What of a folder or an LMDB is not read and why, as a part of a sentence, or ''."""
     parts = []
     if passed_over:
         kinds = ', '.join(f'{kind or "none"} {count}' for kind, count in sorted(passed_over.items()))
@@ -138,6 +140,8 @@ def left_out(passed_over: Mapping[str, int], folders: int = 0) -> str:
         parts.append(f'files with other extensions ({kinds}{remedy})')
     if folders:
         parts.append(f'folders in it ({folders}), which are not searched')
+    if unlisted:
+        parts.append(f'entries that its meta_info.txt does not name ({unlisted}): copy it again, if it was cut short')
     return ' and '.join(parts)
 
 
@@ -183,7 +187,13 @@ class _LmdbSource(ImageSource):
     def __init__(self, root: str) -> None:
         self._root, self.root = root, printable(root)
         self._real_path = os.path.realpath(root)  # once: it costs a tenth of reading an image
-        for part in ('data.mdb', 'meta_info.txt'):
+        parts = ('data.mdb', 'meta_info.txt')
+        if not any(os.path.exists(os.path.join(root, part)) for part in parts):
+            raise FileNotFoundError(
+                f'{self.root} is named like an LMDB and holds no {" and no ".join(parts)}: give a folder of images '
+                'another name, without .lmdb; make an LMDB again.'
+            )
+        for part in parts:
             if not os.path.isfile(os.path.join(root, part)):
                 raise FileNotFoundError(
                     f'the LMDB {self.root} has no {part}, so it was not finished or not copied whole: make it again.'
@@ -210,6 +220,7 @@ class _LmdbSource(ImageSource):
                 f'the LMDB {self.root} lists {len(self.names)} images in meta_info.txt and holds '
                 f'{entries}, so it was not finished: make it again.'
             )
+        self.unlisted = entries - len(self.names)
 
     def _key(self, line: str) -> str:
         """The LMDB key of a line '<name>.png (<h>,<w>,<c>) <compression>' of meta_info.txt.

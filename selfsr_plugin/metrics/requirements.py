@@ -56,6 +56,8 @@ def _check_keys(settings: Mapping[str, Any]) -> None:
     border = settings.get('crop_border', 0)
     if isinstance(border, bool) or not isinstance(border, int) or border < 0:
         raise UserError(f'crop_border: {border!r} must be a whole number of pixels, 0 or more.')
+    if settings.get('input_order', 'HWC') != 'HWC':
+        raise UserError(f'input_order: {settings["input_order"]!r}: images come as HWC; leave the key out.')
 
 
 def check_set_size(settings: Mapping[str, Any], num_image: int) -> None:

@@ -146,7 +146,8 @@ def _outlined(photo: np.ndarray, faces: list[PhotoFace], shown: float) -> np.nda
 
 
 def _shrunk(image: np.ndarray, shrink: float) -> np.ndarray:
-    return image if shrink == 1 else cv2.resize(image, None, fx=shrink, fy=shrink, interpolation=cv2.INTER_AREA)
+    size = tuple(max(1, round(side * shrink)) for side in image.shape[1::-1])  # of a stripe no pixel may be left
+    return image if shrink == 1 else cv2.resize(image, size, interpolation=cv2.INTER_AREA)
 
 
 def build(page: Page) -> Any:

@@ -91,6 +91,8 @@ class FaceDetector:
     def _detect(self, photo: np.ndarray, threshold: float, max_side: int) -> list[Face]:
         shrink = min(self.enlarge, max_side / max(photo.shape[:2]))
         small = photo
+        if shrink * min(photo.shape[:2]) < 1:  # a stripe: no pixel of its breadth would be left, and no face is in it
+            return []
         if shrink != 1:
             kernel = cv2.INTER_AREA if shrink < 1 else cv2.INTER_CUBIC
             small = cv2.resize(photo, None, fx=shrink, fy=shrink, interpolation=kernel)

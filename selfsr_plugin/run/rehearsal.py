@@ -63,7 +63,7 @@ def look_at_images(model: Any, datasets: list[tuple[str, Any]], opt: dict[str, A
     """
     problem = None
     for key, dataset in datasets:
-        bad, sizes = [], set()
+        bad, failed, sizes = [], [], set()
         for index in range(opt['rank'], len(dataset), opt['world_size']):
             what = f'image {index + 1}'
             try:
@@ -71,18 +71,30 @@ def look_at_images(model: Any, datasets: list[tuple[str, Any]], opt: dict[str, A
                 data = default_collate([sample])
                 what = described(data)
                 size = [sample[side].shape for side in ('gt', 'lq') if side in sample]
-                if model.needs in sample and str(size) not in sizes:
-                    sizes.add(str(size))
-                    model.evaluate(data)
             except Exception as error:
                 bad.append(sentence(error, what).rstrip('.'))
+                continue
+            if model.needs in sample and str(size) not in sizes:
+                sizes.add(str(size))
+                try:
+                    model.evaluate(data)
+                except Exception as error:
+                    failed.append(sentence(error, what).rstrip('.'))
         if bad and problem is None:
-            more = f'; and {len(bad) - 3} more' if len(bad) > 3 else ''
             problem = (
-                f'datasets.{key}: {len(bad)} of {len(dataset)} images cannot be used: {"; ".join(bad[:3])}{more}. '
-                'Repair or remove them.'
+                f'datasets.{key}: {len(bad)} of {len(dataset)} images cannot be used: {_first(bad)}. Repair or remove '
+                'them.'
+            )
+        elif failed and problem is None:
+            problem = (
+                f'datasets.{key}: of {len(sizes)} sizes of images, {len(failed)} cannot be restored: {_first(failed)}. '
+                'Correct the options of the network, or leave such images out.'
             )
     raise_in_all(problem, opt)
+
+
+def _first(problems: Sequence[str]) -> str:
+    return '; '.join(problems[:3]) + (f'; and {len(problems) - 3} more' if len(problems) > 3 else '')
 
 
 def try_metrics(datasets: list[tuple[str, Any]], opt: dict[str, Any]) -> None:

@@ -198,4 +198,13 @@ def build_datasets(opt: dict[str, Any], phase: str) -> list[tuple[str, Any]]:
             built.append((key, dataset))
         except (ValueError, OSError) as error:
             raise UserError(f'datasets.{key}: {error}') from error
+        except KeyError as error:  # BasicSR's data sets read their options without asking whether they are there
+            raise UserError(
+                f'datasets.{key}.{error.args[0]}: this key is missing; {settings["type"]} needs it.'
+            ) from error
+        except Exception as error:
+            raise UserError(
+                f'datasets.{key}: {settings["type"]} cannot be built from these options: '
+                f'{" ".join(str(error).split())} ({type(error).__name__}; --traceback shows where)'
+            ) from error
     return built

@@ -72,7 +72,7 @@ def train(opt: dict[str, Any], option_file: str, at_end: ExitStack) -> signal.Si
     check_memory(model, data, run_parts, start_iter, opt)
     look_at_images(model, val_sets, opt)
     try_metrics(val_sets, opt)
-    first_batch = data.next_batch(start_iter + 1) if start_iter < total_iter else None
+    first_batch = _first_batch(data, start_iter + 1) if start_iter < total_iter else None
     logger.info('Trying an iteration of each stage and level; on a CPU, at a large batch, that takes minutes.')
     rehearsed = rehearse_training(model, first_batch, run_parts, start_iter, opt)
     logger.info(
@@ -185,6 +185,19 @@ def _check_same_run(resume_state: dict[str, Any] | None, opt: dict[str, Any]) ->
             'them back to resume; for a run with the new ones give it another name, and start from trained '
             'weights with path.pretrain_network_*.'
         )
+
+
+def _first_batch(data: TrainingData, iteration: int) -> dict[str, Any]:
+    """Data sets of BasicSR's and others' find out about an impossible option or image only when they are read."""
+    try:
+        return data.next_batch(iteration)
+    except (UserError, OSError):
+        raise
+    except Exception as error:
+        last = (str(error).strip().splitlines() or [''])[-1]  # from a worker the worker's traceback comes before
+        raise UserError(
+            f'datasets.train: the first batch cannot be read: {last} ({type(error).__name__}; --traceback shows where).'
+        ) from error
 
 
 def _next_batch(data: TrainingData, model: Any, current_iter: int) -> dict[str, Any]:

@@ -253,6 +253,18 @@ class SelfCondSRModel(Stage):
                 f'{net.num_level}; adapt its widths or num_level.'
             )
 
+    def _check_output(self, output: Tensor, lq: Tensor) -> None:
+        """A network without levels says nowhere what its scale is; what it makes would be held against other sizes, or
+        resized, without a word."""
+        full_size = [side * self.opt['scale'] for side in lq.shape[-2:]]
+        if not _can_grow(self.net_g) and list(output.shape[-2:]) != full_size:
+            (height, width), (rows, columns) = lq.shape[-2:], output.shape[-2:]
+            raise UserError(
+                f'network_g ({type(self.net_g).__name__}) makes images of {columns}x{rows} of images of '
+                f'{width}x{height}, and scale: {self.opt["scale"]} asks for {full_size[1]}x{full_size[0]}: adapt its '
+                'options, or scale.'
+            )
+
     def feed_data(self, data: dict[str, Any]) -> None:
         for key in ('gt', 'lq'):
             setattr(self, key, data[key].to(self.device, non_blocking=True) if key in data else None)
@@ -310,6 +322,7 @@ class SelfCondSRModel(Stage):
     def generator_loss(self, batch: Batch) -> Losses:
         """Eq. 10: super-resolve 'lq'; makes 'fake' of the shape of 'real'."""
         fake = self._run('g', self.updater.net('g'), batch['lq'])
+        self._check_output(fake, batch['lq'])
         if self.options.supervision == 'unpaired':
             back = bicubic_downsample(fake, 2**self._growth.level)
             terms = {'l_g_cyc': self.cri_pix(to_signed(back), to_signed(batch['lq']))}
@@ -424,6 +437,7 @@ class SelfCondSRModel(Stage):
         net.eval()
         output = self._run('g', net, self.lq) if self._growth else net(self.lq)
         net.train(self.is_train and net is self.net_g)
+        self._check_output(output, self.lq)
         full_size = [side * self.opt['scale'] for side in self.lq.shape[-2:]]
         if list(output.shape[-2:]) != full_size:
             output = bicubic_resize(output, tuple(full_size))

@@ -132,6 +132,9 @@ def test_options_of_photos_and_wrong_numbers(workplace, capsys):
     )
     assert 'give one folder or LMDB as --input' in refused(capsys, restore.main, *ARGUMENTS, '--lq-size', 12, 16)
     assert '0 must be 1 or more' in refused(capsys, restore.main, *ARGUMENTS, '--batch', 0, status=2)
+    assert 'with --faces the results are a picture of each face: name a folder' in refused(
+        capsys, restore.main, *ARGUMENTS, '--output', 'face.png'
+    )
     assert not Path('out').exists()
 
 

@@ -1,3 +1,4 @@
+import logging
 import os
 import pickle
 import shutil
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 
 from selfsr_plugin.data import CorruptImageError, close_environments, decoding, image_source, open_image_source
 from selfsr_plugin.data.decoding import decode_image
+from selfsr_plugin.data.face_images import FaceImages
 from selfsr_plugin.data.image_source import left_out, may_hold_pictures
 
 
@@ -248,6 +250,22 @@ def test_lmdb_errors(files, tmp_path, images):
     other = files.write_lmdb(tmp_path / 'other.lmdb', images, ['001.png (16,16,3) 1', 'absent.png (16,16,3) 1'])
     with pytest.raises(CorruptImageError, match='absent.png: .*not in the LMDB'):
         open_image_source(other).read(1)
+
+
+def test_a_folder_of_images_that_is_named_like_an_lmdb(files, tmp_path, images):
+    root = files.write_folder(tmp_path / 'faces.lmdb', images)
+    with pytest.raises(FileNotFoundError, match='named like an LMDB and holds no .*another name, without .lmdb'):
+        open_image_source(root)
+
+
+def test_what_a_shortened_meta_info_does_not_name_is_said(files, tmp_path, images, caplog):
+    whole = open_image_source(files.write_lmdb(tmp_path / 'a.lmdb', images))
+    assert whole.unlisted == 0 and not left_out(whole.passed_over, whole.folders, whole.unlisted)
+    root = files.write_lmdb(tmp_path / 'b.lmdb', images, ['001.png (16,16,3) 1', '002.png (16,16,3) 1'])
+    with caplog.at_level(logging.WARNING, 'basicsr'):
+        faces = FaceImages(dict(dataroot_lq=root), 'dataroot_lq', None)
+    assert faces.names == ['001', '002']
+    assert 'b.lmdb holds more than is read: entries that its meta_info.txt does not name (4)' in caplog.text
 
 
 @pytest.mark.parametrize('keep', [0, 100, 4096, 8192, 0.5])

@@ -58,6 +58,12 @@ def test_an_answer(page, photo, kit):
     assert enlarged.before.shape == enlarged.after.shape == (450, 600, 3) and enlarged.outlined.shape == (150, 200, 3)
 
 
+def test_a_stripe_of_a_photo(page, tmp_path):
+    cv2.imwrite(str(tmp_path / 'stripe.png'), np.zeros((1, 9000, 3), np.uint8))
+    answer = page.restore(str(tmp_path / 'stripe.png'), None, 1, False)
+    assert answer.sentence == 'stripe.png: no face found.' and answer.before.shape[0] == 1
+
+
 def test_faces_are_picked_where_they_are_shown(page, photo, kit, tmp_path):
     answer = page.restore(photo, None, 1, False)
     pair, about = pick(answer, 25, 45)

@@ -367,6 +367,15 @@ def test_a_face_is_framed_alike_however_many_pixels_the_photo_has():
         assert np.abs(boxes - boxes[0]).max() < 0.05
 
 
+@needs_weights
+@pytest.mark.parametrize('height, width', [(1, 9000), (9000, 1), (2, 9000), (1, 1), (1, 3), (40, 4000)])
+def test_stripes_and_points_show_no_face(height, width):
+    for enlarge in (1, 2):
+        assert (
+            FaceDetector(WEIGHTS, max_side=1280, enlarge=enlarge)(np.full((height, width, 3), 90, np.uint8), 0.8) == []
+        )
+
+
 def test_a_dead_worker_names_the_photos(kit, photos, tmp_path, monkeypatch):
     from concurrent.futures.process import BrokenProcessPool
 

@@ -56,6 +56,15 @@ def options(**changes):
     return opt
 
 
+def stage_2(**changes):
+    """Stage 2 alone, on bicubic pairs, without growth: BasicSR's networks and data sets serve as well."""
+    opt = options(model_type='SelfCondSRModel')
+    for key in ('network_deg', 'network_d_lq'):
+        del opt[key]
+    opt['train'] = dict(opt['train']['sr'], supervision='paired', lq_from_gt=True, grow_at=[], fade_iter=0, lq_noise=0)
+    return {**opt, **changes}
+
+
 def start(opt, *arguments, entry=train_entry):
     Path('options.yml').write_text(yaml.safe_dump(opt))
     entry.main(['-opt', 'options.yml', *arguments])

@@ -14,7 +14,7 @@ from basicsr.archs import build_network
 from basicsr.data import build_dataset
 from basicsr.models import build_model
 from common_kit import write_faces
-from run_kit import ROOT, log_text, options, refused, start, weights, workplace  # noqa: F401
+from run_kit import ROOT, log_text, options, refused, stage_2, start, weights, workplace  # noqa: F401
 
 from selfsr_plugin import memory
 from selfsr_plugin import test as test_entry
@@ -70,9 +70,35 @@ def test_the_model_is_tried_on_every_size(earlier, capsys):
     write_faces(earlier / 'data/odd', 2, 61, 3)
     val = dict(name='odd', type='HRFaceDataset', dataroot_gt='data/odd')
     assert re.search(
-        r'datasets\.val: 2 of 2 images cannot be used: data/odd/000\.png, 61x61: |datasets\.val: 1 of 2',
+        r'datasets\.val: of 1 sizes of images, 1 cannot be restored: data/odd/000\.png, 61x61: .*leave such images out',
         refused(capsys, options(datasets__val=val)),
     )
+
+
+SRRESNET = dict(type='MSRResNet', num_feat=4, num_block=1)
+
+
+@pytest.mark.parametrize(
+    'network, message',
+    [
+        (
+            dict(type='RCAN', num_in_ch=3, num_out_ch=3, num_feat=8, num_group=1, num_block=1, upscale=4),
+            r'000\.png, 16x16: .*\. Correct the options of the network, or leave such images out\.$',
+        ),
+        (
+            dict(SRRESNET, upscale=2),
+            r'network_g \(MSRResNet\) makes images of 32x32 of images of 16x16, and scale: 4 asks for 64x64: adapt',
+        ),
+    ],
+)
+def test_a_network_that_cannot_be_run_is_not_blamed_on_images(earlier, capsys, network, message):
+    assert re.search(message, refused(capsys, stage_2(network_g=network)))
+
+
+def test_a_network_of_another_scale_is_found_without_validation(earlier, capsys):
+    opt = stage_2(network_g=dict(SRRESNET, upscale=2))
+    del opt['datasets']['val'], opt['val']
+    assert 'makes images of 32x32 of images of 16x16' in refused(capsys, opt)
 
 
 def test_folders_given_for_each_other_are_said_before_the_first_iteration(workplace, monkeypatch):  # noqa: F811
@@ -293,6 +319,14 @@ def test_a_photo_that_does_not_fit_into_memory(tested, capsys, monkeypatch):
     message = refused(capsys, tested, entry=test_entry)
     assert re.search(r'1 of 4 images are left out.*data/test_hr/photo\.png, 120x120: it needs about .* GB', message)
     assert len(pictures()) == 3
+
+
+def test_a_test_with_a_network_of_another_scale(tested, capsys):
+    """Its images would be enlarged without a word, and scored."""
+    tested['network_g'] = dict(SRRESNET, upscale=2)
+    torch.save(dict(params=build_network(dict(tested['network_g'])).state_dict()), 'net.pth')
+    message = refused(capsys, tested, entry=test_entry)
+    assert '3 of 3 images are left out' in message and 'scale: 4 asks for 64x64' in message and not pictures()
 
 
 def test_a_test_needs_weights(tested, capsys):

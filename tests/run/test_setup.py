@@ -12,7 +12,7 @@ import pytest
 import torch
 import yaml
 from common_kit import save_params, small_network, write_faces
-from run_kit import ROOT, log_text, options, refused, start, weights, workplace  # noqa: F401
+from run_kit import ROOT, log_text, options, refused, stage_2, start, weights, workplace  # noqa: F401
 
 from selfsr_plugin import test as test_entry
 
@@ -103,6 +103,26 @@ def test_bad_input_ends_with_one_sentence(workplace, capsys, changes, message):
     Path('data/empty').mkdir()
     Path('bad.pth').write_bytes(b'PK no checkpoint')
     assert re.search(message, refused(capsys, options(**changes)))
+
+
+@pytest.mark.parametrize('workers', [0, 1])
+def test_data_sets_of_basicsr_end_with_one_sentence_as_well(workplace, capsys, workers):
+    opt = stage_2()
+    theirs = dict(
+        name='theirs',
+        dataroot_gt='data/hr',
+        io_backend=dict(type='disk'),
+        use_hflip=True,
+        use_rot=True,
+        batch_size_per_gpu=2,
+        num_worker_per_gpu=workers,
+    )
+    opt['datasets']['train'] = dict(theirs, type='RealESRGANDataset')
+    assert 'datasets.train.meta_info: this key is missing; RealESRGANDataset needs it' in refused(capsys, opt)
+    for path in Path('data/hr').iterdir():
+        path.write_bytes(b'no image')
+    opt['datasets']['train'] = dict(theirs, type='PairedImageDataset', dataroot_lq='data/hr', gt_size=64)
+    assert 'datasets.train: the first batch cannot be read: ' in refused(capsys, opt)
 
 
 def test_weights_that_cannot_be_downloaded_are_said(workplace, capsys, monkeypatch):
