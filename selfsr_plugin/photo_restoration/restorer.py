@@ -132,14 +132,21 @@ class PhotoRestorer:
         self.limit = largest * max(self.net.scale // upscale, min(self.net.scale, _BEYOND))
         self._per_pixel = bytes_per_pixel(self.net)
 
-    def __call__(self, photo: np.ndarray, keep_faces: bool = False) -> RestoredPhoto:
+    def __call__(
+        self,
+        photo: np.ndarray,
+        keep_faces: bool = False,
+        on_batch: Callable[[int, int], object] = lambda restored, planned: None,
+    ) -> RestoredPhoto:
         """Restore one photo.
 
         Args:
             photo: (H, W, 3) uint8, BGR, upright. It is not changed.
             keep_faces: give the LR and the restored faces as well.
+            on_batch: told after each batch how many faces have been restored, and of how many.
         """
         planned = self._plan(photo)
+        count = sum(each.lq_size > 0 for each in planned)
         on_device = torch.from_numpy(np.ascontiguousarray(photo)).to(self.device)
         outputs: dict[int, Tensor] = {}
         images: dict[int, tuple[np.ndarray, np.ndarray]] = {}
@@ -149,6 +156,7 @@ class PhotoRestorer:
                 outputs[number] = face if face.shape[-1] == side else bicubic_resize(face, side).clamp_(0, 1)
             if keep_faces:
                 images.update(zip(numbers, zip(_to_images(lqs), _to_images(restored))))
+            on_batch(len(outputs), count)
         if self.upscale > 1:
             target = torch.from_numpy(self.background(photo, self.upscale)).to(self.device)
         else:

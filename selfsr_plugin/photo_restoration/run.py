@@ -24,6 +24,7 @@ from .sources import OutputNames, Source
 _SMALL = 128  # pixels: pictures without faces of up to this side may be faces themselves
 # Bytes for each pixel of a photo, and of an enlarged one: what a process was seen to take at most, see docs/photos.md.
 _PER_PIXEL, _PER_ENLARGED_PIXEL = 14, 12
+_PATIENCE = 3  # seconds after which the faces of one photo have a bar of their own
 _TILE = 96  # pixels: of a face on a sheet
 _SHEET_BLOCKS = 6
 
@@ -120,7 +121,13 @@ def _restore_one(
     check_memory(data, source.shown, restorer.upscale)
     photo = read_photo_file(data, source.shown)
     _refuse_foreign(results, path_of(wanted.kind or photo.kind), wanted, source.shown)  # before anything is computed
-    result = restorer(photo.pixels, keep_faces=wanted.faces)
+    with tqdm(unit='face', desc='its faces', leave=False, delay=_PATIENCE, mininterval=0) as progress:
+
+        def show(restored: int, planned: int) -> None:
+            progress.total = planned
+            progress.update(restored - progress.n)
+
+        result = restorer(photo.pixels, wanted.faces, show)
     try:
         encoded, kind = encode_result(data, photo, result, wanted.kind)
     except ValueError as error:

@@ -82,6 +82,14 @@ def test_a_folder(workplace, capsys):
     assert not changed.any()
 
 
+def test_a_photo_that_takes_long_has_a_bar_of_its_own(workplace, capsys, monkeypatch):
+    command('--input', 'photos/a.png')
+    assert 'its faces' not in capsys.readouterr().err
+    monkeypatch.setattr(photo_run, '_PATIENCE', 1e-9)
+    command('--input', 'photos/a.png')
+    assert re.search(r'its faces: 100%.* 1/1 \[', capsys.readouterr().err)
+
+
 def test_enlarged(workplace, capsys):
     command('--input', 'photos/black.jpg', 'photos/a.png', '-s', 2)
     assert cv2.imread('out/a.png').shape == (240, 320, 3) and cv2.imread('out/black.jpg').shape == (120, 120, 3)

@@ -81,7 +81,9 @@ def test_a_face_in_an_enlarged_photo_is_at_most_twice_as_large_as_the_network_kn
 def test_batches(kit, monkeypatch):
     faces = [kit.face(10 * number, 50, 16) for number in range(7)]
     net = kit.Enlarge()
-    assert len(kit.restorer(*faces, net=net, batch=3)(kit.photo()).restored) == 7
+    told = []
+    result = kit.restorer(*faces, net=net, batch=3)(kit.photo(), on_batch=lambda *counts: told.append(counts))
+    assert len(result.restored) == 7 and told == [(3, 7), (6, 7), (7, 7)]
     assert net.shapes == [(3, 16), (3, 16), (1, 16)]
     one = kit.restorer(*faces, net=net)
     net.shapes.clear()
