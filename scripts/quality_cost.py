@@ -8,7 +8,7 @@ from pathlib import Path
 
 from score_files import Run, Runs, cost_of, stages
 
-METRICS = {'lpips': 'LPIPS', 'frechet_alex': 'frechet_alex'}
+METRICS = {'lpips': 'LPIPS', 'frechet_alex': 'frechet_alex', 'frechet_alex_real': 'frechet_alex of real faces'}
 COSTS = {'minutes': 'minutes of training', 'multiply_adds': 'multiply-adds of a face, 10^9'}
 STYLES = ('-', '--', ':')  # that tell rows of one colour apart
 COLOURS = 10  # of matplotlib's cycle

@@ -32,7 +32,6 @@ from typing import Any
 
 import torch
 import yaml
-from PIL import Image
 from selfsr_plugin import files, train
 from selfsr_plugin.arguments import add_traceback, positive, renamed, weights_by_name
 from selfsr_plugin.baselines.landmarks import read_count
@@ -45,7 +44,7 @@ from selfsr_plugin.pictures import Images, draw_sheet, write_picture
 
 from reproduce_baselines import BASELINES, TABLE1, TABLE2, Places
 from reproduce_rows import BUDGETS, ROWS, TABLE3, TABLE4, least_iterations, method_of, trainings
-from reproduce_scoring import LR_SIDE, compare, cost, curve, models, score
+from reproduce_scoring import LR_SIDE, cost, curve, cut_lq_faces, models, score
 from results_page import write_page
 
 HEADLINE = ('vanilla', 'cyc_idt', 'ff_idt', 'paired_full', 'unpaired_full')  # run with every seed
@@ -148,6 +147,13 @@ def parse() -> argparse.Namespace:
         help='HR faces of neither training nor test: every checkpoint that is there restores their bicubic LR faces, '
         'for curves over a training with hours',
     )
+    parser.add_argument(
+        '--val-lq',
+        type=files.path,
+        metavar='DIR',
+        help='real LR faces of neither training nor test, for the curves of Tables II and III: restored, they are held '
+        'against --val-gt',
+    )
     add_traceback(parser)
     renamed(
         parser,
@@ -166,10 +172,12 @@ def parse() -> argparse.Namespace:
 def main() -> None:
     args = parse()
     with one_sentence_errors(args.traceback):
-        for key in ('train_gt', 'train_lq', 'test_gt', 'test_lq', 'val_gt', 'parsing'):
+        for key in ('train_gt', 'train_lq', 'test_gt', 'test_lq', 'val_gt', 'val_lq', 'parsing'):
             if getattr(args, key) is not None:
                 open_image_source(getattr(args, key))  # a missing folder must show before hours of training
                 setattr(args, key, os.path.abspath(getattr(args, key)))
+        if args.val_lq is not None and args.val_gt is None:
+            raise UserError('--val-lq: its faces are held against those of --val-gt, give these too.')
         given = weights_by_name(args.weights, ('lpips', 'fid', 'vgg'))
         args.weights = {'lpips': str(find_weights(ALEXNET, given.get('lpips')).absolute())}
         if 'fid' in given:
@@ -300,12 +308,7 @@ def prepare(args: argparse.Namespace) -> None:
     with tempfile.TemporaryDirectory(dir='.') as scratch:
         made = Path(scratch) / 'data'
         for kind in ('train_lq', 'test_lq'):
-            source = open_image_source(getattr(args, kind))
-            (made / kind).mkdir(parents=True)
-            for index, name in enumerate(source.names):
-                face = Image.fromarray(source.read(index)[..., ::-1])
-                box = [share * length for share, length in zip((left, top, left + side, top + side), face.size * 2)]
-                face.resize((LR_SIDE, LR_SIDE), Image.BICUBIC, box=box).save(made / kind / f'{name}.png')
+            cut_lq_faces(getattr(args, kind), made / kind, args.lq_crop)
         for scale in (4, 8):
             faces = FaceImages(dict(dataroot_gt=args.test_gt, phase='test'), 'dataroot_gt', LR_SIDE * scale)
             for index, name in enumerate(faces.names):
@@ -351,7 +354,8 @@ def run_once(row: str, seed: int | None, args: argparse.Namespace) -> bool:
                     'and the folder of the run.'
                 )
         if before['status'] == 'finished':
-            if complete_curve(before, args):
+            if before.get('curve'):  # of an earlier version, or a call without --val-lq
+                before['curve'] = curve(row, stated, None, args, before['curve'])
                 write_scores(found, before)
             print(f'{name}: finished before')
             return True
@@ -369,7 +373,7 @@ def run_once(row: str, seed: int | None, args: argparse.Namespace) -> bool:
         logs = [log for opt in stated for log in models(opt['name']).parent.glob('*.log')]
         result['minutes'] = None if resumes else (time.time() - started) / 60
         result['collapsed'] = any('may have collapsed' in log.read_text() for log in logs)
-        result['curve'] = curve(stated, None if resumes else started, args)
+        result['curve'] = curve(row, stated, None if resumes else started, args)
         result['cost'] = cost(result['options'])
     result.update(
         status='finished',
@@ -380,18 +384,6 @@ def run_once(row: str, seed: int | None, args: argparse.Namespace) -> bool:
     )
     write_scores(found, result)
     return True
-
-
-def complete_curve(run: dict[str, Any], args: argparse.Namespace) -> bool:
-    """Measure what an earlier version did not of a curve, on the faces that it restored; whether it did."""
-    changed = False
-    for point in run.get('curve', []):
-        restored = Path(f'restored/{run["options"]["name"]}_curve/{point["iteration"]}')
-        if 'frechet_alex' not in point and restored.exists():
-            reference = f'data/val_gt_x{run["options"]["scale"]}'
-            point['frechet_alex'] = compare(str(restored), reference, ['frechet_alex'], args)['frechet_alex']['value']
-            changed = True
-    return changed
 
 
 def places(args: argparse.Namespace) -> Places:

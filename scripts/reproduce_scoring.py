@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from PIL import Image
 from selfsr_plugin import evaluate, files
 from selfsr_plugin.baselines.complexity import complexity
 from selfsr_plugin.basicsr_compat.root import results_root
 from selfsr_plugin.data.face_images import FaceImages
+from selfsr_plugin.data.image_source import open_image_source
 from selfsr_plugin.errors import UserError
 from selfsr_plugin.inference import find_device, run_network
 from selfsr_plugin.loading import load
@@ -53,7 +55,7 @@ def restoring_network(opt: Options, iteration: int | str = 'latest') -> nn.Modul
 def score(row: str, name: str, opt: Options | None, args: argparse.Namespace) -> Scores:
     """Restore the test faces and compare; the entries of evaluate's summary by names of this script."""
     sets = ['frechet_alex'] + ['fid'] * ('fid' in args.weights)
-    if row in TABLE4 or row in TABLE1 or row == 'bicubic_x8':
+    if not is_of_real_faces(row):
         restore_faces('data/test_clean_x8', name, name, opt)
         return compare(f'restored/{name}', 'data/test_gt_x8', ['psnr', 'ssim', 'lpips', *sets], args)
     restore_faces('data/test_lq', name, name, opt)
@@ -113,13 +115,56 @@ def compare(restored: str, reference: str, metrics: Sequence[str], args: argpars
 
 # ----- curves -----
 
+CLEAN = ('psnr', 'lpips', 'frechet_alex')
+Point = dict[str, Any]
 
-def curve(trainings: Sequence[Options], started: float | None, args: argparse.Namespace) -> list[dict[str, Any]]:
-    """PSNR-Y, LPIPS and Frechet distance on --val-gt of every checkpoint that is there of a network that restores:
-    iteration of the row, minutes since its start (None where it was resumed)."""
-    if args.val_gt is None:
-        return []
-    scale, before, points = trainings[-1]['scale'], 0, []
+
+def curve(
+    row: str, trainings: Sequence[Options], started: float | None, args: argparse.Namespace, known: Sequence[Point] = ()
+) -> list[Point]:
+    """What every checkpoint that is there of a network that restores scores on people held back.
+
+    A point has the iteration of the row, the minutes since its start (None where it was resumed), PSNR-Y, LPIPS and
+    Frechet distance on the clean LR faces of --val-gt, and with --val-lq ``frechet_alex_real``, of these faces restored
+    against --val-gt, for rows that are about real faces. What points of ``known`` have is not measured again.
+    """
+    points = {point['iteration']: dict(point) for point in known}
+    if args.val_gt is not None:
+        before = 0
+        for opt in trainings:
+            found = {int(path.stem.rpartition('_')[2]): path for path in models(opt['name']).glob('net_g_[0-9]*.pth')}
+            for iteration, path in sorted(found.items()):
+                minutes = None if started is None else (path.stat().st_mtime - started) / 60
+                point = points.setdefault(before + iteration, dict(iteration=before + iteration, minutes=minutes))
+                measure(point, opt, iteration, args.val_lq is not None and is_of_real_faces(row), args)
+            before += opt['train']['total_iter']
+    return [points[iteration] for iteration in sorted(points)]
+
+
+def measure(point: Point, opt: Options, iteration: int, real: bool, args: argparse.Namespace) -> None:
+    """Add to a point what it lacks, by the networks that a run saved at an iteration of its own."""
+    lacking = [key for key in CLEAN if key not in point], real and 'frechet_alex_real' not in point
+    if not any(lacking):
+        return
+    make_validation_faces(opt['scale'], args)
+    net, target = restoring_network(opt, iteration), f'restored/{opt["name"]}_curve/{iteration}'
+    side, reference = LR_SIDE * opt['scale'], f'data/val_gt_x{opt["scale"]}'
+    if lacking[0]:
+        run_on(net, f'data/val_clean_x{opt["scale"]}', target, side)
+        point.update({key: each['value'] for key, each in compare(target, reference, lacking[0], args).items()})
+    if lacking[1]:
+        run_on(net, 'data/val_lq', f'{target}_real', side)
+        found = compare(f'{target}_real', reference, ['frechet_alex'], args)
+        point['frechet_alex_real'] = found['frechet_alex']['value']
+
+
+def is_of_real_faces(row: str) -> bool:
+    """Whether a row restores real LR faces in the paper, Tables II and III, and not those that bicubic made."""
+    return row not in TABLE4 and row not in TABLE1 and row != 'bicubic_x8'
+
+
+def make_validation_faces(scale: int, args: argparse.Namespace) -> None:
+    """data/val_gt_x<scale>, data/val_clean_x<scale> and data/val_lq, where they are not there."""
     for side in ('gt', 'clean'):
         folder = Path(f'data/val_{side}_x{scale}')
         if not folder.exists():
@@ -128,17 +173,19 @@ def curve(trainings: Sequence[Options], started: float | None, args: argparse.Na
                 face = faces.read(index)
                 image = to_image(face if side == 'gt' else bicubic_downsample(face, scale))
                 files.write_image(folder / f'{face_name}.png', image)
-    for opt in trainings:
-        found = {int(path.stem.rpartition('_')[2]): path for path in models(opt['name']).glob('net_g_[0-9]*.pth')}
-        for iteration, path in sorted(found.items()):
-            target = f'restored/{opt["name"]}_curve/{iteration}'
-            run_on(restoring_network(opt, iteration), f'data/val_clean_x{scale}', target, LR_SIDE * scale)
-            scores = compare(target, f'data/val_gt_x{scale}', ['psnr', 'lpips', 'frechet_alex'], args)
-            minutes = None if started is None else (path.stat().st_mtime - started) / 60
-            values = {key: each['value'] for key, each in scores.items()}
-            points.append(dict(iteration=before + iteration, minutes=minutes, **values))
-        before += opt['train']['total_iter']
-    return points
+    if args.val_lq is not None and not Path('data/val_lq').exists():
+        cut_lq_faces(args.val_lq, Path('data/val_lq'), args.lq_crop)
+
+
+def cut_lq_faces(source: str, folder: Path, crop: Sequence[float]) -> None:
+    """Write the real LR faces of a folder or LMDB cut to ``crop`` (left, top, side in shares) and 16x16."""
+    left, top, side = crop
+    faces = open_image_source(source)
+    folder.mkdir(parents=True)
+    for index, name in enumerate(faces.names):
+        face = Image.fromarray(faces.read(index)[..., ::-1])
+        box = [share * length for share, length in zip((left, top, left + side, top + side), face.size * 2)]
+        face.resize((LR_SIDE, LR_SIDE), Image.BICUBIC, box=box).save(folder / f'{name}.png')
 
 
 # ----- costs -----

@@ -372,10 +372,23 @@ def changed_sizes(row: str, opt: dict[str, Any]) -> list[str]:
 
 
 def curves(trained: list[Run]) -> list[str]:
-    """What the checkpoints score on the validation faces: a title and a table, if a run has them."""
+    """What the checkpoints score on the validation faces: a title and tables, if runs have them."""
     drawn = [run for run in trained if run.get('curve')]
     if not drawn:
         return []
+    said = (
+        'LPIPS / PSNR-Y on clean LR faces of people held back, of the last checkpoint up to each part of the training '
+        'of the network that restores.'
+    )
+    parts = [f'{said}\n\n{curve_table(drawn, {"lpips": 4, "psnr": 2})}']
+    real = [run for run in drawn if any('frechet_alex_real' in point for point in run['curve'])]
+    if real:
+        said = 'The same of real LR faces held back, which have no ground truth: frechet_alex against other HR faces.'
+        parts.append(f'{said}\n\n{curve_table(real, {"frechet_alex_real": 2})}')
+    return ['## On the way', *parts]
+
+
+def curve_table(drawn: list[Run], digits: dict[str, int]) -> str:
     tenths = range(1, 11)
     lines = [['run', *(f'{10 * tenth} %' for tenth in tenths)]]
     for run in drawn:
@@ -387,13 +400,10 @@ def curves(trained: list[Run]) -> list[str]:
         for tenth in tenths:
             limit = before + (total - before) * tenth / 10
             reached = [point for point in run['curve'] if point['iteration'] <= limit + 0.5]
-            cells.append(f'{reached[-1]["lpips"]:.4f} / {reached[-1]["psnr"]:.2f}' if reached else '')
+            last = reached[-1] if reached else {}
+            cells.append(' / '.join(f'{last[key]:.{count}f}' for key, count in digits.items() if key in last))
         lines.append([opt['name'], *cells])
-    said = (
-        'LPIPS / PSNR-Y on clean LR faces of people held back, of the last checkpoint up to each part of the training '
-        'of the network that restores.'
-    )
-    return ['## On the way', f'{said}\n\n{markdown(lines)}']
+    return markdown(lines)
 
 
 def claims_table(content: dict[str, Any]) -> str:

@@ -257,9 +257,16 @@ def test_an_hours_run_that_ends_with_an_error_stops_no_other_and_has_a_curve(fac
     path = tmp_path / 'out/scores/vanilla_seed0.json'
     older = json.loads(path.read_text())
     measured = [point.pop('frechet_alex') for point in older['curve']]  # as version 0.2.0 wrote it
+    older['curve'][0]['psnr'] = 7  # is not measured again
     path.write_text(json.dumps(older))
-    call([*hours, '--rows', 'vanilla'], monkeypatch, tmp_path)
-    assert [point['frechet_alex'] for point in json.loads(path.read_text())['curve']] == pytest.approx(measured)
+    lq = [each.replace('--test-lq', '--val-lq') for each in faces if each.startswith('--test-lq')]
+    call([*hours, *lq, '--rows', 'vanilla'], monkeypatch, tmp_path)
+    after = json.loads(path.read_text())
+    assert [point['frechet_alex'] for point in after['curve']] == pytest.approx(measured)
+    assert after['curve'][0]['psnr'] == 7
+    # faces of the test are held back here, so that the last checkpoint has the row's own score
+    real = [point['frechet_alex_real'] for point in after['curve']]
+    assert real[-1] == pytest.approx(after['scores']['frechet_alex']['value']) and real[0] != real[-1]
     page = (tmp_path / 'out/results.md').read_text()
     assert '![results_cost_hours_x4.png](results_cost_hours_x4.png)' in page
     assert '# Budget: hours' in page and '| paired_full | 0 (ended by an error) | not run |' in page

@@ -321,7 +321,7 @@ def test_killed_with_workers_and_resumed(tmp_path):
     """kill -9 of the parent: the workers go too, and the next run ends as an undisturbed one does."""
     source = tmp_path / 'in'
     source.mkdir()
-    for path in sorted(PHOTOS.iterdir())[:4]:
+    for path in sorted(PHOTOS.iterdir(), key=lambda path: path.stat().st_size)[:4]:
         (source / path.name).symlink_to(path)
     out = tmp_path / 'out'
     arguments = command('--input', source, '--output', out, '--weights', f'retinaface={WEIGHTS}', '--workers', 2)
