@@ -22,17 +22,23 @@ class Terminated(KeyboardInterrupt):
 
 
 @contextlib.contextmanager
-def terminated_as_interrupted() -> Iterator[None]:
-    """SIGTERM raises, as Ctrl-C does, so that what is open is closed and what a run would leave is removed."""
+def terminated_as_interrupted(*others: signal.Signals) -> Iterator[None]:
+    """SIGTERM raises, as Ctrl-C does, so that what is open is closed and what a run would leave is removed.
+
+    Args:
+        others: further signals that do, unless they are ignored, as nohup has SIGHUP.
+    """
 
     def raise_it(*_: Any) -> None:
         raise Terminated
 
-    before = signal.signal(signal.SIGTERM, raise_it)
+    mine = [signal.SIGTERM, *(each for each in others if signal.getsignal(each) != signal.SIG_IGN)]
+    before = {each: signal.signal(each, raise_it) for each in mine}
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for each, handler in before.items():
+            signal.signal(each, handler)
 
 
 _INTERRUPTED = 'interrupted; what was saved before is unharmed.'

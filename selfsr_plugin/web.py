@@ -9,6 +9,7 @@ detector's file is downloaded once, or given as --weights retinaface=FILE.
 import argparse
 import functools
 import os
+import signal
 import tempfile
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
@@ -47,7 +48,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     )
     add_traceback(parser)
     args = parser.parse_args(argv)
-    with one_sentence_errors(args.traceback), terminated_as_interrupted():
+    with one_sentence_errors(args.traceback), terminated_as_interrupted(signal.SIGHUP):  # a terminal that is closed
         run(args)
 
 

@@ -3,6 +3,7 @@
 import os
 import re
 import shutil
+import signal
 import sys
 from pathlib import Path
 
@@ -142,6 +143,26 @@ def test_it_is_bound_to_this_machine(monkeypatch, capsys, tmp_path, detect):
             capsys, web.main, '--model', model, '--device', 'cpu', '--port', port
         )
     assert '70000 must be 65535 or less' in refused(capsys, web.main, '--port', 70000, status=2)
+
+
+@pytest.mark.parametrize('which', [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_photos_do_not_stay_behind_however_the_page_is_closed_down(which, monkeypatch, capsys, tmp_path, detect):
+    gradio = pytest.importorskip('gradio', reason='gradio is not installed')
+    monkeypatch.setattr('selfsr_plugin.preparation.detection.FaceDetector', lambda *_: detect)
+    monkeypatch.setattr(gradio.Blocks, 'launch', lambda self, **_: (None, 'http://127.0.0.1:7860/', None))
+    monkeypatch.setenv('GRADIO_TEMP_DIR', '')
+    folders = []
+
+    def close_down(self):
+        folders.append(Path(os.environ['GRADIO_TEMP_DIR']))
+        (folders[0] / 'photo.jpg').write_bytes(b'a photo')
+        signal.raise_signal(which)
+
+    monkeypatch.setattr(gradio.Blocks, 'block_thread', close_down)
+    model = save_params(tmp_path / 'g.pth', params=small_network())
+    before = signal.getsignal(signal.SIGHUP)
+    refused(capsys, web.main, '--model', model, '--device', 'cpu', status=130 if which == signal.SIGINT else 143)
+    assert not folders[0].exists() and signal.getsignal(signal.SIGHUP) == before
 
 
 # ----- in a browser -----
