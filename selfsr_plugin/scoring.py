@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from basicsr.metrics import calculate_metric
 from tqdm import tqdm
 
-from .data.image_source import CorruptImageError, ImageSource, open_image_source
+from .data.image_source import CorruptImageError, ImageSource, open_image_source, spelt_alike
 from .errors import UserError
 from .files import printable
 from .metrics.feature_statistics import FeatureStatistics
@@ -77,7 +77,7 @@ def _partners(
             )
         if extra:
             parts.append(f'{len(extra)} of {len(here)} images of {restored.root} have no {called} ({_listed(extra)})')
-        hint = _guess_suffix(extra, missing, suffix)
+        hint = _guess_suffix(extra, missing, suffix) or spelt_alike(extra, missing)
         raise UserError(
             f'{" and ".join(parts)}: pairs need equal names without extension{hint}. Sets of other '
             'images can be compared by --metrics fid or frechet_alex.'

@@ -4,9 +4,10 @@ import mimetypes
 import os
 import re
 import threading
+import unicodedata
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 import lmdb
 import numpy as np
@@ -143,6 +144,18 @@ def left_out(passed_over: Mapping[str, int], folders: int = 0, unlisted: int = 0
     if unlisted:
         parts.append(f'entries that its meta_info.txt does not name ({unlisted}): copy it again, if it was cut short')
     return ' and '.join(parts)
+
+
+def spelt_alike(here: Iterable[str], there: Iterable[str]) -> str:
+    """What to add where names that have no partner look the same: accents are letters of their own in the names of
+    macOS (NFD) and not in others'; or ''."""
+    looks = [{unicodedata.normalize('NFC', name) for name in names} for names in (here, there)]
+    alike = sorted(looks[0] & looks[1])
+    return (
+        f' ({printable(alike[0])} is in both, its accents written in other bytes, as macOS does: rename one of the two)'
+        if alike
+        else ''
+    )
 
 
 def may_hold_pictures(passed_over: Mapping[str, int], folders: int = 0) -> bool:

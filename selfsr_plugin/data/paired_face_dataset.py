@@ -13,6 +13,7 @@ from selfsr_plugin.ops import bicubic_downsample
 from .bad_images import BadImageLog, find_first_good, read_or_replace
 from .decoding import CorruptImageError
 from .face_images import FaceImages, is_training, max_bad_share, one_thread, size_options
+from .image_source import spelt_alike
 
 
 class PairedFaceDataset(Dataset):
@@ -75,15 +76,16 @@ class PairedFaceDataset(Dataset):
     def _check_names(self) -> None:
         if self.gt.names == self.lq.names:  # both sorted
             return
-        parts = []
+        parts, alone = [], []
         for here, there in ((self.gt, self.lq), (self.lq, self.gt)):
             lonely = sorted(set(here.names) - set(there.names))
+            alone.append(lonely)
             if lonely:
                 parts.append(
                     f'{len(lonely)} of {len(here)} images in {here.root} have no partner in {there.root} '
                     f'({", ".join(lonely[:3])}{", ..." if len(lonely) > 3 else ""})'
                 )
-        raise UserError(f'{" and ".join(parts)}: pairs need equal names without extension.')
+        raise UserError(f'{" and ".join(parts)}: pairs need equal names without extension{spelt_alike(*alone)}.')
 
     def __len__(self) -> int:
         return len(self.gt)

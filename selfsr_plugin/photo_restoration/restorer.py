@@ -144,7 +144,13 @@ class PhotoRestorer:
             photo: (H, W, 3) uint8, BGR, upright. It is not changed.
             keep_faces: give the LR and the restored faces as well.
             on_batch: told after each batch how many faces have been restored, and of how many.
+
+        Raises:
+            UserError: another array, or none, as ``cv2.imread`` gives it of a file that it cannot read.
         """
+        if getattr(photo, 'dtype', None) != np.uint8 or photo.ndim != 3 or photo.shape[2] != 3 or not photo.size:
+            got = f'{photo.dtype} of shape {tuple(photo.shape)}' if hasattr(photo, 'dtype') else repr(photo)[:50]
+            raise UserError(f'a photo must be an array (H, W, 3) of uint8, BGR, as cv2.imread gives it, not {got}.')
         planned = self._plan(photo)
         count = sum(each.lq_size > 0 for each in planned)
         on_device = torch.from_numpy(np.ascontiguousarray(photo)).to(self.device)

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 from basicsr.models.sr_model import SRModel
-from basicsr.utils.registry import DATASET_REGISTRY, MODEL_REGISTRY
+from basicsr.utils.registry import ARCH_REGISTRY, DATASET_REGISTRY, MODEL_REGISTRY
 
 from ..data import LRFaceDataset, PairedFaceDataset
 from ..engine.validation import score, sentence
@@ -13,7 +13,7 @@ from ..errors import UserError
 from ..metrics import check_metric, needs_ground_truth
 from ..option_check import check_guest_dataset, check_weights_given
 from ..registration import is_ours, uses_plugin
-from ..schema import is_section, require
+from ..schema import Network, is_section, require
 
 
 _OUR_LOOP = {'keep_checkpoints', 'collapse_iter'}  # keys of the section logger that only our training loop knows
@@ -34,6 +34,10 @@ def check_guest_parts(opt: dict[str, Any], option_file: str, is_train: bool) -> 
         _check_metrics(opt)
         if not is_train and 'network_g' in opt:
             check_weights_given(opt, ['g'])
+        for key, settings in opt.items():
+            is_network = str(key).startswith('network_') and isinstance(settings, dict)
+            if is_network and is_ours('ARCH_REGISTRY', settings.get('type')):
+                _check_network(opt, key, settings)
         for phase, settings in opt['datasets'].items():
             if is_ours('DATASET_REGISTRY', settings.get('type')):
                 _check_dataset(opt, str(phase), settings)
@@ -65,6 +69,22 @@ def _check_keys(opt: Mapping[str, Any], is_train: bool) -> None:
     if not is_train and opt['val']['save_img'] and 'suffix' not in opt['val']:
         raise UserError(
             f'val.suffix: this key is missing; {why}: write suffix: ~ for pictures that are called after the run.'
+        )
+
+
+def _check_network(opt: Mapping[str, Any], key: str, settings: Mapping[str, Any]) -> None:
+    """Its keys and values, and the scale of a generator, which BasicSR's losses would find out with a traceback."""
+    Network.parse(settings, key)
+    arguments = {name: value for name, value in settings.items() if name != 'type'}
+    try:
+        net = ARCH_REGISTRY.get(settings['type'])(**arguments)
+    except (TypeError, ValueError) as error:
+        raise UserError(f'{key}: {settings["type"]} does not take these values: {str(error).rstrip(".")}.') from error
+    scale = getattr(net, 'scale', None) if key == 'network_g' else None
+    if scale not in (None, opt.get('scale')):
+        raise UserError(
+            f'{key}: this {settings["type"]} makes images {scale} times as large, and scale is {opt.get("scale")}: '
+            'make the two equal.'
         )
 
 

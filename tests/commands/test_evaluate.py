@@ -199,6 +199,12 @@ def test_every_missing_and_extra_file_is_named(folders, capsys):
     assert '1 of 5 images of out have no reference (other)' in message
 
 
+def test_names_that_only_look_alike_are_said(folders, capsys):
+    Path('gt/face1.png').rename('gt/caf\u00e9.png')
+    Path('out/face1_run.png').rename('out/cafe\u0301_run.png')
+    assert 'caf\u00e9 is in both, its accents written in other bytes' in refused(capsys, '--metrics', 'psnr')
+
+
 def test_a_forgotten_suffix_is_guessed(folders, capsys):
     assert 'is --suffix _run meant?' in refused(capsys, '--metrics', 'psnr', suffix='')
     assert 'is --suffix _run meant?' in refused(capsys, '--metrics', 'psnr', suffix='run')

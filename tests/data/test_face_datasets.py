@@ -156,6 +156,15 @@ def test_pairs_must_match_by_name(files, pairs, tmp_path):
         PairedFaceDataset({**pairs, 'phase': 'val'})
 
 
+def test_names_that_only_look_alike_are_said(files, tmp_path):
+    """As from a Mac and from elsewhere: the message would show one name twice."""
+    for folder, name, side in (('gt', 'caf\u00e9', 16), ('lq', 'cafe\u0301', 4)):
+        files.write_folder(tmp_path / folder, {name: files.make_image(0)[:side, :side], 'b': files.make_image(1)})
+    roots = {f'dataroot_{folder}': str(tmp_path / folder) for folder in ('gt', 'lq')}
+    with pytest.raises(ValueError, match='caf\u00e9 is in both, its accents written in other bytes.*rename'):
+        PairedFaceDataset({**roots, 'scale': 4, 'phase': 'val'})
+
+
 def test_pairs_must_match_in_size(files, pairs, tmp_path):
     with pytest.raises(ValueError, match='gt/p0.png: it is 16x16, not scale 2 x its LR image .*p0.png of 4x4'):
         PairedFaceDataset({**pairs, 'scale': 2, 'phase': 'val'})

@@ -117,6 +117,22 @@ def test_a_photo_without_faces_is_the_same(kit):
     assert np.array_equal(kit.restorer(upscale=2)(photo).image, bicubic(photo, 2))
 
 
+@pytest.mark.parametrize(
+    'photo, got',
+    [
+        (None, 'not None'),  # what cv2.imread gives of a file that is not there
+        (np.zeros((40, 40), np.uint8), r'not uint8 of shape \(40, 40\)'),
+        (np.zeros((40, 40, 4), np.uint8), r'not uint8 of shape \(40, 40, 4\)'),
+        (np.zeros((40, 40, 3), np.float32), r'not float32 of shape'),
+        (np.zeros((0, 40, 3), np.uint8), r'not uint8 of shape'),
+        (torch.zeros(40, 40, 3, dtype=torch.uint8), r'not torch.uint8 of shape'),
+    ],
+)
+def test_what_is_no_photo_is_refused(kit, photo, got):
+    with pytest.raises(UserError, match=r'an array \(H, W, 3\) of uint8, BGR, .*' + got):
+        kit.restorer(kit.face(20, 20, 24))(photo)
+
+
 def test_the_photo_given_is_not_changed(kit):
     photo = kit.photo()
     before = photo.copy()

@@ -51,6 +51,23 @@ def test_training_data(trained, capsys, changes, message):
     assert not Path('experiments').exists()
 
 
+@pytest.mark.parametrize(
+    'changes, message',
+    [
+        (dict(widht=[8, 8]), r"network_g\.widht: unknown key; did you mean 'widths'"),
+        (dict(widths=[8, 0]), r'network_g: SelfCondSRNet does not take these values: '),
+        (
+            dict(widths=[8, 8, 8]),
+            r'network_g: this SelfCondSRNet makes images 8 times as large, and scale is 4: make the two equal',
+        ),
+    ],
+)
+def test_networks(trained, capsys, changes, message):
+    trained['network_g'].update(changes)
+    assert re.search(message, refused(capsys, trained))
+    assert not Path('experiments').exists()
+
+
 def test_every_validation_image_is_read(trained, capsys):
     for name in ('000', '002'):
         file = Path(f'data/test_hr/{name}.png')
