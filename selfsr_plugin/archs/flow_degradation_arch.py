@@ -48,11 +48,14 @@ class FlowDegradationNet(nn.Module):
         num_in_ch: image channels.
         num_feat: channels at full resolution; 2x and 4x as many after the two strided convolutions.
         num_block: residual blocks at a quarter of the resolution.
-        max_flow: bound of each flow component in pixels.
+        max_flow: bound of each flow component in pixels, 0 or more.
         center_flow: subtract from the flow its mean over the image (each component is then bounded by twice
             ``max_flow``). A translation of the whole face costs nothing in Eqs. 3 and 4, blurs by interpolation, and
             puts the pseudo pairs of stage 2 out of register; only a long training of the discriminator corrects it.
             Off by default, since the paper says nothing of it.
+
+    Raises:
+        ValueError: a negative bound.
     """
 
     def __init__(
@@ -64,6 +67,8 @@ class FlowDegradationNet(nn.Module):
         center_flow: bool = False,
     ) -> None:
         super().__init__()
+        if not max_flow >= 0:
+            raise ValueError(f'FlowDegradationNet: max_flow {max_flow} is no bound in pixels; use 0 or more.')
         self.stem = nn.Conv2d(num_in_ch, num_feat, 3, padding=1)
         self.down1 = nn.Conv2d(num_feat, num_feat * 2, 4, stride=2, padding=1)
         self.down2 = nn.Conv2d(num_feat * 2, num_feat * 4, 4, stride=2, padding=1)

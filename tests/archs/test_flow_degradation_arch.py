@@ -52,6 +52,12 @@ def test_sizes_and_equation_1(height, width):
     assert torch.equal(net(lq), parts.degraded)
 
 
+@pytest.mark.parametrize('max_flow', [-1.0, float('nan')])
+def test_a_bound_below_zero_is_refused(max_flow):
+    with pytest.raises(ValueError, match='max_flow .* is no bound in pixels; use 0 or more'):
+        FlowDegradationNet(max_flow=max_flow, **SMALL)
+
+
 @pytest.mark.parametrize('max_flow', [0.5, 2.0, 7.0])
 def test_flow_is_bounded_whatever_the_weights(max_flow):
     net = make(FlowDegradationNet, max_flow=max_flow, **SMALL)
