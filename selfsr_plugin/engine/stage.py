@@ -229,6 +229,7 @@ class Stage(ValidatedModel):
             'extra': self.extra_state(),
             'updater': self.updater.state_dict(),
             'run_options': self.opt.get('run_options'),
+            'training_images': self.opt.get('training_images'),
             'weights': sorted(
                 {osp.basename(weights_path(self.opt, label, current_iter)) for label in self.trained}
                 | self.needed_weights

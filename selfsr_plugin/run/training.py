@@ -60,7 +60,8 @@ def train(opt: dict[str, Any], option_file: str, at_end: ExitStack) -> signal.Si
         f'{total_iter} iterations, {total_iter * data.batch_size / len(train_set):.1f} epochs.'
     )
     data.check_memory()
-    opt['run_options'] = settings
+    opt['run_options'], opt['training_images'] = settings, _count_images(train_set)
+    _warn_of_other_data(resume_state, opt)
     model = build(opt)
     if resume_state:
         try:
@@ -184,6 +185,21 @@ def _check_same_run(resume_state: dict[str, Any] | None, opt: dict[str, Any]) ->
             f'the checkpoint of iteration {resume_state["iter"]} was made with other options: {changed}. Put '
             'them back to resume; for a run with the new ones give it another name, and start from trained '
             'weights with path.pretrain_network_*.'
+        )
+
+
+def _count_images(dataset: Any) -> int:
+    """Of both domains; of a data set that is not this package's its items."""
+    return sum(len(getattr(dataset, domain, None) or ()) for domain in ('gt', 'lq')) or len(dataset)
+
+
+def _warn_of_other_data(resume_state: dict[str, Any] | None, opt: dict[str, Any]) -> None:
+    """Data may be moved between a run and its resumption. Other numbers of images give other batches."""
+    before, now = (resume_state or {}).get('training_images'), opt['training_images']
+    if before not in (None, now):
+        get_root_logger().warning(
+            f'datasets.train: it has {now} images, and {before} when the checkpoint was made: the run sees other '
+            'batches than one that was never stopped; if that is not meant, correct its folders.'
         )
 
 

@@ -105,6 +105,15 @@ def test_bad_input_ends_with_one_sentence(workplace, capsys, changes, message):
     assert re.search(message, refused(capsys, options(**changes)))
 
 
+def test_data_that_are_others_when_a_run_goes_on_are_said(workplace):
+    start(options())
+    start(options(train__total_iter=8, train__sr__total_iter=6), '--auto_resume')
+    assert 'images, and' not in log_text()
+    Path('data/lr/003.png').unlink()
+    start(options(train__total_iter=9, train__sr__total_iter=7), '--auto_resume')
+    assert 'datasets.train: it has 20 images, and 21 when the checkpoint was made' in log_text()
+
+
 @pytest.mark.parametrize('workers', [0, 1])
 def test_data_sets_of_basicsr_end_with_one_sentence_as_well(workplace, capsys, workers):
     opt = stage_2()
