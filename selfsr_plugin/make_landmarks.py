@@ -61,8 +61,8 @@ def make(args: argparse.Namespace) -> None:
     from tqdm import tqdm
 
     from .baselines.landmark_sources import DETECTORS as BY_NAME
-    from .baselines.landmark_sources import given_landmarks
-    from .baselines.landmarks import FaceLandmarks, count_of, mean_grey, write_landmarks
+    from .baselines.landmark_sources import given_landmarks, refuse_other_framing
+    from .baselines.landmarks import FaceLandmarks, count_of, is_landmark_file, mean_grey, write_landmarks
     from .data.image_source import CorruptImageError, open_image_source
     from .inference import find_device
 
@@ -70,8 +70,15 @@ def make(args: argparse.Namespace) -> None:
     check_writable(args.output)
     if args.preview is not None:
         check_writable(args.preview, picture=True)
+        if args.preview.resolve().parent == args.input.resolve():
+            raise UserError(f'--preview: {printable(args.preview)} would lie among the faces of --input: name another.')
     if args.annotations is not None and args.annotations.resolve() == args.output.resolve():
         raise UserError(f'--output: {printable(args.output)} is the file of --annotations: give another.')
+    if args.output.is_file() and not is_landmark_file(args.output):
+        raise UserError(
+            f'--output: {printable(args.output)} is there already and no file of landmarks, so it is not replaced: '
+            'move it, or give another.'
+        )
     find_device(args.device)
     weights = weights_by_name(args.weights, DETECTORS)
     given = None if args.annotations is None else given_landmarks(args.annotations)
@@ -82,6 +89,7 @@ def make(args: argparse.Namespace) -> None:
                 f'--annotations: {printable(args.annotations)} has none of the images in {source.root}, such as '
                 f'{printable(source.names[0])}: it is of other faces.'
             )
+        refuse_other_framing(args.annotations, source)
     detect = None if given is not None else BY_NAME[args.detector](weights.get(args.detector), args.device)
     faces: dict[str, FaceLandmarks] = {}
     bad: list[str] = []

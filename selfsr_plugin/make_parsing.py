@@ -48,7 +48,7 @@ def make(args: argparse.Namespace) -> None:
     """Make the map of every face, and say of how many there is none."""
     from tqdm import tqdm
 
-    from .baselines.landmarks import count_of, read_landmarks
+    from .baselines.landmarks import count_of, read_landmarks, refuse_other_faces
     from .baselines.parsing import from_landmarks, parsenet
     from .data.image_source import CorruptImageError, open_image_source
     from .inference import find_device
@@ -66,10 +66,12 @@ def make(args: argparse.Namespace) -> None:
                 f'--landmarks: {printable(args.landmarks)} has {count_of(faces)} points of each face, and the polygons '
                 'need 68: make them with --detector fan or dlib.'
             )
-        if not any(name in faces for name in source.names):
+        used = [index for index, name in enumerate(source.names) if name in faces]
+        if not used:
             raise UserError(
                 f'--landmarks: {printable(args.landmarks)} has none of the images in {source.root}: it is of others.'
             )
+        refuse_other_faces(faces, source, used, source.read, f'--landmarks: {printable(args.landmarks)}')
     parse = parsenet(weights.get('parsenet'), args.device) if faces is None else None
     results, made, problems = OwnResults(args.output), 0, []
     for index, name in enumerate(tqdm(source.names, desc='faces', unit='face')):

@@ -9,11 +9,13 @@ who it is, --person keeps all images of a person together: --person '^([^/]+)/' 
 import argparse
 import re
 from collections.abc import Sequence
+from pathlib import Path
 
 from .arguments import add_traceback
 from .errors import UserError, one_sentence_errors
 from .files import path, printable
 
+PART = r'(?<![A-Z])PART(?![A-Z])'  # in --output, as a word: not in the name of a folder PARTY
 SHARES = ('train=0.9', 'val=0.05', 'test=0.05')
 
 
@@ -56,14 +58,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def run(args: argparse.Namespace) -> None:
     """Split and say what is where."""
     shares = read_shares(args.shares)
-    if 'PART' not in str(args.output):
+    if not re.search(PART, str(args.output)):
         raise UserError(
             f'--output: {printable(args.output)} has no PART in it, for which train, val and test would stand: '
             f'give {printable(args.output)}/PART, for example.'
         )
     from .preparation.splitting import split
 
-    made = split(args.input, str(args.output), shares, args.person, args.seed)
+    folders = {part: Path(re.sub(PART, part, str(args.output))) for part in shares}
+    made = split(args.input, folders, shares, args.person, args.seed)
     kind = 'photos' if args.person is None else 'people'
     for part, (folder, images, groups) in made.items():
         print(f'{part}: {images} images of {groups} {kind} in {printable(folder)}')

@@ -8,16 +8,19 @@ from typing import Any
 import numpy as np
 import torch
 
+from ..data.decoding import CorruptImageError
+from ..data.image_source import ImageSource
 from ..errors import UserError, why_not_loaded
 from ..files import printable
 from ..preparation.annotations import read_annotations
 from ..preparation.detection import FaceDetector
 from ..preparation.manifest import MANIFEST_FILE, read_manifest
-from .landmarks import COUNTS, read_landmarks
+from .landmarks import COMPARED, COUNTS, is_landmark_file, read_landmarks, refuse_other_faces
 
 Detect = Callable[[np.ndarray], 'np.ndarray | None']  # (H, W, 3) uint8 BGR -> (P, 2) pixels, or None
 Given = Mapping[str, 'np.ndarray | None']  # name -> the same
 
+ALIGNED_CELEBA = (178, 218)  # width and height
 FAN_URL = 'https://github.com/xinntao/facexlib/releases/download/v0.1.0/alignment_WFLW_4HG.pth'
 THRESHOLD = 0.5  # ours: in an image that is known to be a face, the detector need not be as certain as in a photo
 
@@ -152,6 +155,55 @@ def given_landmarks(path: Path) -> Given:
     if ',' in ''.join(lines[:2]):
         return _of_plain_csv(path, lines)
     return {Path(name).stem: faces[0].landmarks for name, faces in read_annotations(path).items() if faces}
+
+
+def refuse_other_framing(path: Path, source: ImageSource) -> None:
+    """Look whether landmarks are of the images as they are, not as they were cut or resized elsewhere under the same
+    names, as far as the file tells: a plain CSV does not.
+
+    Args:
+        path: as for :func:`given_landmarks`, which has read it; it has some of the images.
+        source: the images.
+
+    Raises:
+        UserError: they are of others.
+    """
+    said = f'--annotations: {printable(path)}'
+    if path.name == MANIFEST_FILE:
+        there, here = (_faces_by_name(folder) for folder in (path.parent, source.root))
+        for name in source.names:
+            if any(there[name][key] != here[name][key] for key in ('crop', 'size') if name in there and name in here):
+                raise UserError(
+                    f'{said} is of other crops: {printable(name)} was cut otherwise in {source.root}: give '
+                    f'{printable(Path(source.root) / MANIFEST_FILE)}.'
+                )
+        _refuse_other_sizes(source, {name: 2 * (face['size'],) for name, face in there.items()}, said)
+    elif is_landmark_file(path):
+        faces = read_landmarks(path)
+        used = [index for index, name in enumerate(source.names) if name in faces]
+        refuse_other_faces(faces, source, used, source.read, said)
+    elif path.name.startswith('list_landmarks_align_celeba'):
+        _refuse_other_sizes(source, dict.fromkeys(source.names, ALIGNED_CELEBA), said)
+
+
+def _faces_by_name(folder: str | Path) -> dict[str, Any]:
+    return {Path(face['file']).stem: face for line in read_manifest(folder)[1] for face in line['faces']}
+
+
+def _refuse_other_sizes(source: ImageSource, sizes: Mapping[str, tuple[int, int]], said: str) -> None:
+    """Hold some images against the (width, height) that landmarks of their names are of."""
+    known = [index for index, name in enumerate(source.names) if name in sizes]
+    for index in known[:COMPARED]:
+        try:
+            height, width = source.read(index).shape[:2]
+        except CorruptImageError:  # named when its turn comes
+            continue
+        size = sizes[source.names[index]]
+        if (width, height) != size:
+            raise UserError(
+                f'{said} is of images of {size[0]}x{size[1]}, and {source.path(index)} is {width}x{height}: let '
+                f'prepare_faces cut the faces, and give the {MANIFEST_FILE} that it leaves beside them.'
+            )
 
 
 def _of_plain_csv(path: Path, lines: list[str]) -> Given:

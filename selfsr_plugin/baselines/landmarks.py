@@ -16,21 +16,24 @@ import csv
 import io
 import math
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from ..data.decoding import CorruptImageError
 from ..errors import UserError
 from ..files import cannot_write, printable, write_file
 
 COUNTS = (5, 68, 194)
 _HEADER = ['name', 'width', 'height', 'grey']
 _MAKE = 'make it with python -m selfsr_plugin.make_landmarks'
+COMPARED = 10  # faces that are held against what the file of landmarks says of them
+_GREY = 2.0  # of 255: an image that was stored again, as a JPEG perhaps, differs by less
 
 # Which point of the face is seen where point i was, once the picture is mirrored.
 _MIRRORED = {
@@ -72,6 +75,36 @@ class FaceLandmarks:
 def mean_grey(image: np.ndarray) -> float:
     """The mean of all values of an image (H, W, 3) uint8."""
     return float(image.mean())
+
+
+def refuse_other_faces(
+    faces: Mapping[str, FaceLandmarks], images: Any, used: Sequence[int], read: Callable[[int], np.ndarray], said: str
+) -> None:
+    """Look at some images whether landmarks are of them: the same photos cut otherwise have the same names.
+
+    Args:
+        faces: what a file says of the images, by name.
+        images: has ``names`` and ``path``: an image source or a data set's images.
+        used: numbers of the images to look at, all of which ``faces`` has.
+        read: gives image (H, W, 3) uint8 of a number; one that it cannot read is passed over.
+        said: the file, with the option that names it.
+
+    Raises:
+        UserError: an image has another size, or another mean.
+    """
+    for index in used[:: -(-len(used) // COMPARED) or 1]:
+        face = faces[images.names[index]]
+        try:
+            image = read(index)
+        except CorruptImageError:  # counted when its turn comes
+            continue
+        size, grey = image.shape[1::-1], mean_grey(image)
+        if size != (face.width, face.height) or abs(grey - face.grey) > _GREY:
+            raise UserError(
+                f'{said} is of other faces: {images.path(index)} is {size[0]}x{size[1]} with a mean of {grey:.1f}, and '
+                f'there it is {face.width}x{face.height} with {face.grey:.1f}; make them with python -m '
+                'selfsr_plugin.make_landmarks for this folder.'
+            )
 
 
 def mirror(shares: np.ndarray) -> np.ndarray:
@@ -203,6 +236,12 @@ def _add(faces: dict[str, FaceLandmarks], row: Sequence[str], count: int) -> str
 def count_of(faces: Mapping[str, FaceLandmarks]) -> int:
     """How many points a face has; 0 if there are none in any."""
     return next((len(face.points) for face in faces.values() if face.points is not None), 0)
+
+
+def is_landmark_file(path: str | os.PathLike) -> bool:
+    """Whether a file begins as :func:`write_landmarks` begins it."""
+    with open(path, 'rb') as file:
+        return file.readline(1 << 10).startswith(','.join(_HEADER).encode() + b',')
 
 
 def read_count(path: str | os.PathLike) -> int:

@@ -102,7 +102,7 @@ def assign(groups: dict[str, list[str]], shares: dict[str, float], seed: int) ->
 
 
 def split(
-    folder: Path, output: str, shares: dict[str, float], person: str | None, seed: int
+    folder: Path, folders: dict[str, Path], shares: dict[str, float], person: str | None, seed: int
 ) -> dict[str, tuple[Path, int, int]]:
     """Make a folder for each part, with hard links where the file system allows them and copies elsewhere.
 
@@ -110,7 +110,7 @@ def split(
 
     Args:
         folder, person: as for :func:`group_faces`.
-        output: path with PART in it, which the parts' names replace.
+        folders: of each part.
         shares, seed: as for :func:`assign`.
 
     Returns:
@@ -121,7 +121,6 @@ def split(
     """
     groups = group_faces(folder, person)
     parts = assign(groups, shares, seed)
-    folders = {part: Path(output.replace('PART', part)) for part in parts}
     for target in folders.values():
         if target.exists() and (not target.is_dir() or any(target.iterdir())):
             raise UserError(

@@ -1,21 +1,25 @@
 """Parts of this package under one of BasicSR's models: what BasicSR's own loops would find out late, or never."""
 
+import os
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+import torch
 from basicsr.models.sr_model import SRModel
-from basicsr.utils.registry import ARCH_REGISTRY, DATASET_REGISTRY, MODEL_REGISTRY
+from basicsr.models.srgan_model import SRGANModel
+from basicsr.utils.registry import ARCH_REGISTRY, DATASET_REGISTRY
 
 from ..data import LRFaceDataset, PairedFaceDataset
+from ..engine.checkpoint import is_safetensors, load_checkpoint, select_weights
 from ..engine.validation import score, sentence
 from ..errors import UserError
 from ..metrics import check_metric, needs_ground_truth
 from ..option_check import check_guest_dataset, check_weights_given
 from ..registration import is_ours, uses_plugin
-from ..schema import Network, is_section, require
+from ..schema import Network, is_section, registered, require
 
-
+_ON_GPU_ALONE = ('RealESRNetModel', 'RealESRGANModel')
 _OUR_LOOP = {'keep_checkpoints', 'collapse_iter'}  # keys of the section logger that only our training loop knows
 
 
@@ -34,6 +38,7 @@ def check_guest_parts(opt: dict[str, Any], option_file: str, is_train: bool) -> 
         _check_metrics(opt)
         if not is_train and 'network_g' in opt:
             check_weights_given(opt, ['g'])
+        _check_weights(opt)
         for key, settings in opt.items():
             is_network = str(key).startswith('network_') and isinstance(settings, dict)
             if is_network and is_ours('ARCH_REGISTRY', settings.get('type')):
@@ -41,6 +46,7 @@ def check_guest_parts(opt: dict[str, Any], option_file: str, is_train: bool) -> 
         for phase, settings in opt['datasets'].items():
             if is_ours('DATASET_REGISTRY', settings.get('type')):
                 _check_dataset(opt, str(phase), settings)
+        _check_device(opt)
     except UserError as error:
         raise UserError(f'{option_file}: {error}') from error
 
@@ -51,6 +57,8 @@ def _check_keys(opt: Mapping[str, Any], is_train: bool) -> None:
     require(opt, ['name', 'num_gpu', 'datasets', 'path'], '', why)
     is_section(opt['path'], 'path')
     if is_train:
+        if issubclass(registered('MODEL_REGISTRY', opt['model_type']), SRGANModel):
+            require(opt, ['network_d'], '', f'{opt["model_type"]} learns against it')
         sections = {'train': ['total_iter'], 'logger': ['print_freq', 'save_checkpoint_freq', 'use_tb_logger']}
         if opt.get('val') is not None:
             sections['val'] = ['val_freq', 'save_img']
@@ -72,6 +80,29 @@ def _check_keys(opt: Mapping[str, Any], is_train: bool) -> None:
         )
 
 
+def _check_weights(opt: Mapping[str, Any]) -> None:
+    """Files of networks, which BasicSR opens without looking, and only those of ``torch.save``."""
+    for key, file in opt['path'].items():
+        if not str(key).startswith('pretrain_network_') or not file:
+            continue
+        if not os.path.isfile(file):
+            raise UserError(f'path.{key}: there is no file {file} (seen from {os.getcwd()}): correct the path.')
+        if is_safetensors(file):
+            raise UserError(
+                f'path.{key}: {opt["model_type"]} is of BasicSR, which reads .pth files alone: make one by python -m '
+                f'selfsr_plugin.convert --model {file} --output {os.path.basename(os.path.splitext(file)[0])}.pth.'
+            )
+
+
+def _check_device(opt: Mapping[str, Any]) -> None:
+    """These two of BasicSR move their compression to a GPU, whatever ``num_gpu`` says."""
+    if opt['model_type'] in _ON_GPU_ALONE and (opt['num_gpu'] == 0 or not torch.cuda.is_available()):
+        raise UserError(
+            f'model_type: {opt["model_type"]} runs on a GPU alone, and there is none, or num_gpu is 0: use SRModel or '
+            'SRGANModel.'
+        )
+
+
 def _check_network(opt: Mapping[str, Any], key: str, settings: Mapping[str, Any]) -> None:
     """Its keys and values, and the scale of a generator, which BasicSR's losses would find out with a traceback."""
     Network.parse(settings, key)
@@ -86,6 +117,17 @@ def _check_network(opt: Mapping[str, Any], key: str, settings: Mapping[str, Any]
             f'{key}: this {settings["type"]} makes images {scale} times as large, and scale is {opt.get("scale")}: '
             'make the two equal.'
         )
+    label = key.removeprefix('network_')
+    file = opt['path'].get(f'pretrain_network_{label}')
+    if file and opt['path'].get(f'strict_load_{label}', True):
+        _, weights = select_weights(load_checkpoint(file), file)
+        try:
+            net.load_state_dict(weights)
+        except RuntimeError as error:
+            raise UserError(
+                f'path.pretrain_network_{label}: {file} does not fit {settings["type"]} as {key} describes it: '
+                f'{" ".join(str(error).split())[:600]}'
+            ) from error
 
 
 def _check_metrics(opt: Mapping[str, Any]) -> None:
@@ -118,7 +160,12 @@ def _check_dataset(opt: Mapping[str, Any], phase: str, settings: Mapping[str, An
             f'{key}.batch_size_per_gpu: {batch} is more than the {len(dataset)} images, and {model} trains on '
             'whole batches alone: lower it, or write a larger dataset_enlarge_ratio.'
         )
-    if issubclass(MODEL_REGISTRY.get(model), SRModel):
+    if kind == 'train' and model in _ON_GPU_ALONE and opt.get('high_order_degradation', True):
+        raise UserError(
+            f'{key}.type: {model} makes the LR images from kernels, which {type(dataset).__name__} does not give: '
+            'write PairedFaceDataset, and high_order_degradation: false at the top of the file.'
+        )
+    if issubclass(registered('MODEL_REGISTRY', model), SRModel):
         _check_pairs(opt, key, dataset, kind)
     bad = []
     for index in range(len(dataset) if kind != 'train' else 0):

@@ -26,7 +26,7 @@ from ..metrics import check_set_size
 from ..option_check import check_options, shorten_options
 from ..options import complete_options
 from ..registration import is_ours, uses_plugin
-from ..schema import one_of
+from ..schema import one_of, registered_names
 from .guest_check import check_guest_parts
 
 
@@ -49,7 +49,7 @@ def check(opt: dict[str, Any], args: argparse.Namespace, is_train: bool) -> None
             f'{args.opt}: model_type: this key is missing, or no text; it names the model that is trained, such '
             'as SelFSRModel.'
         )
-    elif opt['model_type'] not in MODEL_REGISTRY:
+    elif opt['model_type'] not in registered_names('MODEL_REGISTRY'):
         one_of(
             opt['model_type'],
             sorted(name for name in MODEL_REGISTRY.keys() if is_ours('MODEL_REGISTRY', name)),

@@ -159,6 +159,81 @@ def test_bad_images_are_left_out_and_named(faces, capsys):
     assert (faces / 'maps/c.png').read_bytes() == b'mine'
 
 
+@pytest.fixture
+def cut_twice(tmp_path, files):
+    """Faces under the same names in two folders, each with a manifest, as prepare_faces leaves them with a margin and
+    without; 68 landmarks of the first."""
+    for number, (folder, side) in enumerate((('hr', 32), ('wide', 40))):
+        files.write_folder(
+            tmp_path / folder, {name: files.make_image(9 * number + i, 32) for i, name in enumerate('ab')}
+        )
+        faces = [
+            dict(file=f'{n}.png', landmarks=FIVE.tolist(), crop=dict(left=0, top=0, side=side), size=32) for n in 'ab'
+        ]
+        lines = [dict(settings={}), dict(photo='p.jpg', faces=faces, left_out=[])]
+        (tmp_path / folder / 'manifest.jsonl').write_text(''.join(json.dumps(each) + '\n' for each in lines))
+    points = np.random.default_rng(0).uniform(4, 28, (68, 2))
+    (tmp_path / 'plain.csv').write_text('\n'.join(line(name, points, ',') for name in 'ab'))
+    run(tmp_path, '--annotations', tmp_path / 'plain.csv')
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    'command, arguments, message',
+    [
+        (
+            make_parsing,
+            ['--landmarks', 'lm.csv'],
+            r'--landmarks: lm\.csv is of other faces: wide/a\.png is .* make them',
+        ),
+        (make_landmarks, ['--annotations', 'lm.csv'], r'--annotations: lm\.csv is of other faces: wide/a\.png'),
+        (
+            make_landmarks,
+            ['--annotations', 'hr/manifest.jsonl'],
+            r'hr/manifest\.jsonl is of other crops: a was cut otherwise in wide: give wide/manifest\.jsonl',
+        ),
+        (
+            make_landmarks,
+            ['--annotations', 'list_landmarks_align_celeba.txt'],
+            r'celeba\.txt is of images of 178x218, and wide/a\.png is 32x32: let prepare_faces cut the faces',
+        ),
+    ],
+)
+def test_landmarks_of_other_faces_of_the_same_names(cut_twice, capsys, monkeypatch, command, arguments, message):
+    monkeypatch.chdir(cut_twice)
+    text = '\n'.join(['2', CELEBA, line('a.jpg', FIVE), line('b.jpg', FIVE)])
+    (cut_twice / 'list_landmarks_align_celeba.txt').write_text(text)
+    arguments = ['--input', 'wide', '--output', 'made', *arguments]
+    assert re.search(message, refused(capsys, command.main, *arguments))
+    assert not (cut_twice / 'made').exists()
+
+
+def test_crops_that_were_resized_have_other_landmarks_than_their_manifest(cut_twice, capsys):
+    (cut_twice / 'wide/manifest.jsonl').unlink()
+    for name in 'ab':
+        face = cut_twice / f'wide/{name}.png'
+        cv2.imwrite(str(face), cv2.resize(cv2.imread(str(face)), (24, 24)))
+    arguments = ['--input', cut_twice / 'wide', '--output', cut_twice / 'o.csv']
+    arguments += ['--annotations', cut_twice / 'hr/manifest.jsonl']
+    assert 'is of images of 32x32, and' in refused(capsys, make_landmarks.main, *arguments)
+
+
+def test_what_was_there_is_not_replaced(cut_twice, capsys, monkeypatch):
+    monkeypatch.chdir(cut_twice)
+    arguments = ['--input', 'hr', '--annotations', 'plain.csv', '--output']
+    mine = 'who,age\nme,3\n'
+    (cut_twice / 'people.csv').write_text(mine)
+    assert 'people.csv is there already and no file of landmarks' in refused(
+        capsys, make_landmarks.main, *arguments, 'people.csv'
+    )
+    assert (cut_twice / 'people.csv').read_text() == mine
+    before = (cut_twice / 'hr/a.png').read_bytes()
+    assert 'hr/a.png would lie among the faces of --input' in refused(
+        capsys, make_landmarks.main, *arguments, 'lm.csv', '--preview', 'hr/a.png'
+    )
+    assert (cut_twice / 'hr/a.png').read_bytes() == before
+
+
 def few_real_faces(shared_data, folder, count=4):
     (folder / 'hr').mkdir()
     for path in sorted((shared_data / 'test/faces_hr').iterdir())[:count]:

@@ -74,6 +74,11 @@ def test_faces_of_one_photo_stay_together_and_the_manifest_is_divided(kit, tmp_p
     assert [len(part) for part in people] == [3, 3] and not people[0] & people[1]
 
 
+def test_part_is_a_word_of_the_path(folder, tmp_path):
+    run('--input', folder, '--output', tmp_path / 'PARTY' / 'facesPART_hr', '--person', 'p..')
+    assert {path.name for path in (tmp_path / 'PARTY').iterdir()} == {'facestrain_hr', 'facesval_hr', 'facestest_hr'}
+
+
 @pytest.mark.parametrize(
     'wrong, sentence',
     [

@@ -8,7 +8,10 @@ import yaml
 from common_kit import save_params, small_network
 from run_kit import ROOT, refused, start, workplace  # noqa: F401
 
+import selfsr_plugin
+from selfsr_plugin import convert
 from selfsr_plugin import test as test_entry
+from selfsr_plugin.files import SHIPPED_NETWORK
 
 
 @pytest.fixture
@@ -78,6 +81,46 @@ def test_every_validation_image_is_read(trained, capsys):
     assert re.search(
         r'datasets\.val: 1 of 3 images cannot be used: data/test_hr/002\.png.*remove', refused(capsys, trained)
     )
+
+
+@pytest.mark.parametrize('model', ['RealESRNetModel', 'RealESRGANModel'])
+def test_models_that_basicsr_registers_with_a_suffix(trained, capsys, monkeypatch, model):
+    """Option files say their names without it."""
+    trained.update(model_type=model, network_d=dict(type='UNetDiscriminatorSN', num_in_ch=3))
+    for kind in ('HRFaceDataset', 'PairedFaceDataset'):
+        trained['datasets']['train']['type'] = kind
+        assert f'from kernels, which {kind} does not give: write PairedFaceDataset, and high_order' in refused(
+            capsys, trained
+        )
+    trained['high_order_degradation'] = False
+    assert f'model_type: {model} runs on a GPU alone' in refused(capsys, trained)
+    assert not Path('experiments').exists()
+
+
+def test_a_gan_without_a_discriminator(trained, capsys):
+    trained['model_type'] = 'ESRGANModel'
+    assert 'network_d: this key is missing; ESRGANModel learns against it' in refused(capsys, trained)
+
+
+def test_weights_to_start_from(trained, capsys):
+    """Fine-tuning the network of the package: what BasicSR cannot read, and what does not fit."""
+    net = selfsr_plugin.load()
+    trained['network_g'] = dict(net.built_from)
+    trained['train']['total_iter'] = trained['logger']['save_checkpoint_freq'] = trained['val']['val_freq'] = 1
+    trained['path']['pretrain_network_g'] = str(SHIPPED_NETWORK)
+    message = refused(capsys, trained)
+    assert 'SRModel is of BasicSR, which reads .pth files alone: make one by python -m selfsr_plugin.convert' in message
+    convert.main(message.removesuffix('.').split('selfsr_plugin.convert ')[1].split())
+    trained['path']['pretrain_network_g'] = 'face_x4.pth'
+    trained['network_g']['widths'] = [8, 8]
+    assert 'face_x4.pth does not fit SelfCondSRNet as network_g describes it: ' in refused(capsys, trained)
+    trained['path']['pretrain_network_g'] = 'nowhere.pth'
+    assert 'path.pretrain_network_g: there is no file nowhere.pth (seen from' in refused(capsys, trained)
+    assert not Path('experiments').exists()
+    trained['path']['pretrain_network_g'] = 'face_x4.pth'
+    trained['network_g'] = dict(net.built_from)
+    start(trained)
+    assert Path('experiments/tiny/models/net_g_latest.pth').exists()
 
 
 @pytest.mark.parametrize('section, key', [('train', 'total_iter'), ('logger', 'print_freq'), ('val', 'val_freq')])

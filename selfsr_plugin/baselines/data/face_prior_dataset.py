@@ -20,11 +20,8 @@ from selfsr_plugin.files import printable
 from selfsr_plugin.option_sections import FaceDatasetOptions
 from selfsr_plugin.schema import option
 
-from ..landmarks import check_mirrors, count_of, mean_grey, mirror, read_landmarks
+from ..landmarks import check_mirrors, count_of, mirror, read_landmarks, refuse_other_faces
 from ..parsing import PARTS, mirror_labels
-
-_COMPARED = 10  # faces that are held against what the file of landmarks says of them
-_GREY = 2.0  # of 255: an image that was stored again, as a JPEG perhaps, differs by less
 
 
 @dataclass(kw_only=True)
@@ -84,19 +81,7 @@ class FacePriorDataset(PairedFaceDataset):
         found = [index for index, name in enumerate(self.gt.names) if known[name].points is not None]
         if not found:
             raise UserError(f'landmarks: {printable(path)} has none for any image in {self.gt.root}: {again}.')
-        for index in found[:: -(-len(found) // _COMPARED)]:
-            face = known[self.gt.names[index]]
-            try:
-                image = self.gt.read_stored(index)
-            except CorruptImageError:  # counted when its turn comes
-                continue
-            size, grey = image.shape[1::-1], mean_grey(image)
-            if size != (face.width, face.height) or abs(grey - face.grey) > _GREY:
-                raise UserError(
-                    f'landmarks: {printable(path)} is of other faces: {self.gt.path(index)} is {size[0]}x{size[1]} '
-                    f'with a mean of {grey:.1f}, and there it is {face.width}x{face.height} with '
-                    f'{face.grey:.1f}; {again}.'
-                )
+        refuse_other_faces(known, self.gt, found, self.gt.read_stored, f'landmarks: {printable(path)}')
         self._leave_out(found, 'landmarks')
         self.shares = {index: known[self.gt.names[index]].shares for index in found}
 
