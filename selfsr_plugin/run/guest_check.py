@@ -57,8 +57,6 @@ def _check_keys(opt: Mapping[str, Any], is_train: bool) -> None:
     require(opt, ['name', 'num_gpu', 'datasets', 'path'], '', why)
     is_section(opt['path'], 'path')
     if is_train:
-        if issubclass(registered('MODEL_REGISTRY', opt['model_type']), SRGANModel):
-            require(opt, ['network_d'], '', f'{opt["model_type"]} learns against it')
         sections = {'train': ['total_iter'], 'logger': ['print_freq', 'save_checkpoint_freq', 'use_tb_logger']}
         if opt.get('val') is not None:
             sections['val'] = ['val_freq', 'save_img']
@@ -67,6 +65,8 @@ def _check_keys(opt: Mapping[str, Any], is_train: bool) -> None:
     for key, names in sections.items():
         is_section(opt.get(key), key)
         require(opt[key], names, key, why)
+    if is_train:
+        _check_learning(opt)
     for name in _OUR_LOOP & {*(opt.get('logger') or {})}:
         raise UserError(f'logger.{name}: {why.removesuffix("reads it")}does not read it; leave it out.')
     is_section(opt['datasets'], 'datasets')
@@ -78,6 +78,18 @@ def _check_keys(opt: Mapping[str, Any], is_train: bool) -> None:
         raise UserError(
             f'val.suffix: this key is missing; {why}: write suffix: ~ for pictures that are called after the run.'
         )
+
+
+def _check_learning(opt: Mapping[str, Any]) -> None:
+    """What SRModel and SRGANModel learn by, and what derives from them and sets its training up as they do."""
+    settings = getattr(registered('MODEL_REGISTRY', opt['model_type']), 'init_training_settings', None)
+    why = f'{opt["model_type"]} learns by it'
+    if settings is SRGANModel.init_training_settings:
+        require(opt, ['network_d'], '', why)
+        require(opt['train'], ['optim_g', 'optim_d', 'gan_opt'], 'train', why)
+    elif settings is SRModel.init_training_settings:
+        losses = [] if opt['train'].get('perceptual_opt') else ['pixel_opt']
+        require(opt['train'], ['optim_g', *losses], 'train', why)
 
 
 def _check_weights(opt: Mapping[str, Any]) -> None:

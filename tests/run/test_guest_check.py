@@ -87,6 +87,7 @@ def test_every_validation_image_is_read(trained, capsys):
 def test_models_that_basicsr_registers_with_a_suffix(trained, capsys, monkeypatch, model):
     """Option files say their names without it."""
     trained.update(model_type=model, network_d=dict(type='UNetDiscriminatorSN', num_in_ch=3))
+    trained['train'].update(optim_d=dict(type='Adam', lr=0.001), gan_opt=dict(type='GANLoss', gan_type='vanilla'))
     for kind in ('HRFaceDataset', 'PairedFaceDataset'):
         trained['datasets']['train']['type'] = kind
         assert f'from kernels, which {kind} does not give: write PairedFaceDataset, and high_order' in refused(
@@ -97,9 +98,20 @@ def test_models_that_basicsr_registers_with_a_suffix(trained, capsys, monkeypatc
     assert not Path('experiments').exists()
 
 
-def test_a_gan_without_a_discriminator(trained, capsys):
+def test_what_a_model_learns_by(trained, capsys):
     trained['model_type'] = 'ESRGANModel'
-    assert 'network_d: this key is missing; ESRGANModel learns against it' in refused(capsys, trained)
+    for section, key, value in (
+        ('', 'network_d', dict(type='UNetDiscriminatorSN', num_in_ch=3)),
+        ('train.', 'optim_d', dict(type='Adam', lr=0.001)),
+        ('train.', 'gan_opt', None),
+    ):
+        assert f'{section}{key}: this key is missing; ESRGANModel learns by it' in refused(capsys, trained)
+        (trained['train'] if section else trained)[key] = value
+    trained['model_type'] = 'SRModel'
+    for key in ('pixel_opt', 'optim_g'):
+        del trained['train'][key]
+        assert f'train.{key}: this key is missing; SRModel learns by it' in refused(capsys, trained)
+    assert not Path('experiments').exists()
 
 
 def test_weights_to_start_from(trained, capsys):
