@@ -161,7 +161,11 @@ def test_photos_do_not_stay_behind_however_the_page_is_closed_down(which, monkey
     monkeypatch.setattr(gradio.Blocks, 'block_thread', close_down)
     model = save_params(tmp_path / 'g.pth', params=small_network())
     before = signal.getsignal(signal.SIGHUP)
-    refused(capsys, web.main, '--model', model, '--device', 'cpu', status=130 if which == signal.SIGINT else 143)
+    ctrl_c = signal.signal(signal.SIGINT, signal.default_int_handler)  # shells have their background jobs ignore it
+    try:
+        refused(capsys, web.main, '--model', model, '--device', 'cpu', status=130 if which == signal.SIGINT else 143)
+    finally:
+        signal.signal(signal.SIGINT, ctrl_c)
     assert not folders[0].exists() and signal.getsignal(signal.SIGHUP) == before
 
 
