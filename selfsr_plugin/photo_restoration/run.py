@@ -25,6 +25,7 @@ _SMALL = 128  # pixels: pictures without faces of up to this side may be faces t
 # Bytes for each pixel of a photo, and of an enlarged one: what a process was seen to take at most, see docs/photos.md.
 _PER_PIXEL, _PER_ENLARGED_PIXEL = 14, 12
 _PATIENCE = 3  # seconds after which the faces of one photo have a bar of their own
+_STALE = 'left of an earlier run, and not of the results written now'
 _TILE = 96  # pixels: of a face on a sheet
 _SHEET_BLOCKS = 6
 
@@ -55,7 +56,7 @@ class Tally:
         seconds: that all took.
         without_faces: photos in which none was found, as messages call them.
         small: how many of these are so small that they may be faces themselves.
-        notes: what was not kept: the photos by the note.
+        notes: what was not kept: the photos by the note; and files of earlier runs that lie beside other results now.
         problems: '<path>: <reason>' of each photo that could not be used.
     """
 
@@ -135,14 +136,20 @@ def _restore_one(
     path = path_of(kind)
     faces, described = _beside(path, '.faces.png'), _beside(path, '.json')
     _refuse_foreign(results, path, wanted, source.shown)
+    stale = [each for each in (faces, described) if each.is_file()]
+    stale = stale if stale and path.is_file() and path.read_bytes() != encoded else []
     try:
         results.write(path, encoded)
         if wanted.faces and result.restored:
+            stale = [each for each in stale if each != faces]
             results.write(faces, encode_image(draw_faces(result), '.png'))
         if wanted.json:
+            stale = [each for each in stale if each != described]
             results.write(described, to_json(describe(source.shown, photo, result, restorer)).encode())
     except OSError as error:
         raise cannot_write(error.filename or path, error) from error
+    if stale:
+        tally.notes.setdefault(_STALE, []).extend(map(printable, stale))
     tally.photos += 1
     tally.faces += len(result.restored)
     tally.left_alone.update(face.reason for face in result.left_alone)

@@ -347,3 +347,14 @@ def test_decompression_bombs(workplace, capsys):
     assert 'photos/a.png: its header claims more than' in refused(
         capsys, restore.main, '--input', 'photos/a.png', *ARGUMENTS
     )
+
+
+def test_what_an_earlier_run_left_beside_other_results_is_named(workplace, capsys):
+    command('--input', 'photos/a.png', '--compare', '--json')
+    command('--input', 'photos/a.png')  # the same result again
+    assert 'earlier run' not in capsys.readouterr().out
+    save_params('g.pth', params=small_network(seed=1))
+    command('--input', 'photos/a.png', '--json')
+    assert (
+        'left of an earlier run, and not of the results written now: out/a.png.faces.png\n' in capsys.readouterr().out
+    )
