@@ -4,13 +4,13 @@ The keys of the engine (rates, precision, ...) are shown by tests/stages/test_ev
 """
 
 import copy
-import hashlib
 from typing import Any
 
 import pytest
 from basicsr.archs import build_network
 from basicsr.models import build_model
 from method_kit import CASES, batch
+from model_kit import digest
 
 from selfsr_plugin.engine.stage_options import StageOptions
 from selfsr_plugin.errors import UserError
@@ -64,13 +64,7 @@ def outcome(opt: dict[str, Any]) -> str:
             model.optimize_parameters(i)
     except UserError as error:
         return str(error)
-    stage = getattr(model, 'stage', model)
-    found = hashlib.blake2b()
-    for label in stage.trained:
-        for each in stage.weights_to_save(label).values():
-            for name, value in each.state_dict().items():
-                found.update(name.encode() + value.numpy().tobytes())
-    return found.hexdigest()
+    return digest(getattr(model, 'stage', model))
 
 
 @pytest.fixture(scope='module', params=CASES)

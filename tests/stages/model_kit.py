@@ -1,5 +1,6 @@
 """Tiny networks, option dictionaries, batches and runs for the model tests and the two-process worker."""
 
+import hashlib
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -158,6 +159,16 @@ def train(model: Any, iterations: Iterable[int], save_at: Iterable[int] = ()) ->
         if i in save_at:
             model.save(0, i)
     return model
+
+
+def digest(stage: Any) -> str:
+    """Of the names and bits of all weights that a stage saves."""
+    found = hashlib.blake2b()
+    for label in stage.trained:
+        for each in stage.weights_to_save(label).values():
+            for name, value in each.state_dict().items():
+                found.update(name.encode() + value.numpy().tobytes())
+    return found.hexdigest()
 
 
 def start(opt: dict[str, Any], seed_heads: bool = True) -> Any:

@@ -18,7 +18,7 @@ import torch
 import yaml
 from basicsr.utils.logger import initialized_logger
 from common_kit import write_faces
-from model_kit import batch, cyclegan_options, stage1_options, stage2_options, start
+from model_kit import batch, cyclegan_options, digest, stage1_options, stage2_options, start
 
 from selfsr_plugin import test as test_entry
 from selfsr_plugin import train as train_entry
@@ -155,12 +155,7 @@ def outcome(opt: dict[str, Any]) -> str:
             model.optimize_parameters(i)
     except (UserError, ValueError, RuntimeError, AssertionError) as error:
         return str(error)
-    found = hashlib.blake2b()
-    for label in model.trained:
-        for each in model.weights_to_save(label).values():
-            for name, value in each.state_dict().items():
-                found.update(name.encode() + value.numpy().tobytes())
-    return found.hexdigest()
+    return digest(model)
 
 
 def change(opt: dict[str, Any], key: str, value: Any) -> dict[str, Any]:
