@@ -142,7 +142,7 @@ class Updater:
             self._wrapped[label] = self._distribute(self._run[label])
 
     def _distribute(self, net: nn.Module) -> nn.Module:
-        """Averages gradients over the processes, if there are several; buffers are those of process 0 (torch's way)."""
+        """Averages gradients over the processes, if there are several."""
         if not self.dist:
             return net
         devices = (
@@ -150,7 +150,17 @@ class Updater:
             if self.device.type == 'cuda'
             else None
         )
-        return DistributedDataParallel(net, device_ids=devices, gradient_as_bucket_view=True)
+        return DistributedDataParallel(net, device_ids=devices, gradient_as_bucket_view=True, broadcast_buffers=False)
+
+    def _share_buffers(self, label: str) -> None:
+        """Buffers, such as running statistics, are those of process 0, as under DistributedDataParallel.
+
+        That would write them before every forward pass, also between the two of a discriminator and their one
+        backward pass, which needs them as they were (torch 2.6 stops there).
+        """
+        works = [torch.distributed.broadcast(each, 0, async_op=True) for each in self.nets[label].buffers()]
+        for work in works:
+            work.wait()
 
     def begin_iteration(self) -> None:
         """What graphs returned in the iteration before may be overwritten; called before anything is computed."""
@@ -237,6 +247,8 @@ class Updater:
                 parameter.requires_grad_(label in update.labels)
         for label in update.labels:
             self.optimizers[label].zero_grad(set_to_none=True)
+            if self.dist:
+                self._share_buffers(label)
         if update.prepare is not None:
             with torch.no_grad():
                 batch.update(update.prepare(batch))
