@@ -6,6 +6,8 @@ import json
 import typing
 from typing import Any, Literal
 
+import torch
+
 import selfsr_plugin  # noqa: F401  before basicsr: applies the alias that its import needs
 from selfsr_plugin.engine.stage_options import StageOptions
 from selfsr_plugin.option_sections import (
@@ -64,6 +66,7 @@ def json_schema() -> str:
     Files of BasicSR's models are accepted whatever they hold.
     """
     conditions, definitions = [], {component.__name__: _component(component) for component in COMPONENTS}
+    definitions['Optimizer']['$comment'] = f'those of torch {torch.__version__.rsplit(".", 1)[0]}'
     definitions['TrainDatasets'], definitions['TestDatasets'] = _datasets('train'), _datasets('test')
     for each in (*MODELS.values(), *BASELINES.values(), TrainValOptions, TestValOptions, LoggerOptions):
         definitions[each.__name__] = _section(each)

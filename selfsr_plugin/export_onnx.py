@@ -98,9 +98,11 @@ def check_output(path: Path) -> None:
 def half_precision(net: SelfCondSRNet) -> nn.Module:
     """A copy of ``net`` that computes in half precision, from and to images in float32.
 
-    The scale of the weights, which Adam needs and nobody else, is multiplied into them before they are rounded.
+    The scale of the weights, which Adam needs and nobody else, is multiplied into them before they are rounded; what is
+    left is a plain convolution, and torch 2.6 exports no product of half precision and a number.
     """
     import torch
+    from torch import nn
 
     from .archs.layers import EqualizedConv2d
 
@@ -109,7 +111,7 @@ def half_precision(net: SelfCondSRNet) -> nn.Module:
         if isinstance(module, EqualizedConv2d):
             with torch.no_grad():
                 module.weight *= module.weight_scale
-            module.weight_scale = 1.0
+            module.__class__ = nn.Conv2d
     half.half()
     half.register_forward_pre_hook(lambda _, images: tuple(each.half() for each in images))
     half.register_forward_hook(lambda _module, _images, output: output.float())

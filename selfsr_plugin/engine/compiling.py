@@ -22,7 +22,9 @@ def compiled_network(net: nn.Module, graphs: bool = False) -> nn.Module:
         graphs: forward and backward pass are recorded as CUDA graphs and replayed. What they return is overwritten in
             the next iteration, which ``torch.compiler.cudagraph_mark_step_begin`` begins.
     """
-    torch._dynamo.config.recompile_limit = max(torch._dynamo.config.recompile_limit, _VARIANTS)
+    config = torch._dynamo.config
+    limit = 'recompile_limit' if hasattr(config, 'recompile_limit') else 'cache_size_limit'  # its name in torch 2.6
+    setattr(config, limit, max(getattr(config, limit), _VARIANTS))
     return torch.compile(net, backend=BACKEND, mode=GRAPHS if graphs else None, fullgraph=True, dynamic=False)
 
 
