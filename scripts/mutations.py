@@ -54,7 +54,7 @@ CLAMPS = (
 )
 SCORED = (
     'stages/test_selfcond_sr_model.py::test_moving_average_is_saved_and_validated',
-    'stages/test_selfcond_sr_model.py::test_validation_at_every_level',
+    'stages/test_selfcond_sr_validation.py::test_validation_at_every_level',
 )
 
 SELFCOND, LAYERS = 'archs/selfcond_sr_arch.py', 'archs/layers.py'

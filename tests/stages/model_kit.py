@@ -8,6 +8,7 @@ from collections.abc import Iterable
 
 import torch
 from basicsr.models import build_model
+from basicsr.utils.matlab_functions import imresize
 from common_kit import assert_identical  # noqa: F401  for the tests
 from torch import Tensor, nn
 
@@ -143,6 +144,11 @@ def images(*shape: int, seed: int = 0) -> Tensor:
     noise = torch.rand(shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
     smooth = nn.functional.avg_pool2d(noise, 5, 1, 2, count_include_pad=False)
     return (0.5 * noise + 0.5 * smooth).to(torch.get_default_dtype())
+
+
+def resized(faces: Tensor, factor: float) -> Tensor:
+    """BasicSR's imresize for a batch; float32 inside."""
+    return torch.stack([imresize(face.detach().float(), factor) for face in faces]).to(faces.dtype)
 
 
 def batch(iteration: int, size: int = 4, gt: int = 64, lq: int = 16) -> dict[str, Tensor]:

@@ -3,25 +3,19 @@
 from copy import deepcopy
 from dataclasses import replace
 
-import cv2
-import numpy as np
 import pytest
 import torch
-from basicsr.metrics import calculate_psnr
-from basicsr.utils import get_root_logger, tensor2img
-from basicsr.utils.matlab_functions import imresize
+from basicsr.utils import tensor2img
 from model_kit import (
-    ADAM,
     NETWORKS,
-    Recorder,
     assert_identical,
     batch,
-    everything,
     files_below,
     give_heads_weights,
     images,
     loader,
     options,
+    resized,
     snapshot,
     stage2_options,
     stage2_train,
@@ -30,24 +24,11 @@ from model_kit import (
 )
 
 from selfsr_plugin.engine.checkpoint import load_checkpoint
-from selfsr_plugin.errors import UserError
-from selfsr_plugin.ops import bicubic_resize
-
-
-def resized(faces: torch.Tensor, factor: float) -> torch.Tensor:
-    """BasicSR's imresize for a batch; float32 inside."""
-    return torch.stack([imresize(face.detach().float(), factor) for face in faces]).to(faces.dtype)
 
 
 def l1(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
     """Mean absolute difference in [-1, 1] of images in [0, 1]."""
     return (2 * (a - b)).abs().mean()
-
-
-@pytest.fixture
-def basicsr_log(monkeypatch):
-    """Lets pytest see what BasicSR's logger is told."""
-    monkeypatch.setattr(get_root_logger(), 'propagate', True)
 
 
 class Watch:
@@ -331,155 +312,6 @@ def test_moving_average_is_saved_and_validated(tmp_path):
     assert (model.evaluate(data).image == expected).all() and (expected != raw).any()
 
 
-# ----- networks of BasicSR, and ours in BasicSR's models -----
-
-RRDB = dict(type='RRDBNet', num_in_ch=3, num_out_ch=3, scale=4, num_feat=4, num_block=1, num_grow_ch=4)
-
-
-def fixed_batch_losses(model, iterations, name, data):
-    losses = []
-    for i in range(1, iterations + 1):
-        model.update_learning_rate(i, -1)
-        model.feed_data(data)
-        model.optimize_parameters(i)
-        losses.append(model.get_current_log()[name])
-    return losses
-
-
-def test_basicsrs_network_trains_in_our_model(tmp_path):
-    opt = stage2_options(
-        tmp_path,
-        ('d', 'deg'),
-        supervision='pseudo',
-        grow_at=[],
-        ema_decay=0.5,
-        gan_opt=dict(type='GANLoss', gan_type='hinge', loss_weight=1e-3),
-    )
-    model = start(dict(opt, network_g=RRDB))
-    losses = fixed_batch_losses(model, 25, 'l_g_rec', batch(1, size=2))
-    assert losses[-1] < 0.7 * losses[0]
-    assert all(parameter in model.optimizer_g.state for parameter in model.net_g.parameters())
-
-
-@pytest.mark.parametrize(
-    'label, network', [('g', RRDB), ('d', dict(type='UNetDiscriminatorSN', num_in_ch=3, num_feat=4))]
-)
-def test_basicsrs_networks_cannot_grow(tmp_path, label, network):
-    opt = stage2_options(tmp_path)
-    opt[f'network_{label}'] = network
-    with pytest.raises(ValueError, match=rf'train.grow_at: network_{label} \({network["type"]}\) has no levels'):
-        start(opt)
-
-
-def test_a_file_of_a_growing_run_is_tested_at_its_level(tmp_path, caplog, basicsr_log):
-    model = train(start(stage2_options(tmp_path, ema_decay=0.9)), range(1, 5), save_at=[2, 4])
-    opt = dict(stage2_options(tmp_path, ('g',)), is_train=False)
-    lq, outputs = images(1, 3, 16, 16), {}
-    for iteration, words in (
-        (2, 'net_g_2.pth was saved at level 1 of 2, alpha 1; what is above has not been trained'),
-        (4, ''),
-    ):
-        caplog.clear()
-        opt['path']['pretrain_network_g'] = str(tmp_path / 'models' / f'net_g_{iteration}.pth')
-        tester = start(opt)
-        assert words in caplog.text and ('was saved at level' in caplog.text) is bool(words)
-        outputs[iteration] = tester.evaluate(dict(lq=lq)).image
-        level = torch.load(opt['path']['pretrain_network_g'], weights_only=True)['level']
-        with torch.no_grad():
-            expected = tester.net_g(lq, level)
-        assert (outputs[iteration] == tensor2img(bicubic_resize(expected, (64, 64)) if level == 1 else expected)).all()
-    assert_identical(snapshot(tester.net_g), snapshot(model.net_g_ema))  # the average, since the file has one
-    opt['path']['param_key_g'] = 'params'
-    assert_identical(snapshot(start(opt).net_g), snapshot(model.net_g))
-
-
-def test_weights_of_a_lower_level_are_trained_further(tmp_path):
-    """The schedule of the new run says where it stands, and the file is no hindrance."""
-    train(start(stage2_options(tmp_path)), [1], save_at=[1])
-    opt = stage2_options(tmp_path, grow_at=[])
-    opt['path'].update(
-        pretrain_network_g=str(tmp_path / 'models/net_g_1.pth'), pretrain_network_d=str(tmp_path / 'models/net_d_1.pth')
-    )
-    model = start(opt)
-    assert model.net_g.level == model.net_d.level == 1
-    train(model, [1]).save(0, 9)
-    for label in ('g', 'd'):
-        content = torch.load(tmp_path / f'models/net_{label}_9.pth', weights_only=True)
-        assert (content['level'], content['alpha']) == (2, 1)
-    assert model.get_current_log()['level'] == 2
-
-
-def test_what_a_file_says_and_what_the_options_say(tmp_path):
-    train(start(stage2_options(tmp_path)), [1], save_at=[1])
-    opt = stage2_options(tmp_path)
-    opt['path']['pretrain_network_d'] = str(tmp_path / 'models/net_d_1.pth')
-    opt['network_d']['stddev_group'] = 4  # the shapes are the same
-    message = 'net_d_1.pth holds a ProgressiveDiscriminator with stddev_group: 2, and .* with stddev_group: 4; make'
-    with pytest.raises(UserError, match=message):
-        start(opt)
-    opt['path']['strict_load_d'] = False  # takes what fits
-    start(opt)
-    opt['path']['pretrain_network_d'] = str(tmp_path / 'models/net_g_1.pth')
-    opt['path'].pop('strict_load_d')
-    with pytest.raises(
-        UserError, match='net_g_1.pth holds a SelfCondSRNet, and .* describes a ProgressiveDiscriminator'
-    ):
-        start(opt)
-    assert torch.load(tmp_path / 'models/net_g_1.pth', weights_only=True)['architecture'] == dict(
-        type='SelfCondSRNet', num_in_ch=3, num_out_ch=3, widths=[6, 4], num_block=1, cond_ratio=2, condition='scale'
-    )
-
-
-def test_without_strict_what_fits_is_taken(tmp_path, caplog, basicsr_log):
-    net = start(dict(stage2_options(tmp_path), manual_seed=77)).net_g
-    weights = net.state_dict()
-    del weights['levels.1.conv.bias']
-    weights['levels.1.conv.weight'] = torch.zeros(1)
-    torch.save(weights, tmp_path / 'net.pth')
-    opt = stage2_options(tmp_path)
-    built = start(opt).net_g
-    opt['path'].update(pretrain_network_g=str(tmp_path / 'net.pth'), strict_load_g=False)
-    found = start(opt).net_g
-    assert 'net.pth has no weights of this shape for 2 of' in caplog.text
-    assert torch.equal(found.stem.weight, net.stem.weight)
-    assert torch.equal(found.levels[1].conv.weight, built.levels[1].conv.weight)
-    torch.save({'other.weight': torch.zeros(1)}, tmp_path / 'net.pth')
-    with pytest.raises(UserError, match='net.pth has no weight that fits SelfCondSRNet'):
-        start(opt)
-
-
-def test_our_network_trains_in_basicsrs_model(tmp_path):
-    opt = options(
-        tmp_path,
-        'SRModel',
-        ('g',),
-        dict(
-            total_iter=25,
-            optim_g=ADAM,
-            scheduler=dict(type='MultiStepLR', milestones=[20], gamma=0.5),
-            ema_decay=0.9,
-            pixel_opt=dict(type='L1Loss', loss_weight=1.0, reduction='mean'),
-        ),
-    )
-    model, data = start(opt), batch(1, size=2)
-    losses = fixed_batch_losses(model, 25, 'l_pix', data)
-    assert losses[-1] < 0.8 * losses[0]
-    assert all(
-        p.grad is not None
-        for n, p in model.net_g.named_parameters()
-        if n != 'levels.0.to_rgb.weight' and n != 'levels.0.to_rgb.bias'
-    )  # SRModel trains the full scale
-
-    # What BasicSR saved, we test with.
-    model.save(0, 25)
-    opt = dict(stage2_options(tmp_path, ('g',)), is_train=False)
-    opt['path'].update(pretrain_network_g=str(tmp_path / 'models' / 'net_g_25.pth'))
-    tester = start(opt)
-    with torch.no_grad():
-        expected = tensor2img(model.net_g_ema(data['lq'][:1]))
-    assert (tester.evaluate(dict(lq=data['lq'][:1])).image == expected).all()
-
-
 def test_without_discriminator(tmp_path, float64):
     model = start(stage2_options(tmp_path, ('g',)))
     net_g, data = deepcopy(model.net_g), batch(4)
@@ -488,125 +320,6 @@ def test_without_discriminator(tmp_path, float64):
     (20 * l1(net_g(data['lq']), data['gt'])).backward()
     torch.testing.assert_close(model.net_g.stem.weight.grad, net_g.stem.weight.grad)
     assert files_below(tmp_path / 'models') == ['net_g_4.pth']
-
-
-# ----- validation -----
-
-
-@pytest.mark.parametrize('iteration, level', [(1, 1), (4, 2)])
-def test_validation_at_every_level(tmp_path, iteration, level):
-    model, writer, faces = start(stage2_options(tmp_path)), Recorder(), loader(['gt', 'lq'])
-    train(model, [iteration])
-    model.validation(faces, iteration, writer, save_img=True)
-    root = tmp_path / 'visualization'
-    assert files_below(root) == [f'face{i}/face{i}_{iteration}.png' for i in (0, 1)]
-    scores = []
-    for i, sample in enumerate(faces):
-        with torch.no_grad():
-            output = model.net_g(sample['lq'], level)
-        expected = tensor2img(output if level == 2 else resized(output, 2))
-        written = cv2.imread(str(root / f'face{i}/face{i}_{iteration}.png'))
-        assert written.shape == (64, 64, 3)
-        assert np.abs(written.astype(int) - expected).max() <= 1
-        scores.append(calculate_psnr(written, tensor2img(sample['gt']), crop_border=0, test_y_channel=True))
-    assert writer.scalars == {'metrics/faces/psnr': pytest.approx(np.mean(scores))}
-    best = model.best_metric_results['faces']['psnr']
-    assert (best['better'], best['val'], best['iter']) == ('higher', pytest.approx(np.mean(scores)), iteration)
-    assert model.net_g.training
-
-
-def test_best_result_is_kept(tmp_path):
-    model, faces, scores = start(stage2_options(tmp_path, grow_at=[])), loader(['gt', 'lq']), []
-    for i in (1, 2, 3):
-        writer = Recorder()
-        train(model, [i])
-        model.validation(faces, i, writer)
-        scores.append(writer.scalars['metrics/faces/psnr'])
-    best = model.best_metric_results['faces']['psnr']
-    assert best['val'] == max(scores) and best['iter'] == 1 + scores.index(max(scores))
-
-
-def test_validation_without_ground_truth_writes_images_and_no_metrics(tmp_path):
-    model, writer = train(start(stage2_options(tmp_path)), [1]), Recorder()
-    model.validation(loader(['lq']), 1, writer, save_img=True)
-    assert len(files_below(tmp_path / 'visualization')) == 2 and not writer.scalars
-
-
-def test_validation_skips_data_without_lr_faces(tmp_path):
-    model, writer = train(start(stage2_options(tmp_path)), [1]), Recorder()
-    model.validation(loader(['gt']), 1, writer, save_img=True)
-    assert not files_below(tmp_path / 'visualization') and not writer.scalars
-
-
-def test_validation_can_leave_the_images_out(tmp_path):
-    model, writer = train(start(stage2_options(tmp_path)), [1]), Recorder()
-    model.validation(loader(['gt', 'lq']), 1, writer, save_img=False)
-    assert not files_below(tmp_path / 'visualization') and 'metrics/faces/psnr' in writer.scalars
-
-
-def test_validation_does_not_touch_training(tmp_path):
-    settings = dict(ema_decay=0.5, net_d_reg_every=2)
-    undisturbed = everything(train(start(stage2_options(tmp_path, **settings)), range(1, 5)))
-    model = train(start(stage2_options(tmp_path, **settings)), [1, 2, 3])
-    model.validation(loader(['gt', 'lq']), 3, None)
-    assert_identical(everything(train(model, [4])), undisturbed)
-
-
-def test_picture_during_fade_in_is_that_of_the_network_being_trained(tmp_path):
-    # Early in the fade the new output is nearly untrained; what is trained is the blend.
-    model = train(start(stage2_options(tmp_path, fade_iter=1000)), [1, 2, 3, 4])
-    data = next(iter(loader(['lq'])))
-    with torch.no_grad():
-        expected = tensor2img(model.net_g(data['lq'], 2, 0.001))
-    assert np.abs(model.evaluate(data).image.astype(int) - expected).max() <= 1
-
-
-def test_test_mode_writes_where_basicsr_does(tmp_path):
-    trained = train(start(stage2_options(tmp_path)), range(1, 5), save_at=[4])
-    opt = dict(stage2_options(tmp_path), is_train=False)
-    opt.pop('train')
-    opt['path']['pretrain_network_g'] = str(tmp_path / 'models' / 'net_g_4.pth')
-    opt['val']['suffix'] = None
-    model, writer = start(opt), Recorder()
-    assert not hasattr(model, 'net_d') and not hasattr(model, 'net_deg')
-    model.validation(loader(['gt', 'lq'], 'people'), 'test', writer, save_img=True)
-    assert files_below(tmp_path / 'visualization') == ['people/face0_test.png', 'people/face1_test.png']
-    data = next(iter(loader(['lq'])))
-    with torch.no_grad():
-        expected = tensor2img(trained.net_g(data['lq']))
-    assert (cv2.imread(str(tmp_path / 'visualization/people/face0_test.png')) == expected).all()
-    opt['val']['suffix'] = 'mine'
-    start(opt).validation(loader(['lq'], 'people', 1), 'test', None, save_img=True)
-    assert 'people/face0_mine.png' in files_below(tmp_path / 'visualization')
-
-
-# ----- loading -----
-
-
-@pytest.mark.parametrize(
-    'content, message',
-    [
-        (dict(params=dict(stem=torch.zeros(3))), 'does not fit SelfCondSRNet'),
-        (dict(weights=1), 'holds no weights of a network'),
-        (torch.zeros(3), 'holds no weights of a network'),
-        (dict(params=3), "holds no weights of a network under 'params'"),
-    ],
-)
-def test_weights_that_do_not_fit_are_named(tmp_path, content, message):
-    torch.save(content, tmp_path / 'net.pth')
-    opt = stage2_options(tmp_path)
-    opt['path']['pretrain_network_g'] = str(tmp_path / 'net.pth')
-    with pytest.raises(ValueError, match=message) as caught:
-        start(opt)
-    assert 'net.pth' in str(caught.value)
-
-
-def test_weights_of_data_parallel_networks_load(tmp_path):
-    net = start(dict(stage2_options(tmp_path), manual_seed=77)).net_g
-    torch.save(dict(params={f'module.{k}': v for k, v in net.state_dict().items()}), tmp_path / 'net.pth')
-    opt = stage2_options(tmp_path)
-    opt['path']['pretrain_network_g'] = str(tmp_path / 'net.pth')
-    assert_identical(snapshot(start(opt).net_g), snapshot(net))
 
 
 def test_scheduler_of_basicsr(tmp_path):
