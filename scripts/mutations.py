@@ -913,6 +913,13 @@ MUTATIONS = [
         FORMATS,
     ),
     Mutation(
+        'buffers stay those of each process',
+        'engine/update.py',
+        '            if self.dist:\n                self._share_buffers(label)\n',
+        '',
+        ('stages/test_distributed.py::test_network_with_batch_normalisation_trains',),
+    ),
+    Mutation(
         'precision: last layers in 16 bits',
         LAYERS,
         'if x.is_meta or not torch.is_autocast_enabled(x.device.type):',

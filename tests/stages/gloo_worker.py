@@ -42,6 +42,7 @@ class BatchNormDiscriminator(nn.Sequential):
 
     def __init__(self) -> None:
         super().__init__(nn.Conv2d(3, 4, 4, 2, 1), nn.BatchNorm2d(4), nn.LeakyReLU(0.2), nn.Conv2d(4, 1, 4, 2, 1))
+        self.register_buffer('rank', torch.tensor(float(torch.distributed.get_rank())))
 
 
 def _batchnorm(folder: Path) -> dict[str, Any]:

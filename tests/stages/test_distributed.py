@@ -52,7 +52,7 @@ def test_ranks_hold_identical_weights(ranks, case):
 
 
 def test_network_with_batch_normalisation_trains(ranks):
-    """Its running statistics differ between processes, as under DDP always; those of process 0 are saved."""
+    """Buffers are those of process 0 when an update begins; what its batches do to statistics differs, as under DDP."""
     first, second = (rank['batchnorm']['weights'] for rank in ranks)
     differing = {
         f'{net}.{name}'
@@ -61,6 +61,7 @@ def test_network_with_batch_normalisation_trains(ranks):
         if not torch.equal(value, second[net][name])
     }
     assert differing == {'d.params.1.running_mean', 'd.params.1.running_var'}
+    assert second['d.params']['rank'] == 0
 
 
 def test_pool_of_two_processes_is_that_of_one(ranks, alone):
