@@ -1,13 +1,14 @@
 """Parts of this package under one of BasicSR's models: what BasicSR's own loops would find out late, or never."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import torch
 from basicsr.models.sr_model import SRModel
 from basicsr.models.srgan_model import SRGANModel
+from basicsr.utils.options import _postprocess_yml_value
 from basicsr.utils.registry import ARCH_REGISTRY, DATASET_REGISTRY
 
 from ..data import LRFaceDataset, PairedFaceDataset
@@ -17,16 +18,36 @@ from ..errors import UserError
 from ..metrics import check_metric, needs_ground_truth
 from ..option_check import check_guest_dataset, check_weights_given
 from ..registration import is_ours, uses_plugin
-from ..schema import Network, is_section, registered, require
+from ..schema import (
+    Metric,
+    Network,
+    Optimizer,
+    is_section,
+    no_numbers_as_text,
+    one_of,
+    registered,
+    registered_names,
+    require,
+)
 
 _ON_GPU_ALONE = ('RealESRNetModel', 'RealESRGANModel')
 _OUR_LOOP = {'keep_checkpoints', 'collapse_iter'}  # keys of the section logger that only our training loop knows
+_OUR_MODELS = {  # keys of the section train that no model of BasicSR's knows
+    *('accum_iter', 'channels_last', 'checkpointing', 'compile', 'degradation', 'fade_iter', 'grow_at', 'lq_from_gt'),
+    *('lq_noise', 'nonfinite', 'precision', 'sr', 'supervision'),
+}
 
 
-def check_guest_parts(opt: dict[str, Any], option_file: str, is_train: bool) -> None:
+def check_guest_parts(opt: dict[str, Any], option_file: str, is_train: bool, overrides: Sequence[str] = ()) -> None:
     """Check our metrics, data sets and networks in the options of a model of BasicSR's, and the keys its loop reads.
 
     Option files that use nothing of ours are BasicSR's alone.
+
+    Args:
+        opt: the options, ``overrides`` carried out.
+        option_file: for the message.
+        is_train: whether they are of a training.
+        overrides: the entries of ``--force_yml``, which BasicSR's loop reads again for itself.
 
     Raises:
         UserError: naming the key.
@@ -34,7 +55,9 @@ def check_guest_parts(opt: dict[str, Any], option_file: str, is_train: bool) -> 
     if not uses_plugin(opt):
         return
     try:
+        _check_overrides(opt, overrides)
         _check_keys(opt, is_train)
+        _check_names(opt)
         _check_metrics(opt)
         if not is_train and 'network_g' in opt:
             check_weights_given(opt, ['g'])
@@ -49,6 +72,36 @@ def check_guest_parts(opt: dict[str, Any], option_file: str, is_train: bool) -> 
         _check_device(opt)
     except UserError as error:
         raise UserError(f'{option_file}: {error}') from error
+
+
+def _check_overrides(opt: Mapping[str, Any], overrides: Sequence[str]) -> None:
+    """BasicSR does not read them as YAML: a section stays text, which ends the run at its first validation."""
+    for keys, entry in {entry.partition('=')[0].strip(): entry for entry in overrides}.items():  # the last of a key
+        ours, (*sections, last) = opt, keys.split(':')
+        for section in sections:
+            ours = ours[section]
+        try:
+            _, text = entry.split('=')
+            theirs = _postprocess_yml_value(text.strip())
+        except Exception:  # it evaluates what looks like a list
+            reads = 'cannot read this value'
+        else:
+            reads = f'reads this value as {"the text " * isinstance(theirs, str)}{theirs!r}'
+            if theirs == ours[last]:
+                continue
+        raise UserError(
+            f'--force_yml {entry}: BasicSR, whose loop runs {opt["model_type"]}, {reads}: write it in the option file.'
+        )
+
+
+def _check_names(opt: Mapping[str, Any]) -> None:
+    """The classes of networks and data sets, ours or not, which BasicSR looks up without a word on what there is."""
+    for key, settings in opt.items():
+        if str(key).startswith('network_') and isinstance(settings, dict):
+            require(settings, ['type'], key)
+            one_of(settings['type'], registered_names('ARCH_REGISTRY'), f'{key}.type')
+    for phase, settings in opt['datasets'].items():
+        one_of(settings['type'], registered_names('DATASET_REGISTRY'), f'datasets.{phase}.type')
 
 
 def _check_keys(opt: Mapping[str, Any], is_train: bool) -> None:
@@ -69,11 +122,18 @@ def _check_keys(opt: Mapping[str, Any], is_train: bool) -> None:
         _check_learning(opt)
     for name in _OUR_LOOP & {*(opt.get('logger') or {})}:
         raise UserError(f'logger.{name}: {why.removesuffix("reads it")}does not read it; leave it out.')
+    if registered('MODEL_REGISTRY', opt['model_type']).__module__.startswith('basicsr.'):
+        for name in sorted(_OUR_MODELS & {*(opt.get('train') or {})}):
+            raise UserError(f'train.{name}: {opt["model_type"]} is of BasicSR and does not read it; leave it out.')
     is_section(opt['datasets'], 'datasets')
     for phase, settings in opt['datasets'].items():
         is_section(settings, f'datasets.{phase}')
         names = ['name', 'type', *(['batch_size_per_gpu', 'num_worker_per_gpu'] if phase == 'train' else [])]
         require(settings, names, f'datasets.{phase}', why)
+        if phase == 'train' and settings.get('persistent_workers') and settings['num_worker_per_gpu'] == 0:
+            raise UserError(
+                'datasets.train.persistent_workers: there are no workers with num_worker_per_gpu: 0; write false.'
+            )
     if not is_train and opt['val']['save_img'] and 'suffix' not in opt['val']:
         raise UserError(
             f'val.suffix: this key is missing; {why}: write suffix: ~ for pictures that are called after the run.'
@@ -82,14 +142,18 @@ def _check_keys(opt: Mapping[str, Any], is_train: bool) -> None:
 
 def _check_learning(opt: Mapping[str, Any]) -> None:
     """What SRModel and SRGANModel learn by, and what derives from them and sets its training up as they do."""
+    no_numbers_as_text(opt['train'], 'train')
     settings = getattr(registered('MODEL_REGISTRY', opt['model_type']), 'init_training_settings', None)
     why = f'{opt["model_type"]} learns by it'
     if settings is SRGANModel.init_training_settings:
         require(opt, ['network_d'], '', why)
         require(opt['train'], ['optim_g', 'optim_d', 'gan_opt'], 'train', why)
+        Optimizer.parse(opt['train']['optim_d'], 'train.optim_d')
     elif settings is SRModel.init_training_settings:
         losses = [] if opt['train'].get('perceptual_opt') else ['pixel_opt']
         require(opt['train'], ['optim_g', *losses], 'train', why)
+    if settings in (SRModel.init_training_settings, SRGANModel.init_training_settings):
+        Optimizer.parse(opt['train']['optim_g'], 'train.optim_g')
 
 
 def _check_weights(opt: Mapping[str, Any]) -> None:
@@ -104,6 +168,24 @@ def _check_weights(opt: Mapping[str, Any]) -> None:
                 f'path.{key}: {opt["model_type"]} is of BasicSR, which reads .pth files alone: make one by python -m '
                 f'selfsr_plugin.convert --model {file} --output {os.path.basename(os.path.splitext(file)[0])}.pth.'
             )
+        _check_key_of_weights(opt, key.removeprefix('pretrain_network_'), file)
+
+
+def _check_key_of_weights(opt: Mapping[str, Any], label: str, file: str) -> None:
+    """BasicSR takes what is under ``param_key_*``, or else under 'params', and looks for nothing else."""
+    key = opt['path'].get(f'param_key_{label}', 'params')
+    try:
+        content = load_checkpoint(file)
+    except UserError:
+        return  # _check_network says so of ours; what else BasicSR reads is its own affair
+    if key is None or not isinstance(content, Mapping) or {key, 'params'} & {*content}:
+        return
+    remedy = f'it has {", ".join(map(str, [*content][:3]))}'
+    if 'params_ema' in content:
+        remedy = f'write param_key_{label}: params_ema'
+    elif all(torch.is_tensor(value) for value in content.values()):
+        remedy = f'write param_key_{label}: ~'
+    raise UserError(f"path.pretrain_network_{label}: {file} has no weights under the key '{key}': {remedy}.")
 
 
 def _check_device(opt: Mapping[str, Any]) -> None:
@@ -144,8 +226,11 @@ def _check_network(opt: Mapping[str, Any], key: str, settings: Mapping[str, Any]
 
 def _check_metrics(opt: Mapping[str, Any]) -> None:
     noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
-    for name, settings in ((opt.get('val') or {}).get('metrics') or {}).items():
-        if isinstance(settings, dict) and is_ours('METRIC_REGISTRY', settings.get('type')):
+    metrics = (opt.get('val') or {}).get('metrics') or {}
+    is_section(metrics, 'val.metrics')
+    for name, settings in metrics.items():
+        Metric.parse(settings, f'val.metrics.{name}')
+        if is_ours('METRIC_REGISTRY', settings['type']):
             try:
                 check_metric(settings)
             except (OSError, ValueError) as error:

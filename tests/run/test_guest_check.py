@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 import pytest
+import torch
 import yaml
 from common_kit import save_params, small_network
 from run_kit import ROOT, refused, start, workplace  # noqa: F401
@@ -148,6 +149,67 @@ def test_keys_of_our_loop_are_refused(trained, capsys):
     assert "logger.keep_checkpoints: BasicSR's loop, which runs SRModel, does not read it; leave it out" in refused(
         capsys, trained
     )
+
+
+def test_keys_of_our_models_are_refused(trained, capsys):
+    trained['train']['grow_at'] = [2]
+    assert 'train.grow_at: SRModel is of BasicSR and does not read it; leave it out' in refused(capsys, trained)
+
+
+@pytest.mark.parametrize(
+    'section, changes, message',
+    [
+        ('network_g', dict(type='SelfCondSrNet'), r"network_g\.type: unknown name .* did you mean 'SelfCondSRNet'"),
+        ('datasets/val', dict(type='PairFaceDataset'), r"datasets\.val\.type: .* did you mean 'PairedFaceDataset'"),
+        ('val/metrics/psnr', dict(type='calculate_psnrr'), r"val\.metrics\.psnr\.type: .*'calculate_psnr'"),
+        ('val/metrics', dict(psnr=dict(type='calculate_psnr')), r'val\.metrics\.psnr\.crop_border: .* missing'),
+        ('val', dict(metrics=['psnr']), r'val\.metrics: .* must be a section'),
+        ('train/optim_g', dict(lr='3e-3'), r'train\.optim_g\.lr: YAML reads 3e-3 as text; write !!float 3e-3'),
+        ('train/optim_g', dict(betas=0.9), r'train\.optim_g\.betas: 0\.9 must be two numbers'),
+        ('datasets/train', dict(num_worker_per_gpu=0), r'persistent_workers: there are no workers .* write false'),
+    ],
+)
+def test_what_basicsr_ends_at_with_a_traceback(trained, capsys, section, changes, message):
+    found = trained
+    for key in section.split('/'):
+        found = found[key]
+    found.update(changes)
+    assert re.search(message, refused(capsys, trained))
+    assert not Path('experiments').exists()
+
+
+@pytest.mark.parametrize(
+    'entry, reads',
+    [
+        (
+            'val:metrics:mine={type: calculate_psnr, crop_border: 0}',
+            "reads this value as the text '{type: calculate_psnr, ",
+        ),
+        ('train:warmup_iter=-1', "reads this value as the text '-1'"),
+        ('name=a=b', 'cannot read this value'),
+    ],
+)
+def test_overrides_that_basicsr_reads_otherwise(trained, capsys, entry, reads):
+    """It reads them for itself: a metric given so is text, at which the first validation ends."""
+    message = refused(capsys, trained, '--force_yml', 'train:total_iter=1', 'train:total_iter=2', entry)
+    assert f'--force_yml {entry}: BasicSR, whose loop runs SRModel, {reads}' in message
+    assert message.endswith('write it in the option file.')
+
+
+@pytest.mark.parametrize(
+    'content, remedy',
+    [
+        (lambda weights: dict(params_ema=weights), 'write param_key_g: params_ema'),
+        (lambda weights: weights, 'write param_key_g: ~'),
+    ],
+)
+def test_weights_under_another_key(tested, capsys, content, remedy):
+    file = tested['path']['pretrain_network_g'] = 'other.pth'
+    torch.save(content(small_network(widths=[8, 8], num_block=1).state_dict()), file)
+    message = refused(capsys, tested, entry=test_entry)
+    assert f"path.pretrain_network_g: {file} has no weights under the key 'params': {remedy}." in message
+    tested['path']['param_key_g'] = yaml.safe_load(remedy.split(': ')[1])
+    start(tested, entry=test_entry)
 
 
 def test_metrics_are_tried(trained, capsys):
