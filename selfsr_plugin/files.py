@@ -189,6 +189,15 @@ def try_lock(file: IO, inherited: bool = False) -> bool:
     return True
 
 
+def refuse_lmdb_name(folder: Path) -> None:
+    """Raises UserError where a folder of images is to be made under a name by which readers take it for an LMDB."""
+    if folder.name.endswith('.lmdb'):
+        raise UserError(
+            f'--output: {printable(folder)} is to be a folder of images, and its name is that of an LMDB: leave .lmdb '
+            'out, and make an LMDB of the folder by python -m selfsr_plugin.create_lmdb.'
+        )
+
+
 def check_writable(path: Path, picture: bool = False) -> None:
     """Look before the work whether a file can be written at its end; nothing is made.
 

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 
 from .arguments import add_traceback, weights_by_name
 from .errors import UserError, one_sentence_errors
-from .files import OwnResults, cannot_write, encode_image, path, printable
+from .files import OwnResults, cannot_write, encode_image, path, printable, refuse_lmdb_name
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -58,6 +58,7 @@ def make(args: argparse.Namespace) -> None:
     weights = weights_by_name(args.weights, ['parsenet'])
     if args.output.resolve() == args.input.resolve():
         raise UserError(f'--output: {printable(args.output)} holds the faces themselves: give another folder.')
+    refuse_lmdb_name(args.output)
     faces = None
     if args.landmarks is not None:
         faces = read_landmarks(args.landmarks)

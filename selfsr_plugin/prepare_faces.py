@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from .arguments import add_traceback, renamed, weights_by_name
 from .errors import one_sentence_errors
-from .files import path, printable
+from .files import path, printable, refuse_lmdb_name
 from .preparation.settings import FRAMINGS, Settings
 
 REASONS = 5  # that are printed; the manifest has all
@@ -107,6 +107,7 @@ def run(args: argparse.Namespace) -> None:
     from .preparation.photos import kinds_of
     from .preparation.runner import prepare
 
+    refuse_lmdb_name(args.output)
     settings = Settings(
         args.framing,
         args.margin,

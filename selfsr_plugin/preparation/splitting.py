@@ -1,5 +1,7 @@
 """A folder of faces into train, val and test, never the same person in two."""
 
+import contextlib
+import errno
 import hashlib
 import json
 import os
@@ -11,7 +13,7 @@ from pathlib import Path
 from ..data.decoding import readable_extensions
 from ..data.image_source import list_files
 from ..errors import UserError
-from ..files import printable, write_file
+from ..files import cannot_write, printable, refuse_lmdb_name, write_file
 from .manifest import MANIFEST_FILE, read_manifest
 
 
@@ -122,6 +124,7 @@ def split(
     groups = group_faces(folder, person)
     parts = assign(groups, shares, seed)
     for target in folders.values():
+        refuse_lmdb_name(target)
         if target.exists() and (not target.is_dir() or any(target.iterdir())):
             raise UserError(
                 f'--output: {printable(target)} exists already, and people of another split must not mix with '
@@ -151,4 +154,11 @@ def _link(source: Path, target: Path) -> None:
     try:
         os.link(source.resolve(), target)
     except OSError:  # another file system, or one without links
-        shutil.copyfile(source, target)
+        try:
+            shutil.copyfile(source, target)
+        except OSError as error:
+            with contextlib.suppress(OSError):
+                target.unlink()
+            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+                raise
+            raise cannot_write(target, error) from error  # the error itself names the source

@@ -14,6 +14,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from common_kit import refused
 
 from selfsr_plugin import prepare_faces
 from selfsr_plugin.data import open_image_source
@@ -288,6 +289,12 @@ def test_bad_settings(photos, tmp_path, settings, why):
 
 def command(*arguments):
     return [sys.executable, '-m', 'selfsr_plugin.prepare_faces', *map(str, arguments)]
+
+
+def test_a_folder_of_crops_is_not_named_like_an_lmdb(photos, tmp_path, capsys):
+    message = refused(capsys, prepare_faces.main, '--input', photos, '--output', tmp_path / 'faces.lmdb')
+    assert 'its name is that of an LMDB: leave .lmdb out, and make an LMDB of the folder by' in message
+    assert not (tmp_path / 'faces.lmdb').exists()
 
 
 def test_missing_and_broken_weights_are_one_sentence(photos, tmp_path):

@@ -1,5 +1,6 @@
 """split_faces as a user types it."""
 
+import errno
 import json
 import os
 
@@ -8,6 +9,7 @@ import pytest
 from selfsr_plugin import split_faces
 from selfsr_plugin.data import open_image_source
 from selfsr_plugin.errors import UserError
+from selfsr_plugin.preparation import splitting
 from selfsr_plugin.preparation.runner import Settings, prepare
 
 
@@ -91,6 +93,7 @@ def test_part_is_a_word_of_the_path(folder, tmp_path):
         (['--person', 'p', '--shares', 'train=0.5', 'val=0.5'], 'images each: name fewer parts.'),
         (['--person', 'p.', '--shares', 'train=0.99', 'val=0.01'], 'images each: give it a larger share.'),
         (['--person', 'p.', '--output', 'x'], '--output: x has no PART in it'),
+        (['--person', 'p..', '--output', 'PART.lmdb'], 'train.lmdb is to be a folder of images, and its name is that'),
         (['--person', 'p.', '--input', 'nowhere'], 'nowhere cannot be read'),
         (['--person', 'p..', '--output', 'full_PART'], 'full_train exists already'),
     ],
@@ -104,3 +107,22 @@ def test_what_cannot_be_split_is_one_sentence(folder, tmp_path, capsys, monkeypa
     error = capsys.readouterr().err
     assert stop.value.code == 1 and error.count('\n') == 1
     assert sentence in error and not (tmp_path / 'train').exists()
+
+
+def test_a_full_disk_is_that_of_the_parts(folder, tmp_path, monkeypatch, capsys):
+    """Where nothing can be linked; what copies says names the face that was read."""
+
+    def fill(source, target):
+        target.write_bytes(b'half')
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(source))
+
+    def no_links(*_):
+        raise OSError(errno.EXDEV, os.strerror(errno.EXDEV))
+
+    monkeypatch.setattr(splitting.os, 'link', no_links)
+    monkeypatch.setattr(splitting.shutil, 'copyfile', fill)
+    with pytest.raises(SystemExit):
+        run('--input', folder, '--output', tmp_path / 'PART', '--person', '^(p[0-9]+)_')
+    error = capsys.readouterr().err
+    assert f'error: {tmp_path / "train"}/p' in error and 'make room on its disk' in error
+    assert not any((tmp_path / 'train').iterdir())
