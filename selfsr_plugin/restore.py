@@ -10,6 +10,7 @@ An image that cannot be used is passed over and named at the end; the status is 
 from __future__ import annotations
 
 import argparse
+import errno
 import mimetypes
 import sys
 from collections.abc import Sequence
@@ -207,6 +208,7 @@ def run_on_faces(args: argparse.Namespace) -> None:
             f'--output {files.printable(args.output)}: with --faces the results are a picture of each face: name a '
             'folder.'
         )
+    files.refuse_lmdb_name(args.output)
     (root,), lq_size = args.input, args.lq_size[0] if args.lq_size else None
     device = find_device(args.device)
     net = load_for_images(args.model, args.key)
@@ -230,7 +232,9 @@ def run_on_faces(args: argparse.Namespace) -> None:
             except UserError as error:
                 problems.append(str(error).rstrip('.'))
             except OSError as error:
-                raise files.cannot_write(path, error) from error
+                if error.errno != errno.ENAMETOOLONG:
+                    raise files.cannot_write(path, error) from error
+                problems.append(str(files.cannot_write(path, error)).rstrip('.'))  # of this face alone
             if max(result.stored) > limit:
                 larger[result.index] = result.stored
     done = len(faces) - len(problems)

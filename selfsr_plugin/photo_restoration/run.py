@@ -1,6 +1,8 @@
 """Photos of a folder, one after the other: restored, written, counted."""
 
+import errno
 import json
+import os
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -136,7 +138,7 @@ def _restore_one(
     path = path_of(kind)
     faces, described = _beside(path, '.faces.png'), _beside(path, '.json')
     _refuse_foreign(results, path, wanted, source.shown)
-    stale = [each for each in (faces, described) if each.is_file()]
+    stale = [each for each in (faces, described) if os.path.isfile(each)]  # not Path's, which raises of a long name
     stale = stale if stale and path.is_file() and path.read_bytes() != encoded else []
     try:
         results.write(path, encoded)
@@ -147,7 +149,10 @@ def _restore_one(
             stale = [each for each in stale if each != described]
             results.write(described, to_json(describe(source.shown, photo, result, restorer)).encode())
     except OSError as error:
-        raise cannot_write(error.filename or path, error) from error
+        unwritten = cannot_write(error.filename or path, error)
+        if error.errno == errno.ENAMETOOLONG:  # of this photo alone
+            raise CorruptImageError(source.shown, str(unwritten).rstrip('.')) from error
+        raise unwritten from error
     if stale:
         tally.notes.setdefault(_STALE, []).extend(map(printable, stale))
     tally.photos += 1

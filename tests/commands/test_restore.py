@@ -66,6 +66,14 @@ def test_a_second_run_replaces_its_results_and_nothing_else(workplace, capsys):
     assert Path('out/face3.png').read_bytes() == b'mine' and Path('out/face0.png').read_bytes() != before
 
 
+def test_an_lmdb_with_a_key_too_long_for_a_file_name(workplace, files, capsys):
+    images = {name: cv2.imread('lr/face0.png') for name in ('a', 'b' * 300, 'c')}
+    files.write_lmdb(Path('lr.lmdb'), images)
+    message = refused(capsys, restore.main, *ARGUMENTS, '--input', 'lr.lmdb')
+    assert '1 of 3 images were not restored: out/bbb' in message and 'its name is too long, shorten it' in message
+    assert written() == ['a.png', 'c.png']
+
+
 def test_lq_size_resizes_as_an_option_file_does(workplace):
     run('--lq-size', 16)
     lq = LRFaceDataset(dict(phase='test', dataroot_lq='lr', lq_size=16))[2]['lq'][None]

@@ -163,6 +163,17 @@ def test_names_that_would_be_one(workplace):
     assert written() == ['a.png', 'a.webp.png', 'black.jpg', 'more/b.jpg']
 
 
+def test_a_name_too_long_for_what_goes_beside_a_result(workplace, capsys):
+    long = f'{"a" * 246}.png'
+    Path('photos/a.png').rename(Path('photos') / long)
+    command('--input', 'photos')
+    assert written() == [long, 'black.jpg', 'more/b.jpg']
+    message = refused(capsys, restore.main, '--input', 'photos', '--compare', *ARGUMENTS)
+    assert '1 of 3 photos were not restored: photos/aaa' in message
+    assert '.png.faces.png cannot be written (File name too long): its name is too long, shorten it' in message
+    assert 'more/b.jpg.faces.png' in written()
+
+
 def test_a_name_that_is_not_utf8(workplace, capsys):
     Path('photos/a.png').rename(Path('photos') / b'caf\xe9.png'.decode('utf-8', 'surrogateescape'))
     command('--input', 'photos', '--json')
