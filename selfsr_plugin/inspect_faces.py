@@ -16,7 +16,7 @@ import numpy as np
 
 from .arguments import add_traceback, renamed, weights_by_name
 from .errors import UserError, one_sentence_errors
-from .files import path, printable, write_file, write_image
+from .files import OwnResults, cannot_write, encode_image, path, printable
 from .preparation.settings import LIMITS
 
 if TYPE_CHECKING:
@@ -104,6 +104,9 @@ def report(args: argparse.Namespace) -> None:
                 'a face: give another.'
             )
     args.output.mkdir(parents=True, exist_ok=True)
+    results, files = OwnResults(args.output), [args.output / name for name in ('report.md', 'report.png')]
+    for file in files:  # before the work
+        results.refuse_foreign(file)
     weights = weights_by_name(args.weights, [NETWORK]).get(NETWORK)
     detect = FaceDetector(weights) if args.sample > 0 else None
     domains = [measure(source, args.lq_size) for source in sources]
@@ -122,8 +125,11 @@ def report(args: argparse.Namespace) -> None:
     text = describe(domains, framings, warnings, args.lq_size, shared(*domains) if args.lq else [])
     if len(framings) == 2 and all(framing.found for framing in framings):
         text += '\n' + (advise(args, *framings) if differ(*framings) else 'The two domains are framed alike.') + '\n'
-    write_file(args.output / 'report.md', text.encode())
-    write_image(args.output / 'report.png', draw_page(sources, domains))
+    for file, content in zip(files, (text.encode(), encode_image(draw_page(sources, domains), '.png'))):
+        try:
+            results.write(file, content)
+        except OSError as error:
+            raise cannot_write(file, error) from error
     output = printable(args.output)
     print(f'\n{text}\nPicture: {output}/report.png\nText:    {output}/report.md')
 

@@ -229,6 +229,18 @@ def test_names_that_are_not_utf8_are_written(files, tmp_path, capsys):
     assert os.path.getsize(os.path.join(output, 'report.png')) > 1000
 
 
+def test_reports_of_its_own_are_replaced_and_nothing_else(files, tmp_path, capsys):
+    faces = files.write_folder(tmp_path / 'faces', {f'{i}': files.make_image(i, 64) for i in range(3)})
+    arguments = ['--gt', faces, '--output', str(tmp_path / 'out'), '--sample', '0']
+    inspect_faces.main(arguments)
+    inspect_faces.main(arguments)
+    (tmp_path / 'out' / 'report.md').write_text('of somebody')
+    with pytest.raises(SystemExit):
+        inspect_faces.main(arguments)
+    assert 'report.md is there already and no result of this command' in capsys.readouterr().err
+    assert (tmp_path / 'out' / 'report.md').read_text() == 'of somebody'
+
+
 def test_script_writes_page_and_text(files, tmp_path, capsys):
     hr = files.write_folder(tmp_path / 'hr', {f'h{i}': files.make_image(i, 64) for i in range(5)})
     lr = files.write_lmdb(tmp_path / 'lr.lmdb', {f'l{i}': files.make_image(i, 20) // 2 for i in range(70)})
