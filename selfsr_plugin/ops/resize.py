@@ -101,7 +101,12 @@ def bicubic_resize(images: Tensor, size: int | tuple[int, int], convention: Conv
 
     Returns:
         Tensor (..., size[0], size[1]) of the dtype of ``images``.
+
+    Raises:
+        ValueError: ``images`` are whole numbers, in which the weights of the kernel would be 0.
     """
+    if not images.is_floating_point():
+        raise ValueError(f'images of {images.dtype} cannot be resized: give floating-point numbers, images.float().')
     height, width = (size, size) if isinstance(size, int) else size
     rows = _matrix_like(images.shape[-2], height, convention, images)
     columns = _matrix_like(images.shape[-1], width, convention, images)

@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from numbers import Integral
 from pathlib import Path
 
 import numpy as np
@@ -116,7 +117,8 @@ class PhotoRestorer:
         if lq_size is None:
             lq_size = SHIPPED_LQ_SIZE if model is None or model == SHIPPED_NETWORK else LQ_SIZE
         smallest, largest = (lq_size, lq_size) if isinstance(lq_size, int) else lq_size
-        if upscale < 1 or batch < 1 or not 1 <= smallest <= largest:
+        whole = all(isinstance(each, Integral) for each in (upscale, batch, smallest, largest))
+        if not whole or upscale < 1 or batch < 1 or not 1 <= smallest <= largest:
             raise UserError(
                 'upscale, batch and lq_size must be whole numbers, 1 or more, and lq_size the smaller before the '
                 f'larger: got {upscale}, {batch} and {lq_size}.'

@@ -162,6 +162,7 @@ def test_arrays():
         (lambda: bicubic_matrix(4, 2, 'lanczos'), "'lanczos': use 'matlab' or 'pil'"),
         (lambda: bicubic_downsample(torch.zeros(1, 16, 18), 4), '18x16 cannot be shrunk by 4'),
         (lambda: bicubic_downsample(torch.zeros(1, 18, 16), 4), '16x18 cannot be shrunk by 4'),
+        (lambda: bicubic_downsample(torch.full((1, 16, 16), 200, dtype=torch.uint8), 4), 'torch.uint8 cannot be res'),
     ],
 )
 def test_refuses(call, message):

@@ -184,7 +184,16 @@ def test_values_that_are_not_finite_are_refused(kit):
 
 
 @pytest.mark.parametrize(
-    'options', [{'upscale': 0}, {'batch': 0}, {'lq_size': 0}, {'lq_size': (32, 16)}, {'threshold': 1.0}]
+    'options',
+    [
+        {'upscale': 0},
+        {'upscale': 1.5},
+        {'batch': 0},
+        {'lq_size': 0},
+        {'lq_size': (32, 16)},
+        {'lq_size': '16'},
+        {'threshold': 1.0},
+    ],
 )
 def test_values_out_of_range(kit, options):
     with pytest.raises(UserError, match=next(iter(options))):
