@@ -184,6 +184,9 @@ def _check_dataset(settings: Mapping[str, Any], key: str, section_class: type[Da
         face_options = getattr(cls, 'options_class', FaceDatasetOptions)
         face_keys = options_of(face_options)
         parse(face_options, {name: value for name, value in settings.items() if name in face_keys}, key)
+        for name in ('use_hflip', 'max_bad_share'):
+            if section_class is not TrainDatasetOptions and settings.get(name):
+                raise UserError(f'{key}.{name}: it is of training alone; leave it out.')
     elif cls.__module__.startswith('basicsr.'):
         _check_keys_that_are_read(settings, cls, general, key)
     for name, value in settings.items():

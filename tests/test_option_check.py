@@ -66,6 +66,8 @@ def test_every_key_of_the_main_file_is_commented():
             r"train\.sr\.optim_g\.beta: unknown key; did you mean 'betas'",
         ),
         (TRAIN_BOTH, 'optim_g=1', r'optim_g: unknown key'),
+        (TRAIN_BOTH, 'datasets:val:use_hflip=true', r'datasets\.val\.use_hflip: it is of training alone; leave it out'),
+        (TEST, 'datasets:test:max_bad_share=0.5', r'datasets\.test\.max_bad_share: it is of training alone'),
         (TRAIN_BOTH, 'network_g:width=[8, 8]', r"network_g\.width: unknown key; did you mean 'widths'"),
         (TRAIN_BOTH, 'network_g:type=SelfCondSRNett', r"network_g\.type: unknown name 'SelfCondSRNett'; did you mean"),
         (TRAIN_BOTH, 'datasets:train:gt_sizes=64', r"datasets\.train\.gt_sizes: unknown key; did you mean 'gt_size'"),
@@ -377,6 +379,12 @@ COSINE = 'train:sr:scheduler={type: CosineAnnealingRestartLR, periods: [%d]}'
             ['train:sr:lq_from_gt=true'],
             r'lq_from_gt: only supervision: paired .*leave it out',
             ['-train:sr:lq_from_gt'],
+        ),
+        (
+            TRAIN_BOTH,
+            ['train:sr:grow_at=[]', 'train:sr:fade_iter=5'],
+            r'fade_iter: with train\.sr\.grow_at: \[\] no level is faded in; write 0',
+            ['train:sr:fade_iter=0'],
         ),
         (
             TRAIN_BOTH,

@@ -135,6 +135,8 @@ class SelfCondSROptions(StageOptions):
             raise UserError(
                 f'network_d.size: {size!r} must be the side of the HR images, datasets.train.gt_size: {gt_size}.'
             )
+        if self.fade_iter and not self.grow_at:
+            raise UserError(f'{key}.fade_iter: with {key}.grow_at: [] no level is faded in; write 0.')
         if self.supervision == 'unpaired':
             needs_lq_images(opt, 'supervision: unpaired trains on LR faces')
         if self.supervision == 'pseudo':
