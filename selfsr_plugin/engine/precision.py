@@ -5,6 +5,7 @@ from functools import partial
 from typing import Any
 
 import torch
+from basicsr.utils import get_root_logger
 from torch import Tensor, nn
 from torch.utils._pytree import tree_map
 
@@ -44,6 +45,11 @@ class Precision:
             raise UserError(
                 'precision: tf32: it is a format of NVIDIA GPUs, and this run computes on the CPU: write precision: '
                 'auto.'
+            )
+        if self.name in _SIXTEEN_BITS and device.type != 'cuda':
+            get_root_logger().warning(
+                f'precision: {self.name}: this run computes on the CPU, and most CPUs are slower in that format, '
+                'some many times, than in fp32, which precision: auto is here.'
             )
         self.dtype = _SIXTEEN_BITS.get(self.name, torch.float32)
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from basicsr.utils import get_root_logger
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / 'stages'))  # the models' kit
 from model_kit import (  # noqa: E402
@@ -165,6 +166,17 @@ def test_which_convolutions_of_a_gpu_are_rounded(monkeypatch, precision, rounded
     monkeypatch.setattr(torch.backends.cudnn, 'allow_tf32', not rounded)
     Precision(precision, torch.device('cuda')).choose_convolutions()
     assert torch.backends.cudnn.allow_tf32 is rounded
+
+
+def test_a_format_that_cpus_are_slow_in_is_remarked_on(monkeypatch, caplog):
+    monkeypatch.setattr(get_root_logger(), 'propagate', True)
+    for precision in ('auto', 'fp32'):
+        Precision(precision, CPU)
+    assert not caplog.records
+    for precision in ('bf16', 'fp16'):
+        Precision(precision, CPU)
+        assert f'precision: {precision}: this run computes on the CPU' in caplog.records[-1].getMessage()
+    assert len({each.getMessage() for each in caplog.records}) == 2
 
 
 def test_what_a_device_cannot_do_is_refused(tmp_path, monkeypatch):
