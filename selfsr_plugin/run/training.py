@@ -74,12 +74,14 @@ def train(opt: dict[str, Any], option_file: str, at_end: ExitStack) -> signal.Si
     look_at_images(model, val_sets, opt)
     try_metrics(val_sets, opt)
     first_batch = _first_batch(data, start_iter + 1) if start_iter < total_iter else None
-    logger.info('Trying an iteration of each stage and level; on a CPU, at a large batch, that takes minutes.')
-    rehearsed = rehearse_training(model, first_batch, run_parts, start_iter, opt)
-    logger.info(
-        'Seconds for an iteration, tried without a step: '
-        f'{", ".join(f"{seconds:.3f} from {first}" for first, seconds in rehearsed.items())}.'
-    )
+    rehearsed: dict[int, float] = {}
+    if first_batch is not None:
+        logger.info('Trying an iteration of each stage and level; on a CPU, at a large batch, that takes minutes.')
+        rehearsed = rehearse_training(model, first_batch, run_parts, start_iter, opt)
+        logger.info(
+            'Seconds for an iteration, tried without a step: '
+            f'{", ".join(f"{seconds:.3f} from {first}" for first, seconds in rehearsed.items())}.'
+        )
     warn_of_sizes([('train', train_set), *val_sets], opt)
     tb_logger = _open_folder(opt, option_file, resume_state is not None, at_end)
 
