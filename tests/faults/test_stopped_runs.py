@@ -161,6 +161,15 @@ def test_broken_newest_checkpoint_is_passed_over(undisturbed, expected, workplac
     assert_identical(result(workplace), expected)
 
 
+def test_a_complete_run_tries_nothing(workplace):
+    opt = options(logger__save_checkpoint_freq=11)  # iterations, as many as there are
+    complete(workplace, opt)
+    before = result(workplace)
+    run = complete(workplace, opt, '--auto_resume')
+    assert 'Resumed after iteration 11' in run.output() and 'an iteration' not in run.output()
+    assert_identical(result(workplace), before)
+
+
 def test_weights_of_stage_1_belong_to_the_checkpoints_of_stage_2(undisturbed, expected, workplace):
     shutil.copytree(undisturbed / 'experiments', workplace / 'experiments')
     damage_bit(workplace / 'experiments/run/models/net_deg_4.pth')
