@@ -208,12 +208,17 @@ def check_guest_dataset(settings: Mapping[str, Any], key: str) -> None:
     known(settings, getattr(cls, 'option_keys', settings.keys()) | loop, key)
 
 
-def _check_keys_that_are_read(settings: Mapping[str, Any], cls: type, general: set[str], key: str) -> None:
-    """BasicSR's data sets list their keys nowhere and ignore unknown ones; what they read stands in their code."""
+def words_of(cls: type) -> set[str]:
+    """The strings in the code of a class of BasicSR's: its data sets and models list their keys nowhere."""
     modules = {each.__module__ for each in cls.__mro__ if each.__module__.startswith('basicsr.')}
-    words = {
+    return {
         word for module in modules for word in re.findall(r"""['"](\w+)['"]""", inspect.getsource(sys.modules[module]))
     }
+
+
+def _check_keys_that_are_read(settings: Mapping[str, Any], cls: type, general: set[str], key: str) -> None:
+    """BasicSR's data sets ignore unknown keys."""
+    words = words_of(cls)
     for name in settings:
         if name not in words | general:
             close = difflib.get_close_matches(str(name), sorted(words), n=1)

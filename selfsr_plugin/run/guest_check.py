@@ -16,15 +16,17 @@ from ..engine.checkpoint import is_safetensors, load_checkpoint, select_weights
 from ..engine.validation import score, sentence
 from ..errors import UserError
 from ..metrics import check_metric, needs_ground_truth
-from ..option_check import check_guest_dataset, check_weights_given
+from ..option_check import check_guest_dataset, check_weights_given, words_of
 from ..registration import is_ours, uses_plugin
 from ..schema import (
     Metric,
     Network,
     Optimizer,
+    Section,
     is_section,
     no_numbers_as_text,
     one_of,
+    options_of,
     registered,
     registered_names,
     require,
@@ -32,10 +34,7 @@ from ..schema import (
 
 _ON_GPU_ALONE = ('RealESRNetModel', 'RealESRGANModel')
 _OUR_LOOP = {'keep_checkpoints', 'collapse_iter'}  # keys of the section logger that only our training loop knows
-_OUR_MODELS = {  # keys of the section train that no model of BasicSR's knows
-    *('accum_iter', 'channels_last', 'checkpointing', 'compile', 'degradation', 'fade_iter', 'grow_at', 'lq_from_gt'),
-    *('lq_noise', 'nonfinite', 'precision', 'sr', 'supervision'),
-}
+_LOOP = {'total_iter', 'warmup_iter'}  # keys of the section train that BasicSR's loop reads, not its models
 
 
 def check_guest_parts(opt: dict[str, Any], option_file: str, is_train: bool, overrides: Sequence[str] = ()) -> None:
@@ -122,8 +121,10 @@ def _check_keys(opt: Mapping[str, Any], is_train: bool) -> None:
         _check_learning(opt)
     for name in _OUR_LOOP & {*(opt.get('logger') or {})}:
         raise UserError(f'logger.{name}: {why.removesuffix("reads it")}does not read it; leave it out.')
-    if registered('MODEL_REGISTRY', opt['model_type']).__module__.startswith('basicsr.'):
-        for name in sorted(_OUR_MODELS & {*(opt.get('train') or {})}):
+    model = registered('MODEL_REGISTRY', opt['model_type'])
+    if model.__module__.startswith('basicsr.'):
+        ours = {name for cls in _options_of_our_models() for name in options_of(cls)}
+        for name in sorted(ours & {*(opt.get('train') or {})} - words_of(model) - _LOOP):
             raise UserError(f'train.{name}: {opt["model_type"]} is of BasicSR and does not read it; leave it out.')
     is_section(opt['datasets'], 'datasets')
     for phase, settings in opt['datasets'].items():
@@ -138,6 +139,13 @@ def _check_keys(opt: Mapping[str, Any], is_train: bool) -> None:
         raise UserError(
             f'val.suffix: this key is missing; {why}: write suffix: ~ for pictures that are called after the run.'
         )
+
+
+def _options_of_our_models() -> list[type[Section]]:
+    from ..stages.selfcond_sr_model import SelfCondSROptions
+    from ..stages.selfsr_model import STAGE1_MODELS, SelFSROptions
+
+    return [SelFSROptions, SelfCondSROptions, *(each.options_class for each in STAGE1_MODELS.values())]
 
 
 def _check_learning(opt: Mapping[str, Any]) -> None:

@@ -88,7 +88,8 @@ def test_every_validation_image_is_read(trained, capsys):
 def test_models_that_basicsr_registers_with_a_suffix(trained, capsys, monkeypatch, model):
     """Option files say their names without it."""
     trained.update(model_type=model, network_d=dict(type='UNetDiscriminatorSN', num_in_ch=3))
-    trained['train'].update(optim_d=dict(type='Adam', lr=0.001), gan_opt=dict(type='GANLoss', gan_type='vanilla'))
+    if model == 'RealESRGANModel':
+        trained['train'].update(optim_d=dict(type='Adam', lr=0.001), gan_opt=dict(type='GANLoss', gan_type='vanilla'))
     for kind in ('HRFaceDataset', 'PairedFaceDataset'):
         trained['datasets']['train']['type'] = kind
         assert f'from kernels, which {kind} does not give: write PairedFaceDataset, and high_order' in refused(
@@ -151,9 +152,10 @@ def test_keys_of_our_loop_are_refused(trained, capsys):
     )
 
 
-def test_keys_of_our_models_are_refused(trained, capsys):
-    trained['train']['grow_at'] = [2]
-    assert 'train.grow_at: SRModel is of BasicSR and does not read it; leave it out' in refused(capsys, trained)
+@pytest.mark.parametrize('key, value', [('grow_at', [2]), ('r1_reg_weight', 10), ('gan_opt', {'type': 'GANLoss'})])
+def test_keys_of_our_models_are_refused(trained, capsys, key, value):
+    trained['train'][key] = value
+    assert f'train.{key}: SRModel is of BasicSR and does not read it; leave it out' in refused(capsys, trained)
 
 
 @pytest.mark.parametrize(
