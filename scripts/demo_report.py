@@ -13,7 +13,7 @@ import torch
 from basicsr.metrics import calculate_psnr, calculate_ssim
 from selfsr_plugin import files
 from selfsr_plugin.archs import FlowDegradationNet
-from selfsr_plugin.arguments import add_traceback, renamed, weights_by_name
+from selfsr_plugin.arguments import add_traceback, add_weights, renamed, weights_by_name
 from selfsr_plugin.errors import UserError, one_sentence_errors
 from selfsr_plugin.loading import load
 from selfsr_plugin.metrics import calculate_lpips
@@ -39,13 +39,7 @@ def main() -> None:
         default=Path('results/test_selfsr_demo'),
         help='what the test wrote; the sheets and the table go there',
     )
-    parser.add_argument(
-        '--weights',
-        nargs='+',
-        default=[],
-        metavar='NAME=FILE',
-        help="lpips: file with torchvision's AlexNet (default: torch.hub's cache)",
-    )
+    add_weights(parser, "lpips: file with torchvision's AlexNet (default: torch.hub's cache)")
     add_traceback(parser)
     renamed(parser, lpips_weights='--weights lpips=FILE')
     args = parser.parse_args()

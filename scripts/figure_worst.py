@@ -16,7 +16,7 @@ import torch
 from basicsr.metrics import calculate_metric
 from selfsr_plugin import files
 from selfsr_plugin.archs import SelfCondSRNet
-from selfsr_plugin.arguments import add_model, add_traceback, positive, renamed, weights_by_name
+from selfsr_plugin.arguments import add_model, add_traceback, add_weights, positive, renamed, weights_by_name
 from selfsr_plugin.data.image_source import CorruptImageError
 from selfsr_plugin.data.paired_face_dataset import PairedFaceDataset
 from selfsr_plugin.errors import UserError, one_sentence_errors
@@ -53,13 +53,7 @@ def main() -> None:
     parser.add_argument(
         '--metric', choices=METRICS, default='psnr', help='what worst means; PSNR and SSIM on Y (default: psnr)'
     )
-    parser.add_argument(
-        '--weights',
-        nargs='+',
-        default=[],
-        metavar='NAME=FILE',
-        help='weights of lpips or identity (default: the usual caches)',
-    )
+    add_weights(parser, 'weights of lpips or identity (default: the usual caches)')
     parser.add_argument('--count', type=positive, default=6, help='number of faces (default: 6)')
     parser.add_argument('--tile', type=positive, default=128, help='side of each drawn image in pixels (default: 128)')
     parser.add_argument('--output', type=files.path, default='worst.png', help='picture to write (default: worst.png)')

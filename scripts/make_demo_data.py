@@ -30,7 +30,7 @@ import numpy as np
 from tqdm import tqdm
 
 import selfsr_plugin  # noqa: F401  facexlib may import basicsr, which needs the plugin's alias first
-from selfsr_plugin.arguments import weights_by_name
+from selfsr_plugin.arguments import add_weights, weights_by_name
 from selfsr_plugin.errors import UserError
 from selfsr_plugin.files import encode_image
 from selfsr_plugin.ops import resize_array, to_uint8
@@ -323,7 +323,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     parser.add_argument('--input', type=Path, required=True, help='folder of portraits, one per person')
     parser.add_argument('--output', type=Path, required=True, help='folder to write to')
-    parser.add_argument('--weights', nargs='+', default=[], metavar='NAME=FILE', help='as for prepare_faces')
+    add_weights(parser, 'as for prepare_faces')
     parser.add_argument('--overwrite', action='store_true', help='replace the data set that --output holds')
     options = parser.parse_args(arguments)
 

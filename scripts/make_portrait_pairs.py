@@ -27,7 +27,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from selfsr_plugin.arguments import weights_by_name
+from selfsr_plugin.arguments import add_weights, weights_by_name
 from selfsr_plugin.errors import UserError
 from selfsr_plugin.files import encode_image
 from selfsr_plugin.ops import resize_array, to_uint8
@@ -152,7 +152,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('--input', type=Path, required=True, help='folder of portraits, one per person')
     parser.add_argument('--output', type=Path, required=True, help='folder to write to, new or empty')
-    parser.add_argument('--weights', nargs='+', default=[], metavar='NAME=FILE', help='as for prepare_faces')
+    add_weights(parser, 'as for prepare_faces')
     options = parser.parse_args(arguments)
 
     photos = find_photos(options.input)

@@ -30,7 +30,7 @@ import numpy as np
 import torch
 from selfsr_plugin import files
 from selfsr_plugin.archs import CycleGANGenerator, FlowDegradationNet
-from selfsr_plugin.arguments import add_traceback, positive, weights_by_name
+from selfsr_plugin.arguments import add_traceback, add_weights, positive, weights_by_name
 from selfsr_plugin.baselines.landmark_sources import dlib_68
 from selfsr_plugin.data.face_images import FaceImages
 from selfsr_plugin.errors import UserError, one_sentence_errors
@@ -64,9 +64,7 @@ def main() -> None:
     parser.add_argument('--output', required=True, type=files.path, metavar='FILE', help='JSON file to write')
     parser.add_argument('--lq-size', type=positive, default=16, metavar='PIXELS', help='LR side (default: 16)')
     parser.add_argument('--count', type=positive, metavar='N', help='of the faces, the first (default: all)')
-    parser.add_argument(
-        '--weights', nargs='+', default=[], metavar='NAME=FILE', help="arcface=FILE: facexlib's (default: its folder)"
-    )
+    add_weights(parser, "arcface=FILE: facexlib's (default: its folder)")
     add_traceback(parser)
     args = parser.parse_args()
     with one_sentence_errors(args.traceback):

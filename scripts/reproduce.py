@@ -33,7 +33,7 @@ from typing import Any
 import torch
 import yaml
 from selfsr_plugin import files, train
-from selfsr_plugin.arguments import add_traceback, positive, renamed, weights_by_name
+from selfsr_plugin.arguments import add_traceback, add_weights, positive, renamed, weights_by_name
 from selfsr_plugin.baselines.landmarks import read_count
 from selfsr_plugin.data.face_images import FaceImages
 from selfsr_plugin.data.image_source import open_image_source
@@ -74,12 +74,9 @@ def parse() -> argparse.Namespace:
         help='cut the LR faces to this part of them first, in shares of their side, where they are not '
         'framed like the HR faces (default: 0 0 1, all)',
     )
-    parser.add_argument(
-        '--weights',
-        nargs='+',
-        default=[],
-        metavar='NAME=FILE',
-        help="lpips: torchvision's AlexNet (default: torch.hub's cache); fid: FID's Inception network, without which "
+    add_weights(
+        parser,
+        "lpips: torchvision's AlexNet (default: torch.hub's cache); fid: FID's Inception network, without which "
         "there is no FID; vgg: torchvision's VGG19, for SRGAN and FSRGAN (default: torch.hub's cache)",
     )
     parser.add_argument(

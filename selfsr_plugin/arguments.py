@@ -49,6 +49,11 @@ def add_model(
     )
 
 
+def add_weights(parser: argparse._ActionsContainer, holds: str) -> None:
+    """``--weights NAME=FILE ...``, for :func:`weights_by_name`; ``holds``: the names and their files, for the help."""
+    parser.add_argument('--weights', nargs='+', default=[], metavar='NAME=FILE', help=holds)
+
+
 class _Renamed(argparse.Action):
     def __call__(
         self,

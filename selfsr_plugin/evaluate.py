@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from . import files
-from .arguments import add_traceback, renamed, weights_by_name
+from .arguments import add_traceback, add_weights, renamed, weights_by_name
 from .errors import UserError, one_sentence_errors
 
 # PSNR and SSIM on the luminance of YCbCr, as the paper.
@@ -78,13 +78,7 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
         help=f'any of {" ".join(METRICS)} (default: {" ".join(DEFAULT)} with --reference, identity_lq '
         'with --lq, blur without --reference, less those whose weights are missing)',
     )
-    parser.add_argument(
-        '--weights',
-        nargs='+',
-        default=[],
-        metavar='NAME=FILE',
-        help=f'weights of {", ".join(WEIGHTS)} (default: the usual caches)',
-    )
+    add_weights(parser, f'weights of {", ".join(WEIGHTS)} (default: the usual caches)')
     parser.add_argument(
         '--suffix',
         default='',

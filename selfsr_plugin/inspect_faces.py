@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .arguments import add_traceback, renamed, weights_by_name
+from .arguments import add_traceback, add_weights, renamed, weights_by_name
 from .errors import UserError, one_sentence_errors
 from .files import OwnResults, cannot_write, encode_image, path, printable
 from .preparation.settings import LIMITS
@@ -59,13 +59,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         help='faces of each domain whose framing is '
         'measured; 0 measures none and needs no detector (default: %(default)s)',
     )
-    parser.add_argument(
-        '--weights',
-        nargs='+',
-        default=[],
-        metavar='NAME=FILE',
-        help="retinaface=FILE: the detector's file, as for prepare_faces",
-    )
+    add_weights(parser, "retinaface=FILE: the detector's file, as for prepare_faces")
     add_traceback(parser)
     renamed(parser, debug='--traceback', hr='--gt', lr='--lq', lr_size='--lq-size')
     args = parser.parse_args(arguments)

@@ -13,7 +13,7 @@ import argparse
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from .arguments import add_traceback, weights_by_name
+from .arguments import add_traceback, add_weights, weights_by_name
 from .errors import UserError, one_sentence_errors
 from .files import check_writable, path, printable, write_image
 
@@ -41,13 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     source = parser.add_mutually_exclusive_group(required=True)
     source.add_argument('--detector', choices=DETECTORS, help='network that finds them')
     source.add_argument('--annotations', type=path, metavar='FILE', help='file that has them')
-    parser.add_argument(
-        '--weights',
-        nargs='+',
-        default=[],
-        metavar='NAME=FILE',
-        help="the detector's file, by its name; without it facexlib downloads its own",
-    )
+    add_weights(parser, "the detector's file, by its name; without it facexlib downloads its own")
     parser.add_argument('--device', default='cpu', help='of the detector: cpu, cuda, cuda:1 (default: %(default)s)')
     parser.add_argument('--preview', type=path, metavar='FILE', help='picture of some faces with their points')
     add_traceback(parser)

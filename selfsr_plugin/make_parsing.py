@@ -11,7 +11,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 
-from .arguments import add_traceback, weights_by_name
+from .arguments import add_traceback, add_weights, weights_by_name
 from .errors import UserError, one_sentence_errors
 from .files import OwnResults, cannot_write, encode_image, path, printable, refuse_lmdb_name
 
@@ -30,13 +30,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     source = parser.add_mutually_exclusive_group(required=True)
     source.add_argument('--landmarks', type=path, metavar='FILE', help='68 landmarks of the faces, by make_landmarks')
     source.add_argument('--parsenet', action='store_true', help="facexlib's network")
-    parser.add_argument(
-        '--weights',
-        nargs='+',
-        default=[],
-        metavar='NAME=FILE',
-        help='parsenet=FILE: its weights; without it facexlib downloads them',
-    )
+    add_weights(parser, 'parsenet=FILE: its weights; without it facexlib downloads them')
     parser.add_argument('--device', default='cpu', help='of the network: cpu, cuda, cuda:1 (default: %(default)s)')
     add_traceback(parser)
     args = parser.parse_args(arguments)

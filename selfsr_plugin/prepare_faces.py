@@ -9,7 +9,7 @@ the two framings.
 import argparse
 from collections.abc import Sequence
 
-from .arguments import add_traceback, renamed, weights_by_name
+from .arguments import add_traceback, add_weights, renamed, weights_by_name
 from .errors import one_sentence_errors
 from .files import path, printable, refuse_lmdb_name
 from .preparation.settings import FRAMINGS, Settings
@@ -81,12 +81,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         help="take the faces from CelebA's list_landmarks_align_celeba.txt, WIDER FACE's wider_face_*_bbx_gt.txt, or a "
         'CSV with the photo and the points of 68 or 194 landmarks in each line; detect nothing',
     )
-    parser.add_argument(
-        '--weights',
-        nargs='+',
-        default=[],
-        metavar='NAME=FILE',
-        help="retinaface=FILE: facexlib's "
+    add_weights(
+        parser,
+        "retinaface=FILE: facexlib's "
         'detection_mobilenet0.25_Final.pth; without it facexlib downloads that file into its own folder',
     )
     parser.add_argument('--device', default='cpu', help='of the detector: cpu, cuda, cuda:1 (default: %(default)s)')

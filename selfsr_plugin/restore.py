@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from . import files
-from .arguments import add_model, add_traceback, positive, renamed, weights_by_name
+from .arguments import add_model, add_traceback, add_weights, positive, renamed, weights_by_name
 from .errors import UserError, one_sentence_errors
 
 if TYPE_CHECKING:
@@ -108,12 +108,9 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
         metavar='SCORE',
         help='faces the detector is less certain of do not count (default: %(default)s)',
     )
-    photos.add_argument(
-        '--weights',
-        nargs='+',
-        default=[],
-        metavar='NAME=FILE',
-        help="retinaface=FILE: facexlib's detection_mobilenet0.25_Final.pth; realesrgan=FILE: RealESRGAN_x2plus.pth; "
+    add_weights(
+        photos,
+        "retinaface=FILE: facexlib's detection_mobilenet0.25_Final.pth; realesrgan=FILE: RealESRGAN_x2plus.pth; "
         'without them these packages download their files',
     )
     add_traceback(parser)

@@ -14,7 +14,7 @@ import tempfile
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from .arguments import add_model, add_traceback, positive, weights_by_name
+from .arguments import add_model, add_traceback, add_weights, positive, weights_by_name
 from .errors import UserError, one_sentence_errors, terminated_as_interrupted
 
 if TYPE_CHECKING:
@@ -39,12 +39,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     )
     parser.add_argument('--device', help='a device of torch (default: the GPU if there is one)')
     parser.add_argument('--port', type=port, default=PORT, help='where the page is (default: %(default)s)')
-    parser.add_argument(
-        '--weights',
-        nargs='+',
-        default=[],
-        metavar='NAME=FILE',
-        help="retinaface=FILE: facexlib's detection_mobilenet0.25_Final.pth; without it facexlib downloads that file",
+    add_weights(
+        parser, "retinaface=FILE: facexlib's detection_mobilenet0.25_Final.pth; without it facexlib downloads that file"
     )
     add_traceback(parser)
     args = parser.parse_args(argv)
