@@ -1,11 +1,12 @@
 """A photo as its file has it, and the restored one with what the file had beside the pixels."""
 
 import io
+import warnings
 from dataclasses import dataclass, field
 
 import cv2
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image
 
 from ..data.decoding import CorruptImageError, check_header, decode_image
 
@@ -19,6 +20,7 @@ _TO_STORED = {  # what undoes the turn that the orientation asks for
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_270,
 }
+_TO_UPRIGHT = {**_TO_STORED, 6: Image.Transpose.ROTATE_270, 8: Image.Transpose.ROTATE_90}
 _PLAIN = ('L', 'LA', 'P', 'PA', 'RGB', 'RGBA')  # Pillow's modes of 8 bits that keep their colours here
 # EXIF tags that do not say how pixels are stored: description, maker, model, program, date, artist,
 # copyright, and the sections of the camera and of the place
@@ -132,13 +134,15 @@ def read_photo_file(data: bytes, path: str) -> PhotoFile:
         notes.append('its 16 bits a channel became 8')
     try:
         picture.load()
-        orientation = picture.getexif().get(_ORIENTATION, 1)
-    except (SyntaxError, OSError, ValueError) as error:  # what Pillow's readers raise, of pixels and of EXIF
+    except (SyntaxError, OSError, ValueError) as error:  # what Pillow's readers raise
         raise CorruptImageError(path, 'it is cut short or broken') from error
+    orientation = _orientation(picture)
+    # Not ImageOps.exif_transpose, which also writes EXIF anew and fails where any other entry of it is broken.
+    upright = picture.transpose(_TO_UPRIGHT[orientation]) if orientation in _TO_UPRIGHT else picture
     if 'exif' not in extras:  # as in a TIFF, whose tags also say how its pixels are stored
         orientation = 1
         extras.update({'exif': about} if (about := _without_layout(picture)) else {})
-    ImageOps.exif_transpose(picture, in_place=True)
+    picture = upright
     if picture.mode in ('P', 'PA') or 'transparency' in picture.info:
         has_alpha = picture.mode == 'PA' or 'transparency' in picture.info
         picture = picture.convert('RGBA' if has_alpha else 'RGB')
@@ -149,6 +153,16 @@ def read_photo_file(data: bytes, path: str) -> PhotoFile:
     else:
         pixels = cv2.cvtColor(np.asarray(picture), cv2.COLOR_RGB2BGR if alpha is None else cv2.COLOR_RGBA2BGR)
     return PhotoFile(pixels, alpha, grey, kind, orientation, extras, notes)
+
+
+def _orientation(picture: Image.Image) -> int:
+    """EXIF's, 1 where that cannot be read: as viewers show such a photo."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter('ignore')  # Pillow warns of broken entries that are not read here
+            return picture.getexif().get(_ORIENTATION, 1)
+    except Exception:  # Pillow raises many kinds where EXIF is broken
+        return 1
 
 
 def _without_layout(picture: Image.Image) -> bytes:

@@ -45,6 +45,23 @@ def test_orientation(kit, orientation, kind):
     assert np.array_equal(np.asarray(result), np.asarray(Image.open(io.BytesIO(data))))
 
 
+@pytest.mark.parametrize('kind', ['PNG', 'JPEG', 'WEBP'])
+def test_broken_exif_is_no_broken_photo(kit, kind):
+    """Cameras and editors leave such: a section whose number of entries is wrong, or no EXIF. Shown all the same."""
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    exif.get_ifd(0x8825)[2] = (1.0, 2.0, 3.0)  # the place
+    good = exif.tobytes()
+    place = good.rindex(b'\0\1\0\2\0\5')  # one entry, number 2, fractions
+    section = good[:place] + b'B' + good[place + 1 :]
+    for broken, turned in ((section, True), (b'Exif\0\0MM\0*\xff\xff\xff\xff', False), (b'Exif\0\0??', False)):
+        data = saved(rgb(kit), kind, exif=broken)
+        photo = read_photo_file(data, 'a')
+        assert photo.pixels.shape[:2] == ((60, 40) if turned else (40, 60))
+        stored = np.asarray(Image.open(io.BytesIO(data)).convert('RGB'))
+        assert np.array_equal(np.asarray(again(photo)), stored)
+
+
 @pytest.mark.parametrize('kind', ['PNG', 'JPEG'])
 def test_profile_and_resolution(kit, kind):
     photo = read_photo_file(saved(rgb(kit), kind, icc_profile=PROFILE, dpi=(300, 300)), 'a')
