@@ -11,6 +11,7 @@ from PIL import Image
 from ..data.decoding import CorruptImageError, check_header, decode_image
 
 _ORIENTATION = 0x0112  # EXIF tag; 1: as stored
+_EXIF_MARK = b'Exif\0\0'
 _TO_STORED = {  # what undoes the turn that the orientation asks for
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -139,6 +140,8 @@ def read_photo_file(data: bytes, path: str) -> PhotoFile:
     orientation = _orientation(picture)
     # Not ImageOps.exif_transpose, which also writes EXIF anew and fails where any other entry of it is broken.
     upright = picture.transpose(_TO_UPRIGHT[orientation]) if orientation in _TO_UPRIGHT else picture
+    if not extras.get('exif', _EXIF_MARK).startswith(_EXIF_MARK):  # as in a WebP; a JPEG's is none without
+        extras['exif'] = _EXIF_MARK + extras['exif']
     if 'exif' not in extras:  # as in a TIFF, whose tags also say how its pixels are stored
         orientation = 1
         extras.update({'exif': about} if (about := _without_layout(picture)) else {})

@@ -28,7 +28,7 @@ def again(photo, kind='PNG'):
 
 
 @pytest.mark.parametrize('orientation', range(1, 9))
-@pytest.mark.parametrize('kind', ['PNG', 'JPEG'])
+@pytest.mark.parametrize('kind', ['PNG', 'JPEG', 'WEBP'])
 def test_orientation(kit, orientation, kind):
     exif = Image.Exif()
     exif[0x0112], exif[0x010F] = orientation, 'maker'
@@ -40,8 +40,9 @@ def test_orientation(kit, orientation, kind):
     if orientation in (1, 3, 6, 8):
         assert np.array_equal(photo.pixels[..., ::-1], upright)
     assert photo.pixels.shape[:2] == ((60, 40) if orientation > 4 else (40, 60))
-    result = again(photo)
-    assert result.getexif()[0x0112] == orientation and result.getexif()[0x010F] == 'maker'
+    for kind_out in ('JPEG', 'PNG'):
+        result = again(photo, kind_out)
+        assert result.getexif()[0x0112] == orientation and result.getexif()[0x010F] == 'maker'
     assert np.array_equal(np.asarray(result), np.asarray(Image.open(io.BytesIO(data))))
 
 
