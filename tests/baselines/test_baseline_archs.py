@@ -1,5 +1,6 @@
 """What is asked of every network of the baselines, and the parameter counts of their sources."""
 
+import math
 from typing import Any
 
 import pytest
@@ -165,3 +166,14 @@ def test_arguments_that_cannot_be(cls, arguments, words):
 def test_images_that_do_not_fit(name, shape, words):
     with pytest.raises(ValueError, match=words):
         made(name)(rand(*shape).double())
+
+
+def test_sn_discriminator_starts_as_published():
+    """Xavier's uniform weights, those of a skip connection sqrt(2) as large, before they are divided by their norm."""
+    torch.manual_seed(0)
+    for key, parameter in archs.SNDiscriminator(num_feat=32).named_parameters():
+        if key.endswith('.original0') or parameter.dim() < 4:
+            continue
+        receptive = parameter[0, 0].numel()
+        bound = math.sqrt(6 / (receptive * sum(parameter.shape[:2]))) * (math.sqrt(2) if '.skip.' in key else 1)
+        assert 0.95 * bound < parameter.abs().max() <= bound, key

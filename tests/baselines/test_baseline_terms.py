@@ -9,10 +9,11 @@ from torch.nn import functional as F
 
 from selfsr_plugin.baselines.archs import haar_packets
 from selfsr_plugin.baselines.landmarks import heatmaps
+from selfsr_plugin.baselines.models.bulat_model import LowToHighModel
 from selfsr_plugin.baselines.models.noise import seeded_noise
 from selfsr_plugin.baselines.models.pseudo_supervision_model import geometric_mean
 from selfsr_plugin.baselines.parsing import one_hot
-from selfsr_plugin.ops import bicubic_downsample
+from selfsr_plugin.ops import bicubic_downsample, bicubic_resize
 from selfsr_plugin.run.progress import parts
 
 
@@ -180,3 +181,50 @@ def test_cyclegan(tmp_path):
     close(log['l_cyc_gt'], 2 * (model.net_g(degraded) - gt).abs().mean())
     close(log['l_idt_g'], 2 * (model.net_g(bicubic_downsample(gt, 4).clamp(0, 1)) - gt).abs().mean())
     close(log['l_g_adv'], 0.5 * (model.net_d(restored) - 1).square().mean())
+
+
+def edges(opt):
+    """A batch of black and white halves, at whose border the bicubic kernel overshoots."""
+    data = batch(1, opt)
+    for image in (data['gt'], data['lq']):
+        image[:] = 0
+        image[..., : image.shape[-1] // 2] = 1
+    assert bicubic_downsample(data['gt'], 4).max() > 1.01
+    return data
+
+
+def test_clean_faces_of_maeda_are_clamped_as_stored_ones_are(tmp_path):
+    opt = CASES['maeda'](tmp_path)
+    model, data = build_model(opt), edges(opt)
+    model.feed_data(data)
+    assert torch.equal(model.prepare(1)['clean'], bicubic_downsample(data['gt'], 4).clamp(0, 1))
+
+
+def test_resized_faces_of_cyclegan_are_clamped_as_stored_ones_are(tmp_path):
+    opt = cyclegan(tmp_path)
+    model, data, seen = build_model(opt), edges(opt), {'g': [], 'deg': []}
+    for label, inputs in seen.items():
+        getattr(model, f'net_{label}').register_forward_pre_hook(lambda _, given, to=inputs: to.append(given[0]))
+    model.feed_data(data)
+    model.optimize_parameters(1)
+    small, large = bicubic_downsample(data['gt'], 4), bicubic_resize(data['lq'], tuple(data['gt'].shape[-2:]))
+    assert large.max() > 1.01
+    assert torch.equal(seen['g'][2], small.clamp(0, 1)) and torch.equal(seen['deg'][2], large.clamp(0, 1))
+
+
+def test_low_to_high_learns_from_images_that_can_be_stored(tmp_path):
+    opt = CASES['bulat'](tmp_path)
+    opt |= dict(model_type='LowToHighModel', train=dict(opt['train']['sr']))
+    model = LowToHighModel(opt, net_deg=Harsh())
+    model.feed_data(batch(1, opt))
+    lq = model.prepare(1)['lq']
+    assert lq.min() == 0 and lq.max() == 1 and 0.2 < lq.mean() < 0.8
+
+
+class Harsh(torch.nn.Module):
+    """A degradation that leaves [0, 1]."""
+
+    noise_dim = 0
+
+    def forward(self, gt, noise=None):
+        return 5 * F.avg_pool2d(gt, 4) - 2

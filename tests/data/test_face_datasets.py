@@ -14,6 +14,7 @@ from selfsr_plugin.data import (
     UnpairedFaceDataset,
     build_train_loader,
 )
+from selfsr_plugin.data.face_images import is_square
 
 ALL = [UnpairedFaceDataset, HRFaceDataset, LRFaceDataset, PairedFaceDataset]
 
@@ -111,6 +112,15 @@ def test_flips_are_real_and_independent(roots):
         seen.add((torch.equal(item['gt'], gt), torch.equal(item['lq'], lq)))
         assert not torch.equal(plain[1]['gt'], gt.flip(-1))
     assert len(seen) == 4
+
+
+def test_lr_faces_made_of_hr_faces_are_clamped(files, tmp_path):
+    """The bicubic kernel overshoots at an edge between black and white."""
+    halves = np.zeros((16, 16, 3), np.uint8)
+    halves[:, 8:] = 255
+    root = files.write_folder(tmp_path / 'halves', {'a': halves})
+    lq = PairedFaceDataset({'dataroot_gt': root, 'gt_size': 16, 'scale': 4, 'phase': 'val'})[0]['lq']
+    assert lq.min() == 0 and lq.max() == 1
 
 
 def test_pairs_flip_together(pairs):
@@ -260,6 +270,12 @@ def test_bad_images_are_warned_of_where_nobody_reads_the_batches_for_it(kind, ro
     (tmp_path / 'hr' / 'h4.png').write_bytes(b'')
     with pytest.raises(ValueError, match='2 of 8 images in .*hr cannot be used and at most 1 may be bad'):
         dataset[4]
+
+
+def test_what_counts_as_square():
+    """Sides that differ by at most 5 % of the longer one, or by one pixel."""
+    assert [is_square(height, 100) for height in (94, 95, 105, 106)] == [False, True, True, False]
+    assert [is_square(16, width) for width in (14, 15, 17, 18)] == [False, True, True, False]
 
 
 def test_faces_that_are_not_square_are_bad(files, roots, tmp_path):

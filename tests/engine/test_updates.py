@@ -65,6 +65,14 @@ def test_parts_need_less_memory_than_the_batch(tmp_path):
     assert sizes == [1] * 4
 
 
+def test_networks_that_only_judge_get_no_gradients(tmp_path):
+    """Of which the optimizer would make nothing, but which cost as much as those of the generator."""
+    model, learns = start(stage2_options(tmp_path)), []
+    model.net_d.register_forward_hook(lambda net, *_: learns.append({p.requires_grad for p in net.parameters()}))
+    train(model, [1])
+    assert learns[0] == {False} and True in learns[-1]  # not the layers of the other level
+
+
 def test_generator_learns_in_every_nth_iteration(tmp_path):
     model = start(stage2_options(tmp_path, net_d_iters=2, net_d_init_iters=2))
     steps = {}

@@ -184,6 +184,17 @@ def test_a_record_for_each_metric_that_is_new_or_set_otherwise(model):
     assert model.best_metric_results['people']['ssim']['val'] == pytest.approx(1.0)
 
 
+@pytest.mark.parametrize(
+    'metric, best, at', [('calculate_psnr', 0.5, 10), ('calculate_lpips', 0.3, 20), ('calculate_niqe', 0.3, 20)]
+)
+def test_the_best_value_is_the_highest_or_the_lowest_as_the_metric_has_it(model, metric, best, at):
+    metrics = dict(figure=dict(type=metric))
+    for iteration, value in ((10, 0.5), (20, 0.3), (30, 0.4)):
+        model._report(dict(figure=value), Images(GOOD), iteration, None, metrics, 0)
+    record = model.best_metric_results['people']['figure']
+    assert (record['val'], record['iter']) == (best, at)
+
+
 def test_records_of_before_go_on(model):
     model.best_metric_results = dict(people=dict(psnr=dict(better='higher', val=float('inf'), iter=3)))
     model.opt['val']['metrics']['psnr']['crop_border'] = 0

@@ -11,6 +11,7 @@ import torch
 from PIL import Image
 
 from selfsr_plugin.metrics import calculate_frechet_alex, calculate_lpips
+from selfsr_plugin.metrics.blur_metric import calculate_blur
 from selfsr_plugin.metrics.fid_metric import FIDInception
 from selfsr_plugin.metrics.frechet import extract_features
 from selfsr_plugin.metrics.frechet_alex_metric import FRECHET_ALEX, load_alex_features
@@ -139,3 +140,15 @@ def test_arcface_is_given_faces_as_pillow_resizes_them(height, width):
     ]
     expected = (np.stack([np.asarray(channel) for channel in channels]) - 127.5) / 127.5
     np.testing.assert_allclose(prepare_face(image).numpy(), expected, rtol=0, atol=2e-4)
+
+
+@pytest.mark.parametrize('channel', [0, 2])
+def test_blur_is_that_of_the_luminance(channel):
+    """Pillow's, in which red weighs 2.6 times as much as blue; edges in one of them, a slope in the other."""
+    blur_effect = pytest.importorskip('skimage.measure').blur_effect
+    image = np.zeros((64, 64, 3), np.uint8)
+    image[..., channel] = picture(64, 64)[..., 0]
+    image[..., 2 - channel] = np.linspace(0, 255, 64)
+    luminance = np.asarray(Image.fromarray(rgb(image).astype(np.uint8)).convert('L'))
+    assert calculate_blur(image) == pytest.approx(blur_effect(luminance, h_size=11), rel=5e-3)
+    assert calculate_blur(image) != pytest.approx(calculate_blur(image[..., ::-1].copy()), rel=2e-2)

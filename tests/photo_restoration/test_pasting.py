@@ -70,6 +70,12 @@ def test_colours_are_those_of_the_lr_face_and_details_those_of_the_network(kit):
     assert (keep_colours(bicubic_resize(smooth, 64), smooth) - bicubic_resize(smooth, 64)).abs().max() < 2e-3
 
 
+def test_colours_are_kept_in_each_part_of_a_face(kit):
+    lqs = torch.full((1, 3, 16, 16), 0.5)
+    ramp = torch.linspace(-0.2, 0.2, 64).expand(1, 3, 64, 64)  # dark on the left, bright on the right
+    assert (keep_colours(0.5 + ramp, lqs) - 0.5).abs().max() < 0.04
+
+
 def test_feathers_of_squares_beyond_the_photo_do_not_fade_at_its_edge(kit):
     photo = torch.zeros(40, 40, 3, dtype=torch.uint8)
     paste(photo, torch.ones(3, 20, 20), Box(-10, 0, 20), 1)

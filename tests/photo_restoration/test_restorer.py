@@ -9,6 +9,7 @@ from common_kit import small_network
 
 from selfsr_plugin import PhotoRestorer
 from selfsr_plugin.errors import UserError
+from selfsr_plugin.ops import bicubic_resize
 from selfsr_plugin.photo_restoration import finding, restorer
 from selfsr_plugin.photo_restoration.background import bicubic
 from selfsr_plugin.preparation.detection import FaceDetector
@@ -55,6 +56,8 @@ def test_sizes(kit):
     # at the photo's own pixels or a little wider, never smaller; smaller ones than the network knows are enlarged
     assert [face.lq_size for face in result.faces] == [16, 16, 16, 18, 20, 34, 34, 52, 64, 0, 0]
     assert [face.frame.side for face in result.faces] == [9, 12, 16, 18, 20, 34, 34, 52, 64, 65, 90]
+    for side, face in zip(sides, result.faces):  # grown on both sides alike
+        assert 0 <= (100 - face.frame.left) - (face.frame.side - side) // 2 <= 1 >= 100 - face.frame.top
     assert {face.reason for face in result.left_alone} == {
         'larger than the 64 pixels up to which the network restores faces'
     }
@@ -155,6 +158,28 @@ def test_every_face_is_cut_from_the_photo_as_it_was(kit):
     faces = one(photo).restored
     for face, lq in zip(sorted(faces, key=lambda face: face.lq_size), seen):
         assert np.array_equal((lq * 255).round().byte().flip(0).permute(1, 2, 0), face.frame.cut(photo))
+
+
+def test_a_small_face_before_a_large_one_is_seen_whole(kit):
+    """The network makes stripes of the small face and leaves the large one grey."""
+
+    class SmallOnly(kit.Enlarge):
+        def forward(self, lq):
+            image = super().forward(lq)
+            stripes = (torch.arange(image.shape[-1]) // 8 % 2).float()
+            return stripes.expand_as(image) if lq.shape[-1] <= 20 else image
+
+    photo = np.full((120, 120, 3), 128, np.uint8)
+    faces = [kit.face(30, 30, 60), kit.face(50, 50, 20)]
+    for order in (faces, faces[::-1]):
+        image = kit.restorer(*order, net=SmallOnly())(photo).image
+        assert np.ptp(image[55:65, 55:65].astype(int)) > 20 and np.ptp(image[80:88, 35:85].astype(int)) < 3
+
+
+def test_the_background_is_enlarged_as_the_faces_are(kit):
+    photo = np.random.default_rng(0).integers(80, 170, (30, 40, 3), dtype=np.uint8)  # nothing is clamped on the way
+    wanted = bicubic_resize(torch.from_numpy(photo).permute(2, 0, 1).float(), (60, 80)).clamp(0, 255)
+    assert np.abs(bicubic(photo, 2) - wanted.permute(1, 2, 0).numpy()).max() < 3  # Pillow rounds in between as well
 
 
 def test_a_face_across_the_edge(kit):

@@ -407,13 +407,14 @@ def test_lq_images_from_gt_where_that_is_asked_for(tmp_path):
     torch.testing.assert_close(model._training_input(1), resized(batch(1)['gt'], 0.25).clamp(0, 1), rtol=0, atol=1e-5)
 
 
-def test_perceptual_term_compares_with_the_hr_image(tmp_path, monkeypatch):
-    """As BasicSR's PerceptualLoss, in images in [0, 1]; here with one that needs no VGG."""
+@pytest.mark.parametrize('with_style', [False, True])
+def test_perceptual_term_compares_with_the_hr_image(tmp_path, monkeypatch, with_style):
+    """As BasicSR's PerceptualLoss, in images in [0, 1]; here with one that needs no VGG, and once with a style term."""
     import selfsr_plugin.stages.selfcond_sr_model as module
 
     class Content(torch.nn.Module):
         def forward(self, x, gt):
-            return 3 * (x - gt).square().mean(), None
+            return 3 * (x - gt).square().mean(), 5 * (x.mean() - gt.mean()).square() if with_style else None
 
     build = module.build_loss
     monkeypatch.setattr(
@@ -428,7 +429,10 @@ def test_perceptual_term_compares_with_the_hr_image(tmp_path, monkeypatch):
         each.optimize_parameters(4)
     log = model.get_current_log()
     assert log['l_g_percep'] == pytest.approx(3 * (watch.fake - data['gt']).square().mean().item(), rel=1e-5)
-    assert 'l_g_style' not in log and log['l_g_adv'] == plain.get_current_log()['l_g_adv']
+    assert log['l_g_adv'] == plain.get_current_log()['l_g_adv'] and ('l_g_style' in log) == with_style
+    if with_style:
+        expected = 5 * (watch.fake.mean() - data['gt'].mean()).square().item()
+        assert log['l_g_style'] == pytest.approx(expected, rel=1e-4)
     moved = [
         name
         for name, value in model.net_g.state_dict().items()
