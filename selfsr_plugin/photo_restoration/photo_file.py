@@ -36,6 +36,7 @@ EXTENSIONS = {  # the first is given to new names
     'HEIF': ('.heic', '.heif'),
 }
 _JPEG_SIDE = 65_500  # pixels, libjpeg's limit
+_JPEG_EXIF = 65_533  # bytes, of one segment
 
 
 @dataclass
@@ -69,7 +70,8 @@ class PhotoFile:
     def encode(self, image: np.ndarray, kind: str) -> bytes:
         """The file of a restored photo.
 
-        JPEG is written at quality 95 without subsampling of colours, so that what was restored survives.
+        JPEG is written at quality 95 without subsampling of colours, so that what was restored survives; EXIF that it
+        does not hold is left out, with a note.
 
         Args:
             image: (H * n, W * n, 3) uint8, BGR, upright.
@@ -89,12 +91,15 @@ class PhotoFile:
             if alpha.shape != image.shape[:2]:
                 alpha = np.array(Image.fromarray(alpha).resize(image.shape[1::-1], Image.Resampling.BICUBIC))
             image = np.dstack([image, alpha])
-        picture = Image.fromarray(image)
-        if self.orientation in _TO_STORED:
+        picture, extras = Image.fromarray(image), self.extras
+        if kind == 'JPEG' and len(extras.get('exif', b'')) > _JPEG_EXIF:  # upright then, as nothing says how to turn it
+            extras = {name: value for name, value in extras.items() if name != 'exif'}
+            self.notes.append(f'its EXIF is longer than the {_JPEG_EXIF} bytes that a JPEG holds and was left out')
+        elif self.orientation in _TO_STORED:
             picture = picture.transpose(_TO_STORED[self.orientation])
         settings = {'quality': 95, 'subsampling': 0} if kind == 'JPEG' else {'compress_level': 3}
         stream = io.BytesIO()
-        picture.save(stream, kind, **settings, **self.extras)
+        picture.save(stream, kind, **settings, **extras)
         return stream.getvalue()
 
 

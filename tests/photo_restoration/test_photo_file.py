@@ -153,6 +153,18 @@ def test_animations(kit):
             read_photo_file(saved(frames[0], kind, save_all=True, append_images=frames[1:]), 'a')
 
 
+def test_exif_longer_than_a_jpeg_holds_is_left_out_and_said(kit):
+    exif = Image.Exif()
+    exif[0x0112], exif[0x010E] = 6, 'x' * 70_000
+    photo = read_photo_file(saved(rgb(kit), 'PNG', exif=exif), 'a')
+    assert (
+        len(Image.open(io.BytesIO(photo.encode(photo.pixels, 'PNG'))).getexif()[0x010E]) == 70_000 and not photo.notes
+    )
+    result = Image.open(io.BytesIO(photo.encode(photo.pixels, 'JPEG')))
+    assert result.size == photo.pixels.shape[1::-1] and not result.getexif()  # upright without an orientation
+    assert photo.notes == ['its EXIF is longer than the 65533 bytes that a JPEG holds and was left out']
+
+
 def test_a_jpeg_too_large(kit):
     photo = read_photo_file(saved(rgb(kit), 'JPEG'), 'a')
     with pytest.raises(ValueError, match='65500 a side: give --ext png'):
