@@ -177,7 +177,7 @@ def list_files(root: str, recursive: bool) -> Iterator[str]:
         inner = waiting.pop()
         with os.scandir(os.path.join(root, inner)) as entries:
             # a link that leads nowhere counts as a file, so that it is named when it is read and not lost silently
-            found = sorted((entry.name, entry.is_dir(), entry.is_file() or entry.is_symlink()) for entry in entries)
+            found = sorted((entry.name, _is_dir(entry), entry.is_symlink() or entry.is_file()) for entry in entries)
         for name, is_dir, is_file in found:
             if name.startswith('.'):
                 continue
@@ -189,6 +189,13 @@ def list_files(root: str, recursive: bool) -> Iterator[str]:
             elif is_dir and os.path.realpath(os.path.join(root, path)) not in searched:
                 searched.add(os.path.realpath(os.path.join(root, path)))
                 waiting.append(path)
+
+
+def _is_dir(entry: os.DirEntry) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link that leads to itself, or to where this user may not look
+        return False
 
 
 def _stamp(path: str) -> list[int]:

@@ -82,8 +82,9 @@ def test_find_photos_goes_into_folders_and_skips_hidden_ones(kit, tmp_path):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
     (tmp_path / 'b' / 'loop').symlink_to(tmp_path)
+    (tmp_path / 'b' / 'itself').symlink_to('itself')
     found, others = find_photos(tmp_path)
-    assert found == ['a.jpg', 'b/1.png', 'b/2.JPG'] and 'notes.txt' in others
+    assert found == ['a.jpg', 'b/1.png', 'b/2.JPG'] and others == ['b/itself', 'notes.txt']
     with pytest.raises(UserError, match='no file or folder'):
         find_photos(tmp_path / 'none')
     (tmp_path / 'empty').mkdir()
