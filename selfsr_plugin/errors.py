@@ -5,6 +5,7 @@ Imports nothing that takes time: commands answer usage errors before torch is lo
 
 import contextlib
 import errno
+import io
 import os
 import pickle
 import signal
@@ -50,7 +51,11 @@ def one_sentence_errors(traceback: bool = False) -> Iterator[None]:
 
     That is every UserError, every error of the file system, Ctrl-C (status 130), SIGTERM where it raises (143), and
     what is raised here because another process of the run has ended.
+
+    Names that the terminal's or the pipe's encoding does not hold are printed with escapes, as Python prints errors.
     """
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors='backslashreplace')
     status, message = 1, ''
     try:
         yield

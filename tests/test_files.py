@@ -146,6 +146,14 @@ def test_whatever_the_file_system_refuses_ends_with_a_remedy(tmp_path, capsys):
         assert sentence in capsys.readouterr().err
 
 
+def test_names_that_the_encoding_of_the_output_does_not_hold_are_printed_escaped():
+    code = 'from selfsr_plugin.errors import one_sentence_errors as o\nwith o(): print("\u9854.jpg")'
+    done = subprocess.run(
+        [sys.executable, '-c', code], env={**os.environ, 'PYTHONIOENCODING': 'ascii'}, capture_output=True, text=True
+    )
+    assert done.stdout == '\\u9854.jpg\n' and done.returncode == 0
+
+
 def test_ctrl_c_while_a_class_is_made_is_one(capsys):
     """Up to Python 3.11 it comes as RuntimeError, for example during an import."""
     with pytest.raises(SystemExit) as ended, one_sentence_errors():
