@@ -1149,4 +1149,18 @@ MUTATIONS = [
         'frame.left - more',
         ('photo_restoration/test_restorer.py::test_sizes',),
     ),
+    Mutation(
+        'SelFSR: faults are counted from the start of stage 2',
+        'stages/selfsr_model.py',
+        'self.stage.iterations_before = self.stage1_iter',
+        'self.stage.iterations_before = 0',
+        ('stages/test_selfsr_model.py::test_a_fault_of_stage_2_is_told_by_its_iteration_of_the_whole_run',),
+    ),
+    Mutation(
+        'arrays: not rounded to the nearest level',
+        'ops/resize.py',
+        'np.clip(np.rint(image), 0, 255)',
+        'np.clip(np.floor(image + 0.499), 0, 255)',
+        ('ops/test_resize.py::test_arrays_are_rounded_to_the_nearest_level_and_clipped',),
+    ),
 ]

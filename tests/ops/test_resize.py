@@ -147,6 +147,11 @@ def test_memory_does_not_grow_with_the_number_of_sizes(monkeypatch):
     assert torch.equal(bicubic_resize(images[:, :50, :40], 16), expected)
 
 
+def test_arrays_are_rounded_to_the_nearest_level_and_clipped():
+    levels = to_uint8(np.array([-3.0, 0.4995, 0.5005, 1.4995, 254.6, 300.0]))
+    assert levels.dtype == np.uint8 and levels.tolist() == [0, 0, 1, 1, 255, 255]
+
+
 def test_arrays():
     image = np.random.default_rng(0).integers(0, 256, (11, 8, 3), dtype=np.uint8)
     expected = bicubic_resize(torch.from_numpy(image).permute(2, 0, 1).double(), 5).permute(1, 2, 0)

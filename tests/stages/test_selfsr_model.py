@@ -23,6 +23,7 @@ from model_kit import (
 
 from selfsr_plugin.stages import FlowDegradationModel, SelfCondSRModel
 from selfsr_plugin.engine.checkpoint import load_checkpoint
+from selfsr_plugin.engine.finite import NonFiniteError
 
 STAGE1 = dict(total_iter=3, scheduler=dict(type='LinearDecayLR', decay_from=1))
 STAGE2 = dict(
@@ -38,6 +39,16 @@ STAGE2 = dict(
 
 def both(folder: Any) -> Any:
     return start(both_stages_options(folder, stage1_train(**STAGE1), stage2_train(**STAGE2)), seed_heads=False)
+
+
+def test_a_fault_of_stage_2_is_told_by_its_iteration_of_the_whole_run(tmp_path):
+    model, data = train(both(tmp_path), range(1, 5)), batch(5)
+    data['gt'][0, 0, 0, 0] = float('nan')
+    model.feed_data(data)
+    model.optimize_parameters(5)
+    with pytest.raises(NonFiniteError) as caught:
+        model.get_current_log()
+    assert caught.value.iteration == 5
 
 
 def test_equals_the_stages_run_separately(tmp_path):
