@@ -1,11 +1,13 @@
 """The options that every stage has; the section ``train`` of an option file, or ``train.<stage>``."""
 
+import inspect
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
 from ..errors import UserError
 from ..schema import Loss, Scheduler, Section, option, require
+from ..schema.components import registered
 
 
 @dataclass(kw_only=True)
@@ -49,6 +51,8 @@ class StageOptions(Section):
         'what a NaN or infinite loss or gradient does: stop the run, or skip the step', default='stop', decides=False
     )
     networks: ClassVar[Mapping[str, str]] = {}  # label -> what network_<label> is
+    # label -> an argument that forward() of network_<label> is given beside the image, and a network that has it
+    forward_arguments: ClassVar[Mapping[str, tuple[str, str]]] = {}
     tested: ClassVar[tuple[str, ...]] = ()  # labels of the networks that validation and testing run
 
     @classmethod
@@ -90,11 +94,25 @@ class StageOptions(Section):
             raise UserError(
                 f'{key}.accum_iter: {self.accum_iter} must divide datasets.train.batch_size_per_gpu, {batch}.'
             )
+        for label, (argument, network) in self.forward_arguments.items():
+            needs_argument(opt, label, argument, network)
 
 
 def needs_networks(opt: Mapping[str, Any], labels: Iterable[str], why: str) -> None:
     """Raises UserError for the first ``network_<label>`` that an option file lacks."""
     require(opt, [f'network_{label}' for label in labels], '', why)
+
+
+def needs_argument(opt: Mapping[str, Any], label: str, argument: str, network: str) -> None:
+    """Raises UserError if forward() of ``network_<label>`` lacks an argument that the model gives it, as ``network``
+    has it."""
+    kind = opt.get(f'network_{label}', {}).get('type')
+    forward = getattr(registered('ARCH_REGISTRY', kind), 'forward', None) if kind else None
+    if forward is not None and argument not in inspect.signature(forward).parameters:
+        raise UserError(
+            f'network_{label}.type: {kind} takes no {argument}, which {opt["model_type"]} gives it beside the image: '
+            f'write {network}, or a network of yours that derives from it.'
+        )
 
 
 def needs_lq_images(opt: Mapping[str, Any], why: str) -> None:

@@ -44,6 +44,8 @@ def change(**changes):
 
 
 HR, PAIRS, FACES, OTHERS = 'HRFaceDataset', 'PairedFaceDataset', 'FacePriorDataset', 'UnpairedFaceDataset'
+RRDB = dict(type='RRDBNet', num_in_ch=3, num_out_ch=3, scale=4, num_feat=4, num_block=1, num_grow_ch=4)
+DOWN = dict(type='CycleGANDownscaler', scale=4)
 CASES_OF_INPUT = [
     ('supervised', HR, {}, change(), r'datasets\.train\.type: HRFaceDataset gives no LR images'),
     ('supervised', PAIRS, {}, change(network_g__scale=8), r'network_g\.scale: 8 must be the scale'),
@@ -66,6 +68,37 @@ CASES_OF_INPUT = [
     ),
     ('dicgan', FACES, PRIORS, change(network_f=None), r'feature_opt: it and network_f need each other'),
     ('dicgan', FACES, PRIORS, change(path__pretrain_network_f=None), r'pretrain_network_f: this key is missing'),
+    (
+        'deep_deblur',
+        PAIRS,
+        {},
+        change(network_g=RRDB),
+        r'network_g\.type: RRDBNet takes no return_parts, .*write DeepD',
+    ),
+    (
+        'wavelet',
+        PAIRS,
+        {},
+        change(network_g=RRDB),
+        r'network_g\.type: RRDBNet takes no return_parts, .*write WaveletSRNet',
+    ),
+    (
+        'fsrnet',
+        FACES,
+        PRIORS,
+        change(network_g=RRDB),
+        r'network_g\.type: RRDBNet takes no return_parts, .*write FSRNet',
+    ),
+    ('dic', FACES, PRIORS, change(network_g=RRDB), r'network_g\.type: RRDBNet takes no return_parts, .*write DIC'),
+    (
+        'high_to_low',
+        OTHERS,
+        dict(dataroot_lq='lr'),
+        change(network_deg=DOWN),
+        r'CycleGANDownscaler takes no noise, which',
+    ),
+    ('bulat', OTHERS, dict(dataroot_lq='lr'), change(network_deg=DOWN), r'which BulatModel gives it .*write HighToLow'),
+    ('maeda', OTHERS, dict(dataroot_lq='lr'), change(network_deg=DOWN), r'takes no noise, .*write TransferNet'),
     ('hourglass', PAIRS, {}, change(), r'PairedFaceDataset gives no landmarks; network_hg'),
     ('fsrnet', FACES, dict(landmarks='LM'), change(), r'dataroot_parsing: missing; network_g .*make_parsing'),
     ('fsrnet', PAIRS, {}, change(network_g__num_landmark=0), r'PairedFaceDataset gives no parsing maps'),

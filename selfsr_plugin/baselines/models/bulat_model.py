@@ -29,6 +29,7 @@ class HighToLowOptions(StageOptions):
         'd_lq': 'discriminator between these and real LR faces, stage 1',
     }
     tested = ('deg',)
+    forward_arguments = {'deg': ('noise', 'HighToLow')}
 
     optim_deg: Optimizer = option('optimizer of network_deg')
     optim_d_lq: Optimizer = option('optimizer of network_d_lq')
@@ -113,6 +114,7 @@ class LowToHighOptions(SupervisedSROptions):
 
     networks = {**SupervisedSROptions.networks, 'deg': 'network of HighToLowModel, which makes the LR faces'}
     needs_lq = False
+    forward_arguments = {'deg': ('noise', 'HighToLow')}
 
     def check_run(self, opt: Mapping[str, Any], key: str) -> None:
         super().check_run(opt, key)

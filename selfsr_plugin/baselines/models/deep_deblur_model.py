@@ -14,6 +14,8 @@ from .supervised_sr_model import SupervisedSRModel, SupervisedSROptions, check_s
 class DeepDeblurOptions(SupervisedSROptions):
     """The section ``train`` of DeepDeblurModel."""
 
+    forward_arguments = {'g': ('return_parts', 'DeepDeblur')}
+
     pixel_opt: Loss = option('loss of the image of each scale, in [0, 1]')
 
 

@@ -92,6 +92,8 @@ class DICOptions(SupervisedSROptions):
         'f': 'LightCNNDiscriminator whose features the feature loss compares; it does not learn',
     }
 
+    forward_arguments = {'g': ('return_parts', 'DIC')}
+
     pixel_opt: Loss = option('loss of the image of each step, in [0, 1], summed over the steps')
     heatmap_opt: Loss = option('loss of the heatmaps of each step, summed over the steps')
     heatmap_sigma: float = option('width of the landmarks in the heatmaps, in their pixels', default=1.0, least=0.1)

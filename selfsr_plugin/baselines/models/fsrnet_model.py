@@ -22,6 +22,8 @@ from .supervised_sr_model import SupervisedSRModel, SupervisedSROptions, check_s
 class FSRNetOptions(SupervisedSROptions):
     """The section ``train`` of FSRNetModel."""
 
+    forward_arguments = {'g': ('return_parts', 'FSRNet')}
+
     pixel_opt: Loss = option('loss of the fine image, in [-1, 1]')
     coarse_opt: Loss = option('loss of the coarse image, in [-1, 1]')
     prior_opt: Loss | None = option(

@@ -32,6 +32,7 @@ class PseudoSupervisionOptions(StageOptions):
         'd': 'discriminator between restored pseudo-pairs and restored real faces (D_sr)',
     }
     tested = ('g', 'clean')
+    forward_arguments = {'deg': ('noise', 'TransferNet')}
 
     optim_g: Optimizer = option('optimizer of network_g')
     optim_clean: Optimizer = option('optimizer of network_clean')

@@ -18,6 +18,8 @@ from .supervised_sr_model import SupervisedSRModel, SupervisedSROptions, check_s
 class WaveletSROptions(SupervisedSROptions):
     """The section ``train`` of WaveletSRModel."""
 
+    forward_arguments = {'g': ('return_parts', 'WaveletSRNet')}
+
     pixel_opt: Loss | None = option('further loss between output and HR image in [0, 1]', default=None)
     low_weight: float = option('weight of the low-pass packet', default=0.01, least=0)
     high_weight: float = option('weight of all other packets', default=0.99, least=0)
