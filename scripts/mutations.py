@@ -1163,4 +1163,18 @@ MUTATIONS = [
         'np.clip(np.floor(image + 0.499), 0, 255)',
         ('ops/test_resize.py::test_arrays_are_rounded_to_the_nearest_level_and_clipped',),
     ),
+    Mutation(
+        'photos: faces that two tiles show stay two',
+        'photo_restoration/finding.py',
+        '_SAME = 0.4',
+        '_SAME = 0.9',
+        ('photo_restoration/test_restorer.py::test_a_face_that_two_tiles_show_is_one',),
+    ),
+    Mutation(
+        'checkpointing: of the first level alone',
+        SELFCOND,
+        'for level in self.levels:\n            level.checkpointing = use',
+        'for level in self.levels[:1]:\n            level.checkpointing = use',
+        ('archs/test_conditioned_norm.py::test_checkpointing_gives_the_same_gradient',),
+    ),
 ]

@@ -135,6 +135,7 @@ def test_checkpointing_gives_the_same_gradient(kept_bytes):
         net.use_checkpointing(use)
         found.append(gradients(net, lq))
         kept.append(kept_bytes(net, lq))
+    assert all(level.checkpointing for level in net.levels)
     assert all(torch.equal(one, other) for one, other in zip(*found))
     assert kept[1] < kept[0] / 2
 

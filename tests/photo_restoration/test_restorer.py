@@ -228,6 +228,13 @@ def test_values_out_of_range(kit, options):
 # ----- finding -----
 
 
+@pytest.mark.parametrize('shift, count', [(4, 1), (12, 2)])
+def test_a_face_that_two_tiles_show_is_one(kit, shift, count):
+    """The more certain one; 0.7 or 0.3 of the union of the two boxes is shared."""
+    faces = finding._unique([kit.face(50, 50, 40, 0.8), kit.face(50 + shift, 50, 40, 0.9)])
+    assert len(faces) == count and faces[0].score == 0.9
+
+
 def test_small_faces_of_large_photos_are_looked_for_at_their_own_pixels(kit):
     photo = np.zeros((2600, 3000, 3), np.uint8)
     places = [(30, 40), (1270, 400), (2900, 2500), (1500, 20), (700, 1275)]
