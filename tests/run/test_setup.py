@@ -1,5 +1,6 @@
 """Training and testing as a user starts them: option file in, pictures, checkpoints and figures out."""
 
+import argparse
 import re
 import shutil
 import sys
@@ -15,6 +16,8 @@ from common_kit import save_params, small_network, write_faces
 from run_kit import ROOT, log_text, options, refused, stage_2, start, weights, workplace  # noqa: F401
 
 from selfsr_plugin import test as test_entry
+from selfsr_plugin.errors import UserError
+from selfsr_plugin.run import setup
 
 
 def test_both_stages_train_and_the_result_is_tested(workplace):
@@ -178,6 +181,20 @@ def test_lr_files_that_do_not_fit_the_hr_files_are_named(workplace, capsys):
     opt['datasets']['test'].update(dataroot_gt='data/test_hr', dataroot_lq='data/test_lr')
     opt['path']['pretrain_network_g'] = 'experiments/tiny/models/net_g_latest.pth'
     assert '000.png' in refused(capsys, opt, entry=test_entry)
+
+
+@pytest.mark.parametrize(
+    'launcher, processes, message',
+    [
+        ('none', 1, r'num_gpu: 4: one process uses one GPU, .* start 4, with torchrun --nproc_per_node=4 .*--launcher'),
+        ('pytorch', 2, r'num_gpu: 4, but 2 processes were started, one for each GPU: write num_gpu: auto'),
+    ],
+)
+def test_as_many_processes_as_gpus(monkeypatch, launcher, processes, message):
+    """Or a run of four GPUs would train on one, with a quarter of the batch."""
+    monkeypatch.setattr(setup, 'init_distributed', lambda *_: (0, processes))
+    with pytest.raises(UserError, match=message):
+        setup.set_up(dict(num_gpu=4), argparse.Namespace(launcher=launcher), is_train=True)
 
 
 @pytest.mark.parametrize('name', ['train_selfcondsrnet_in_srmodel', 'train_rrdbnet_in_selfcondsrmodel'])
