@@ -1177,4 +1177,11 @@ MUTATIONS = [
         'for level in self.levels[:1]:\n            level.checkpointing = use',
         ('archs/test_conditioned_norm.py::test_checkpointing_gives_the_same_gradient',),
     ),
+    Mutation(
+        'stage 2: the HR image is held against the output',
+        'stages/selfcond_sr_model.py',
+        "self.cri_perceptual(fake, batch['real'])",
+        "self.cri_perceptual(batch['real'], fake)",
+        ('stages/test_selfcond_sr_model.py::test_perceptual_term_compares_with_the_hr_image',),
+    ),
 ]

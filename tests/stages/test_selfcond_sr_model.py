@@ -414,6 +414,7 @@ def test_perceptual_term_compares_with_the_hr_image(tmp_path, monkeypatch, with_
 
     class Content(torch.nn.Module):
         def forward(self, x, gt):
+            assert x.requires_grad and not gt.requires_grad  # BasicSR's takes the features of gt without gradients
             return 3 * (x - gt).square().mean(), 5 * (x.mean() - gt.mean()).square() if with_style else None
 
     build = module.build_loss
