@@ -108,10 +108,13 @@ def needs_argument(opt: Mapping[str, Any], label: str, argument: str, network: s
     has it."""
     kind = opt.get(f'network_{label}', {}).get('type')
     forward = getattr(registered('ARCH_REGISTRY', kind), 'forward', None) if kind else None
-    if forward is not None and argument not in inspect.signature(forward).parameters:
+    if forward is None:
+        return
+    taken = inspect.signature(forward).parameters.values()
+    if not any(each.name == argument or each.kind is each.VAR_KEYWORD for each in taken):
         raise UserError(
             f'network_{label}.type: {kind} takes no {argument}, which {opt["model_type"]} gives it beside the image: '
-            f'write {network}, or a network of yours that derives from it.'
+            f'write {network}, or a network of yours whose forward() has an argument of that name.'
         )
 
 

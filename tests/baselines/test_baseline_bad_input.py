@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 import torch
 from basicsr.models import build_model
+from basicsr.utils.registry import ARCH_REGISTRY
 from method_kit import CASES, dic, supervised, train
 
 from selfsr_plugin.baselines.landmarks import FaceLandmarks, write_landmarks
+from selfsr_plugin.engine.stage_options import needs_argument
 from selfsr_plugin.errors import UserError
 from selfsr_plugin.option_check import check_options
 
@@ -169,3 +171,12 @@ def test_a_run_is_not_resumed_with_another_frozen_network(tmp_path, case, label)
         next(net.parameters()).add_(1)
     with pytest.raises(ValueError, match=f'pretrain_network_{label}: these are not the weights'):
         stage.load_extra_state(state)
+
+
+def test_a_network_that_hands_its_arguments_on_is_not_refused(monkeypatch):
+    class Wrapped(torch.nn.Module):
+        def forward(self, *images, **others):
+            raise NotImplementedError
+
+    monkeypatch.setitem(ARCH_REGISTRY._obj_map, 'Wrapped', Wrapped)
+    needs_argument(dict(network_g=dict(type='Wrapped')), 'g', 'return_parts', 'FSRNet')
