@@ -28,6 +28,7 @@ from .option_sections import (
     file_options,
 )
 from .options import shorten
+from .registration import is_ours
 from .schema import (
     is_section,
     known,
@@ -55,6 +56,7 @@ def check_options(opt: dict[str, Any], is_train: bool) -> FileOptions:
     _check_purpose(opt, is_train)
     options_class = registered('MODEL_REGISTRY', opt['model_type']).options_class
     networks = options_class.networks_of(opt.get('train') if is_train else None)
+    _check_roles(opt, networks)
     if is_train:
         found = parse(file_options(networks, options_class), opt, '')
     else:
@@ -83,6 +85,21 @@ def check_options(opt: dict[str, Any], is_train: bool) -> FileOptions:
         if opt.get(section) is not None:
             opt[section] = {**_defaults(getattr(found, section)), **opt[section]}
     return found
+
+
+def _check_roles(opt: Mapping[str, Any], networks: Mapping[str, str]) -> None:
+    """A discriminator where images are made, or the reverse, would show in the first iteration of its level."""
+    for label, meaning in networks.items():
+        section = opt.get(f'network_{label}')
+        name = section.get('type') if isinstance(section, dict) else None
+        if not isinstance(name, str):
+            continue
+        is_discriminator, asked = 'Discriminator' in name, 'discriminator' in meaning.lower()
+        if is_discriminator and not asked or asked and not is_discriminator and is_ours('ARCH_REGISTRY', name):
+            raise UserError(
+                f'network_{label}.type: {name} is {"a" if is_discriminator else "no"} discriminator, and this is the '
+                f'{meaning.split(";")[0]}: were two networks swapped?'
+            )
 
 
 def _check_purpose(opt: Mapping[str, Any], is_train: bool) -> None:

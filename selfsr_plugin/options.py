@@ -4,7 +4,7 @@ import argparse
 from collections.abc import Mapping
 from os import path as osp
 from typing import Any
-from collections.abc import Hashable, Sequence
+from collections.abc import Sequence
 
 import yaml
 
@@ -12,13 +12,29 @@ from .errors import UserError
 from .schema import Scheduler, Section, alternatives, join, options_of
 
 
+_MERGE = 'tag:yaml.org,2002:merge'
+
+
 class _OptionLoader(getattr(yaml, 'CSafeLoader', yaml.SafeLoader)):  # the one in C, where it was built, as BasicSR
     """SafeLoader that refuses a key given twice, of which YAML would silently take the last, and keys that are no text:
     what prints and names things by them, BasicSR's log first, would end with a traceback."""
 
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+    def __init__(self, stream: Any) -> None:
+        super().__init__(stream)
+        self._merged: set[yaml.MappingNode] = set()
+
+    def flatten_mapping(self, node: yaml.MappingNode) -> None:
+        """Called for every mapping, for one that ``<<`` names more than once: its keys then stand there twice."""
+        if node not in self._merged:
+            self._merged.add(node)
+            self._check_keys(node)
+            super().flatten_mapping(node)
+
+    def _check_keys(self, node: yaml.MappingNode) -> None:
         seen = set()
         for key_node, _ in node.value:
+            if key_node.tag == _MERGE:
+                continue
             key = self.construct_object(key_node, deep=True)
             if not isinstance(key, str):
                 plain = getattr(key_node, 'value', None)
@@ -31,7 +47,6 @@ class _OptionLoader(getattr(yaml, 'CSafeLoader', yaml.SafeLoader)):  # the one i
                     None, None, f"the key '{key}' is given twice", key_node.start_mark
                 )
             seen.add(key)
-        return super().construct_mapping(node, deep)
 
 
 def parse_arguments(
@@ -98,21 +113,40 @@ def read_option_file(path: str) -> dict[str, Any]:
     """
     try:
         with open(path, encoding='utf-8') as file:
-            opt = yaml.load(file, Loader=_OptionLoader)
+            opt = _unshared(yaml.load(file, Loader=_OptionLoader))
     except OSError as error:
         raise UserError(f'the option file {path} cannot be read: {error.strerror}.') from None
     except UnicodeDecodeError:
-        raise UserError(f'the option file {path} is not UTF-8 text.') from None
+        raise UserError(f'the option file {path} is not UTF-8 text: save it as UTF-8.') from None
+    except RecursionError:
+        raise UserError(f'the option file {path} holds an alias (*) within what it stands for: write it out.') from None
     except yaml.YAMLError as error:
         mark = getattr(error, 'problem_mark', None)
         where = f', line {mark.line + 1}, column {mark.column + 1}' if mark else ''
         raise UserError(
             f'the option file {path}{where} is not valid YAML: '
-            f'{getattr(error, "problem", None) or str(error).splitlines()[0]}.'
+            f'{getattr(error, "problem", None) or str(error).splitlines()[0]}{_tab_there(path, mark)}.'
         ) from None
     if not isinstance(opt, dict):
         raise UserError(f'the option file {path} must hold "key: value" lines, as those in options/ do.')
     return opt
+
+
+def _unshared(node: Any) -> Any:
+    """A copy in which what an alias stands for is there again: who changes one section must not change the other."""
+    if isinstance(node, dict):
+        return {key: _unshared(value) for key, value in node.items()}
+    return [_unshared(value) for value in node] if isinstance(node, list) else node
+
+
+def _tab_there(path: str, mark: Any) -> str:
+    """What to add where YAML stumbles over a tab, which it does not name."""
+    if mark is None:
+        return ''
+    with open(path, encoding='utf-8') as file:
+        lines = file.read().splitlines()
+    there = lines[mark.line][mark.column :] if mark.line < len(lines) else ''
+    return ', a tab: YAML is indented by spaces' if there.startswith('\t') else ''
 
 
 def apply_overrides(opt: dict[str, Any], overrides: Sequence[str]) -> None:

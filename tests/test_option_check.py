@@ -68,6 +68,9 @@ def test_every_key_of_the_main_file_is_commented():
         (TRAIN_BOTH, 'optim_g=1', r'optim_g: unknown key'),
         (TRAIN_BOTH, 'datasets:val:use_hflip=true', r'datasets\.val\.use_hflip: it is of training alone; leave it out'),
         (TEST, 'datasets:test:max_bad_share=0.5', r'datasets\.test\.max_bad_share: it is of training alone'),
+        (TRAIN_BOTH, 'network_g:type=ProgressiveDiscriminator', r'network_g\.type: .* is a discriminator, .* swapped'),
+        (TRAIN_BOTH, 'network_deg:type=DomainDiscriminator', r'network_deg\.type: .* is a discriminator, .* swapped'),
+        (TRAIN_BOTH, 'network_d:type=SelfCondSRNet', r'network_d\.type: SelfCondSRNet is no discriminator, .* swapped'),
         (TRAIN_BOTH, 'network_g:width=[8, 8]', r"network_g\.width: unknown key; did you mean 'widths'"),
         (TRAIN_BOTH, 'network_g:type=SelfCondSRNett', r"network_g\.type: unknown name 'SelfCondSRNett'; did you mean"),
         (TRAIN_BOTH, 'datasets:train:gt_sizes=64', r"datasets\.train\.gt_sizes: unknown key; did you mean 'gt_size'"),
@@ -526,6 +529,11 @@ def test_a_missing_key_is_named():
         ('a:\n  1: 2\n', "line 2, column 3 is not valid YAML: a key must be text, .* 1 as .*: write '1'"),
         ('a: {on: 2}\n', "line 1, column 5 is not valid YAML: a key must be text, .* on as .*: write 'on'"),
         ('a: 1\na: 2\n', "line 2, column 1 is not valid YAML: the key 'a' is given twice"),
+        ('a: &a {b: 1}\nc: {<<: *a, d: 1, d: 2}\n', "line 2, column 19 is not valid YAML: the key 'd' is given twice"),
+        ('a: &a {b: 1, b: 2}\nc: {<<: *a}\n', "line 1, column 14 is not valid YAML: the key 'b' is given twice"),
+        ('a: {<<: 3}\n', 'is not valid YAML: expected a mapping or list of mappings for merging'),
+        ('a: &a {b: *a}\n', 'holds an alias .* within what it stands for: write it out'),
+        ('a:\n\tb: 1\n', 'line 2, column 1 is not valid YAML: .*, a tab: YAML is indented by spaces'),
         ('- 1\n', 'must hold "key: value" lines'),
         ('a: !!python/object/apply:os.system ["touch ran"]\n', 'is not valid YAML'),
     ],
@@ -626,3 +634,35 @@ def test_a_file_for_the_other_purpose_is_answered_as_a_whole(is_train):
     opt = read_option_file(str(OPTIONS / f'{"test" if is_train else "train"}_selfsr_demo.yml'))
     with pytest.raises(UserError, match=f'this is an option file for {"testing" if is_train else "training"}'):
         check_options(opt, is_train)
+
+
+def test_what_anchors_and_merge_keys_give_is_as_if_it_were_written_out(tmp_path):
+    path = tmp_path / 'options.yml'
+    path.write_text(
+        """
+a: &adam {lr: 1, betas: [0.5]}
+b: &base {<<: *adam, lr: 2}
+c: {<<: [*base, {eps: 3}], betas: [0.9]}
+d: *adam
+e: {<<: *base}
+"""
+    )
+    opt = read_option_file(str(path))
+    apply_overrides(opt, ['d:lr=9'])
+    opt['e']['betas'].append(0.7)
+    assert opt == dict(
+        a=dict(lr=1, betas=[0.5]),
+        b=dict(lr=2, betas=[0.5]),
+        c=dict(lr=2, betas=[0.9], eps=3),
+        d=dict(lr=9, betas=[0.5]),
+        e=dict(lr=2, betas=[0.5, 0.7]),
+    )
+
+
+def test_an_option_file_in_another_encoding(tmp_path):
+    path = tmp_path / 'options.yml'
+    path.write_bytes('\ufeffa: 1\r\nb: 2\r\n'.encode())  # as Windows saves it
+    assert read_option_file(str(path)) == dict(a=1, b=2)
+    path.write_bytes('a: 1\n'.encode('utf-16'))
+    with pytest.raises(UserError, match='is not UTF-8 text: save it as UTF-8'):
+        read_option_file(str(path))
