@@ -7,18 +7,25 @@ The metrics are those of option files. Images are paired by name; nothing is pai
 used is left out and named at the end; the status is 1 then.
 """
 
+from __future__ import annotations
+
 import argparse
+import contextlib
 import csv
+import io
 import json
 import math
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from . import files
 from .arguments import add_traceback, add_weights, renamed, weights_by_name
 from .errors import UserError, one_sentence_errors
+
+if TYPE_CHECKING:
+    from .metrics.feature_statistics import FeatureStatistics
 
 # PSNR and SSIM on the luminance of YCbCr, as the paper.
 PAIR_METRICS: dict[str, dict[str, Any]] = {
@@ -32,6 +39,7 @@ SETS = ('fid', 'frechet_alex')
 METRICS = (*PAIR_METRICS, *SETS, 'identity_lq', *ALONE_METRICS)
 DEFAULT = ('psnr', 'ssim', 'lpips', 'identity', 'fid')  # with a reference; without one, blur and identity_lq
 WEIGHTS = ('lpips', 'identity', *SETS)
+FILES = ('scores.json', 'summary.csv', 'per_image.csv')
 
 
 class Results(NamedTuple):
@@ -140,21 +148,26 @@ def run(args: argparse.Namespace) -> None:
     if restored.name in ('', '..'):  # the current folder, say: its name, not a hidden '._scores' in it
         restored = restored.resolve()
     output = args.output or Path(f'{restored}_scores')
-    output.mkdir(parents=True, exist_ok=True)  # before the work, not after
+    output.mkdir(parents=True, exist_ok=True)
+    files.check_writable(output / FILES[0])  # before the work, not after
     problems: list[str] = []
     rows = score_faces(folders, faces, single, problems)
     summary = {name: summarise([row[name] for row in rows.values()]) for name in single if rows}
+    saved: dict[Path, FeatureStatistics] = {}
     for name, network in sets.items():
         summary[name], statistics = score_set(
             network, folders.restored, str(args.reference), weights.get(name), problems
         )
         if args.save_statistics:
-            statistics.save(output / f'{name}.npz')
+            saved[output / f'{name}.npz'] = statistics
     results = Results(rows, summary, not_run, list(dict.fromkeys(problems)))
-    for name in ('scores.json', 'summary.csv', 'per_image.csv'):
-        files.archive(output / name)  # of another evaluation, whose files would be mixed with these
     print(format_table(results))  # first: what was computed is not lost where nothing can be written
-    write(results, args, output)
+    try:
+        write(results, args, output)
+        for path, statistics in saved.items():
+            statistics.save(path)
+    except OSError as error:
+        raise files.cannot_write(error.filename or output, error) from error
     print(f'Written: {files.printable(output)}/scores.json, summary.csv' + (' and per_image.csv' if rows else ''))
     if problems:
         raise UserError(f'{len(results.problems)} images were left out of the scores: {"; ".join(results.problems)}')
@@ -247,7 +260,10 @@ def _lacks_weights(name: str, settings: Mapping[str, Any]) -> str:
 
 
 def write(results: Results, args: argparse.Namespace, output: Path) -> None:
-    """scores.json with everything; summary.csv and per_image.csv for spreadsheets. Names are printable."""
+    """scores.json with everything; summary.csv and per_image.csv for spreadsheets. Names are printable.
+
+    Those of another evaluation, which would be mixed with these, are renamed when all that is written is on the disk.
+    """
     import time
 
     from . import __version__
@@ -267,17 +283,24 @@ def write(results: Results, args: argparse.Namespace, output: Path) -> None:
         left_out=results.problems,
         images=rows,
     )
-    (output / 'scores.json').write_text(json.dumps(_finite(content), indent=2) + '\n', encoding='utf-8')
-    with open(output / 'summary.csv', 'w', newline='', encoding='utf-8') as file:
-        writer = csv.writer(file)
-        writer.writerow(['metric', 'value', 'n', 'n_reference'])
-        for name, found in results.summary.items():
-            writer.writerow([name, found['value'], found['n'], found.get('n_reference', '')])
+    summary, per_image = io.StringIO(newline=''), io.StringIO(newline='')
+    writer = csv.writer(summary)
+    writer.writerow(['metric', 'value', 'n', 'n_reference'])
+    for name, found in results.summary.items():
+        writer.writerow([name, found['value'], found['n'], found.get('n_reference', '')])
     if rows:
-        with open(output / 'per_image.csv', 'w', newline='', encoding='utf-8') as file:
-            table = csv.DictWriter(file, ['name', *next(iter(rows.values()))])
-            table.writeheader()
-            table.writerows({'name': name, **row} for name, row in rows.items())
+        table = csv.DictWriter(per_image, ['name', *next(iter(rows.values()))])
+        table.writeheader()
+        table.writerows({'name': name, **row} for name, row in rows.items())
+    texts = (json.dumps(_finite(content), indent=2) + '\n', summary.getvalue(), per_image.getvalue())
+    with contextlib.ExitStack() as stack:
+        for name, text in zip(FILES, texts):
+            if text:
+                file = stack.enter_context(files.whole_file(output / name))
+                file.write(text.encode())
+                file.flush()
+        for name in FILES:
+            files.archive(output / name)
 
 
 def _finite(node: Any) -> Any:

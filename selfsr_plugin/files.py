@@ -93,7 +93,7 @@ class OwnResults:
         self._folder = folder
         self._known: set[str] = set()
         with contextlib.suppress(OSError):  # the first run
-            self._known.update((folder / self.RECORD).read_text('utf-8', 'surrogateescape').split('\n'))
+            self._known.update((folder / self.RECORD).read_bytes().decode('utf-8', 'surrogateescape').split('\n'))
 
     def refuse_foreign(self, path: Path) -> None:
         """Look whether ``path`` may be written.
@@ -122,8 +122,9 @@ class OwnResults:
         path.parent.mkdir(parents=True, exist_ok=True)
         line = self._line(path, data)
         if line not in self._known:
-            with open(self._folder / self.RECORD, 'a', encoding='utf-8', errors='surrogateescape') as record:
-                record.write(f'{line}\n')
+            with open(self._folder / self.RECORD, 'ab') as record:
+                # The line break first: a full disk may have cut off the line before.
+                record.write(f'\n{line}'.encode('utf-8', 'surrogateescape'))
             self._known.add(line)
         write_file(path, data)
 

@@ -36,7 +36,7 @@ def test_pictures_are_written_under_any_name(tmp_path):
     assert not list(tmp_path.rglob('.*'))
 
 
-@pytest.mark.parametrize('name', ['a.png', 'new/\u2028.png', os.fsdecode(b'caf\xe9.png'), 'two\nlines.png'])
+@pytest.mark.parametrize('name', ['a.png', 'new/\u2028.png', os.fsdecode(b'caf\xe9.png'), 'two\nlines.png', 'a\rb.png'])
 def test_results_are_known_again_under_any_name(tmp_path, name):
     OwnResults(tmp_path).write(tmp_path / name, b'first')
     OwnResults(tmp_path).write(tmp_path / name, b'second')
@@ -44,6 +44,16 @@ def test_results_are_known_again_under_any_name(tmp_path, name):
     (tmp_path / name).write_bytes(b'mine')
     with pytest.raises(UserError, match='is there already and no result of this command'):
         OwnResults(tmp_path).write(tmp_path / name, b'third')
+
+
+def test_results_are_known_again_after_a_line_that_a_full_disk_cut_off(tmp_path):
+    OwnResults(tmp_path).write(tmp_path / 'a.png', b'first')
+    record = tmp_path / OwnResults.RECORD
+    record.write_bytes(record.read_bytes() + b'\n0123456')
+    for content in (b'first', b'second'):
+        for name in ('a.png', 'b.png'):
+            OwnResults(tmp_path).write(tmp_path / name, content)
+    assert (tmp_path / 'b.png').read_bytes() == b'second'
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import UserError
+from ..files import whole_file
 
 _BLOCK = 128  # rows folded in at once: one matrix product is much faster than 128 outer products
 
@@ -95,7 +96,7 @@ class FeatureStatistics:
 
     def save(self, path: str | Path) -> None:
         """Write an .npz file with 'mu' and 'sigma', as pytorch-fid does, and 'n', which it leaves out."""
-        with open(path, 'wb') as file:  # given a name, numpy would append .npz
+        with whole_file(path) as file:
             np.savez(file, mu=self.mean, sigma=self.covariance, n=np.int64(self.count))
 
     @classmethod

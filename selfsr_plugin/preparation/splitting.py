@@ -1,6 +1,5 @@
 """A folder of faces into train, val and test, never the same person in two."""
 
-import contextlib
 import errno
 import hashlib
 import json
@@ -132,33 +131,46 @@ def split(
             )
     settings, lines = read_manifest(folder)
     made = {}
-    for part, members in parts.items():
-        names = [name for who in members for name in groups[who]]
-        folders[part].mkdir(parents=True, exist_ok=True)
-        for name in names:
-            _link(folder / name, folders[part] / name)
-        if lines:
-            here = set(names)
-            # With what prepare_faces does not know among its settings,
-            # it takes the folder for none that it goes on with.
-            mine = [{'settings': {**settings, 'split': {'part': part, 'seed': seed}}}]
-            for line in lines:
-                faces = [face for face in line['faces'] if face['file'] in here]
-                mine += [{**line, 'faces': faces}] if faces else []
-            write_file(folders[part] / MANIFEST_FILE, ''.join(f'{json.dumps(line)}\n' for line in mine).encode())
-        made[part] = folders[part], len(names), len(members)
+    # Under other names until all is there: half a set looks like a whole one. What a killed run left is made anew.
+    targets = {part: Path(os.path.realpath(target)) for part, target in folders.items()}
+    unfinished = {part: target.with_name(f'.{target.name}.part') for part, target in targets.items()}
+    try:
+        for part, members in parts.items():
+            names = [name for who in members for name in groups[who]]
+            shutil.rmtree(unfinished[part], ignore_errors=True)
+            unfinished[part].mkdir(parents=True)
+            for name in names:
+                _link(folder / name, unfinished[part] / name, folders[part] / name)
+            if lines:
+                here = set(names)
+                # With what prepare_faces does not know among its settings,
+                # it takes the folder for none that it goes on with.
+                mine = [{'settings': {**settings, 'split': {'part': part, 'seed': seed}}}]
+                for line in lines:
+                    faces = [face for face in line['faces'] if face['file'] in here]
+                    mine += [{**line, 'faces': faces}] if faces else []
+                manifest = ''.join(f'{json.dumps(line)}\n' for line in mine).encode()
+                try:
+                    write_file(unfinished[part] / MANIFEST_FILE, manifest)
+                except OSError as error:
+                    raise cannot_write(folders[part] / MANIFEST_FILE, error) from error
+            made[part] = folders[part], len(names), len(members)
+        for part, target in targets.items():
+            os.replace(unfinished[part], target)  # an empty folder may be there
+    finally:
+        for each in unfinished.values():
+            shutil.rmtree(each, ignore_errors=True)
     return made
 
 
-def _link(source: Path, target: Path) -> None:
+def _link(source: Path, target: Path, shown: Path) -> None:
+    """``shown`` is what messages call ``target``."""
     try:
         os.link(source.resolve(), target)
     except OSError:  # another file system, or one without links
         try:
             shutil.copyfile(source, target)
         except OSError as error:
-            with contextlib.suppress(OSError):
-                target.unlink()
             if error.errno not in (errno.ENOSPC, errno.EDQUOT):
                 raise
-            raise cannot_write(target, error) from error  # the error itself names the source
+            raise cannot_write(shown, error) from error  # the error itself names the source

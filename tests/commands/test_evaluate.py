@@ -1,10 +1,12 @@
 """Scoring a folder: pairs by name, every mismatch named, the figures of the metrics themselves in every file."""
 
 import csv
+import errno
 import json
 import os
 import shutil
 import re
+import resource
 from pathlib import Path
 
 import cv2
@@ -186,6 +188,50 @@ def test_what_a_metric_compares_with_must_be_given(folders, arcface_file, capsys
         '--metrics', 'identity_lq', '--lq', 'lq', '--weights', f'identity={arcface_file}'
     )
     assert not Path('out_scores').exists()
+
+
+# ----- disks -----
+
+
+@pytest.fixture
+def quota():
+    """Lets no file grow beyond so many bytes, until the end of the test."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    yield lambda size: resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def test_a_full_disk_leaves_the_earlier_scores_and_the_table(folders, quota, capsys):
+    run('--metrics', 'psnr')
+    before = {path.name: path.read_bytes() for path in Path('out_scores').iterdir()}
+    capsys.readouterr()
+    quota(100)  # summary.csv would fit
+    with pytest.raises(SystemExit):
+        run('--metrics', 'psnr')
+    said = capsys.readouterr()
+    assert '| psnr | ' in said.out and 'Traceback' not in said.err
+    assert 'error: out_scores/scores.json cannot be written (File too large)' in said.err
+    assert {path.name: path.read_bytes() for path in Path('out_scores').iterdir()} == before
+
+
+def test_statistics_that_do_not_fit_leave_no_half_file(folders, alexnet_file, quota, capsys):
+    quota(10_000)
+    message = refused(
+        capsys, '--metrics', 'frechet_alex', '--weights', f'frechet_alex={alexnet_file}', '--save-statistics'
+    )
+    assert 'out_scores/frechet_alex.npz cannot be written (File too large)' in message
+    assert sorted(path.name for path in Path('out_scores').iterdir()) == ['scores.json', 'summary.csv']
+
+
+def test_a_folder_that_cannot_be_written_is_said_before_the_work(folders, capsys, monkeypatch):
+    def read_only(*_, **__):
+        raise OSError(errno.EROFS, 'Read-only file system')
+
+    monkeypatch.setattr('tempfile.TemporaryFile', read_only)
+    monkeypatch.setattr('selfsr_plugin.scoring.score_faces', lambda *_: pytest.fail('scored first'))
+    assert 'scores.json cannot be written (Read-only file system): make its folder' in refused(
+        capsys, '--metrics', 'psnr'
+    )
 
 
 # ----- bad input -----

@@ -125,4 +125,31 @@ def test_a_full_disk_is_that_of_the_parts(folder, tmp_path, monkeypatch, capsys)
         run('--input', folder, '--output', tmp_path / 'PART', '--person', '^(p[0-9]+)_')
     error = capsys.readouterr().err
     assert f'error: {tmp_path / "train"}/p' in error and 'make room on its disk' in error
-    assert not any((tmp_path / 'train').iterdir())
+    assert not [*tmp_path.glob('*train*')]
+
+
+@pytest.mark.parametrize('stop', [KeyboardInterrupt, None])
+def test_a_split_that_was_stopped_leaves_no_half_set_and_is_made_again(folder, tmp_path, monkeypatch, stop):
+    arguments = ['--input', folder, '--output', tmp_path / 'PART', '--person', '^(p[0-9]+)_']
+    if stop is None:  # SIGKILL
+        (tmp_path / '.val.part').mkdir()
+        (tmp_path / '.val.part' / 'p00_0.png').write_bytes(b'half')
+    else:
+        names, link = [], os.link
+
+        def stops(source, target):
+            names.append(source)
+            if len(names) == 45:  # in the second part
+                raise stop
+            link(source, target)
+
+        monkeypatch.setattr(splitting.os, 'link', stops)
+        with pytest.raises(SystemExit):
+            run(*arguments)
+        assert not [path for path in tmp_path.iterdir() if path.name != 'faces']
+        monkeypatch.undo()
+    (tmp_path / 'elsewhere').mkdir()
+    (tmp_path / 'test').symlink_to('elsewhere')  # an empty folder on another disk, say
+    run(*arguments)
+    assert sorted(sum(parts_of(tmp_path).values(), [])) == open_image_source(folder).names
+    assert (tmp_path / 'test').is_symlink() and not [*tmp_path.glob('.*')]
