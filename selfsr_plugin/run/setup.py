@@ -22,6 +22,7 @@ from basicsr.utils.registry import MODEL_REGISTRY
 from ..basicsr_compat.distributed import init_distributed
 from ..basicsr_compat.root import results_root
 from ..errors import UserError
+from ..files import cannot_write
 from ..metrics import check_set_size
 from ..option_check import check_options, shorten_options
 from ..options import complete_options
@@ -142,15 +143,26 @@ def log_options(opt: dict[str, Any]) -> None:
     get_root_logger().info(dict2str(opt))
 
 
+class _LogFile(logging.FileHandler):
+    """The log of a run. That it cannot be written is said once, in place of a traceback for each line; the run goes on,
+    since what it trains may still find room."""
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802  logging's name
+        error = sys.exc_info()[1]
+        if not isinstance(error, OSError):
+            super().handleError(record)
+        elif not getattr(self, 'reported', False):
+            self.reported = True
+            print(f'warning: {cannot_write(self.baseFilename, error)} The run goes on.', file=sys.stderr, flush=True)
+
+
 def log_to_folder(opt: dict[str, Any], prefix: str) -> None:
     """Go on with the log in a file of the run's folder, after what was logged so far."""
     logger = get_root_logger()
     memory = next((handler for handler in logger.handlers if isinstance(handler, MemoryHandler)), None)
     if memory is None:  # not process 0
         return
-    file = logging.FileHandler(
-        osp.join(opt['path']['log'], f'{prefix}_{opt["name"]}_{get_time_str()}.log'), 'w', 'utf-8'
-    )
+    file = _LogFile(osp.join(opt['path']['log'], f'{prefix}_{opt["name"]}_{get_time_str()}.log'), 'w', 'utf-8')
     file.setFormatter(logger.handlers[0].formatter)
     memory.setTarget(file)
     memory.flush()

@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader
 from ..engine.checkpoint import checkpoint_iterations, remove_old_checkpoints
 from ..engine.finite import NonFiniteError
 from ..errors import UserError, is_out_of_memory, lost_a_process
-from ..files import printable
+from ..files import cannot_write, printable
 from .collapse_watch import CollapseWatch
 from .fingerprint import differences, run_options
 from .folder import copy_option_file, make_folders, refuse_input_inside
@@ -173,8 +173,10 @@ def _open_folder(opt: dict[str, Any], option_file: str, resuming: bool, at_end: 
             copy_option_file(option_file, opt['path']['experiments_root'])
             log_to_folder(opt, 'train')
             tb_logger = start_tensorboard(opt, resuming, at_end)
-    except (UserError, OSError) as error:
+    except UserError as error:
         problem = str(error)
+    except OSError as error:
+        problem = str(cannot_write(error.filename or opt['path']['experiments_root'], error))
     raise_in_all(problem, opt)  # and nobody goes on before the folders are there
     return tb_logger
 

@@ -3,6 +3,7 @@
 import contextlib
 import importlib
 import os
+import threading
 from collections.abc import Callable
 from os import path as osp
 from typing import Any
@@ -11,7 +12,7 @@ from basicsr.utils import get_root_logger
 from basicsr.utils.logger import init_tb_logger
 
 from ..errors import REMEDIES, UserError
-from ..files import archive
+from ..files import archive, cannot_write
 from .folder import check_writable
 
 
@@ -91,8 +92,8 @@ def _finish(run: Any) -> Callable[..., None]:
     return finish
 
 
-def start_tensorboard(opt: dict[str, Any], keep: bool, at_end: contextlib.ExitStack) -> Any:
-    """BasicSR's writer into tb_logger/<name>, which ``at_end`` closes, or None for none.
+def start_tensorboard(opt: dict[str, Any], keep: bool, at_end: contextlib.ExitStack) -> '_Writer | None':
+    """The writer into tb_logger/<name>, which ``at_end`` closes, or None for none.
 
     An earlier run of the name is renamed there unless ``keep``.
     """
@@ -100,9 +101,46 @@ def start_tensorboard(opt: dict[str, Any], keep: bool, at_end: contextlib.ExitSt
         return None
     if not keep:
         archive(_folder(opt))
-    writer = init_tb_logger(log_dir=_folder(opt))
+    writer = _Writer(_folder(opt))
     at_end.callback(writer.close)
     return writer
+
+
+class _Writer:
+    """BasicSR's TensorBoard writer. That the disk takes no more is said once, and the run goes on without curves.
+
+    Args:
+        folder: where they go.
+
+    Raises:
+        OSError: the file cannot be begun.
+    """
+
+    def __init__(self, folder: str) -> None:
+        self._folder, self._failed = folder, False
+        self._writer = init_tb_logger(log_dir=folder)
+        before = threading.excepthook
+
+        def hook(args: Any) -> None:  # TensorBoard writes in a thread, whose error comes to add_scalar as well
+            if not (isinstance(args.exc_value, OSError) and type(args.thread).__name__ == '_AsyncWriterThread'):
+                before(args)
+
+        threading.excepthook = hook
+
+    def add_scalar(self, *arguments: Any) -> None:
+        self._try(self._writer.add_scalar, *arguments)
+
+    def close(self) -> None:
+        self._try(self._writer.close)
+
+    def _try(self, call: Callable[..., Any], *arguments: Any) -> None:
+        if self._failed:
+            return
+        try:
+            call(*arguments)
+        except OSError as error:
+            self._failed = True
+            get_root_logger().warning(f'{cannot_write(self._folder, error)} The run goes on without TensorBoard.')
 
 
 def _folder(opt: dict[str, Any]) -> str:
