@@ -1,5 +1,6 @@
 """Where the landmarks of face images come from: networks that find them, and files that have them."""
 
+import csv
 import importlib.util
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -146,7 +147,7 @@ def given_landmarks(path: Path) -> Given:
     if path.name == MANIFEST_FILE:
         return _of_manifest(path)
     try:
-        with open(path, encoding='utf-8', errors='surrogateescape') as file:
+        with open(path, encoding='utf-8-sig', errors='surrogateescape') as file:
             lines = [line.rstrip('\r\n') for line in file]
     except OSError as error:
         raise UserError(f'--annotations: {printable(path)} cannot be read ({error.strerror}).') from error
@@ -209,7 +210,7 @@ def _refuse_other_sizes(source: ImageSource, sizes: Mapping[str, tuple[int, int]
 def _of_plain_csv(path: Path, lines: list[str]) -> Given:
     found: dict[str, np.ndarray | None] = {}
     for number, line in enumerate(lines, 1):
-        name, *values = (value.strip() for value in line.split(','))
+        name, *values = (value.strip() for value in next(csv.reader([line]), ['']))
         if not name and not values:
             continue
         try:

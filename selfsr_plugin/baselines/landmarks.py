@@ -11,6 +11,7 @@ middle of the first one, and empty for a face in which nothing was found. How ma
 which: the eyes, the nose and the corners of the mouth; iBUG's 68; Helen's 194. Left and right are those of the picture.
 """
 
+import codecs
 import contextlib
 import csv
 import io
@@ -192,7 +193,7 @@ def read_landmarks(path: str | os.PathLike) -> dict[str, FaceLandmarks]:
 @contextlib.contextmanager
 def _opened(path: str | os.PathLike) -> Iterator[TextIO]:
     try:
-        with open(Path(path).expanduser(), encoding='utf-8', errors='surrogateescape', newline='') as file:
+        with open(Path(path).expanduser(), encoding='utf-8-sig', errors='surrogateescape', newline='') as file:
             yield file
     except OSError as error:
         raise UserError(f'the landmarks {printable(path)} cannot be read ({error.strerror}): {_MAKE}.') from error
@@ -241,7 +242,7 @@ def count_of(faces: Mapping[str, FaceLandmarks]) -> int:
 def is_landmark_file(path: str | os.PathLike) -> bool:
     """Whether a file begins as :func:`write_landmarks` begins it."""
     with open(path, 'rb') as file:
-        return file.readline(1 << 10).startswith(','.join(_HEADER).encode() + b',')
+        return file.readline(1 << 10).removeprefix(codecs.BOM_UTF8).startswith(','.join(_HEADER).encode() + b',')
 
 
 def read_count(path: str | os.PathLike) -> int:

@@ -218,7 +218,7 @@ class _LmdbSource(ImageSource):
                 raise FileNotFoundError(
                     f'the LMDB {self.root} has no {part}, so it was not finished or not copied whole: make it again.'
                 )
-        with open(os.path.join(root, 'meta_info.txt'), encoding='utf-8', errors='surrogateescape') as lines:
+        with open(os.path.join(root, 'meta_info.txt'), encoding='utf-8-sig', errors='surrogateescape') as lines:
             self.names = sorted(self._key(line) for line in lines if line.strip())
         for name in self.names:
             if not name or len(lmdb_key(name)) > _MAX_KEY or name.startswith('/') or '..' in name.split('/'):

@@ -1,5 +1,6 @@
 """Faces that a data set's own annotation file gives, instead of a detector."""
 
+import csv
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -7,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import UserError
+from ..files import printable
 
 from .faces import Face
 
@@ -31,21 +33,23 @@ def read_annotations(path: Path) -> dict[str, list[Face]]:
         UserError: the file is missing or does not follow either layout, with the line.
     """
     try:
-        lines = path.read_text(encoding='utf-8').splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f'--annotations: {path} cannot be read ({error}).') from error
+        lines = path.read_text(encoding='utf-8-sig').splitlines()  # spreadsheets begin their CSV with a mark
+    except OSError as error:
+        raise UserError(f'--annotations: {printable(path)} cannot be read ({error.strerror}): correct it.') from error
+    except UnicodeDecodeError as error:
+        raise UserError(f'--annotations: {printable(path)} is not UTF-8 text: save it as UTF-8.') from error
     read = _read_celeba if len(lines) > 1 and lines[1].split() == _CELEBA_HEADER else _read_wider
     read = _read_points if lines and lines[0].count(',') >= 2 * min(_POINTS) else read
     try:
         faces = dict(read(lines))
     except _BadLine as bad:
         raise UserError(
-            f"--annotations: line {bad.args[0]} of {path} is not as in CelebA's "
+            f"--annotations: line {bad.args[0]} of {printable(path)} is not as in CelebA's "
             "list_landmarks_align_celeba.txt, WIDER FACE's wider_face_*_bbx_gt.txt or a CSV of landmarks: "
             f'{bad.args[1]}.'
         ) from None
     if not faces:
-        raise UserError(f'--annotations: {path} lists no photos.')
+        raise UserError(f'--annotations: {printable(path)} lists no photos.')
     return faces
 
 
@@ -64,7 +68,7 @@ def _read_celeba(lines: list[str]) -> Iterator[tuple[str, list[Face]]]:
 def _read_points(lines: list[str]) -> Iterator[tuple[str, list[Face]]]:
     faces: dict[str, list[Face]] = {}
     for number, line in enumerate(lines, 1):
-        name, *values = line.split(',')
+        name, *values = next(csv.reader([line]), [''])
         if not name or number == 1 and not re.fullmatch(r'\s*-?[\d.]+\s*', values[0]):
             continue
         points = np.array(_numbers(values, 136 if len(values) == 136 else 388, number)).reshape(-1, 2)
@@ -82,7 +86,7 @@ def _read_wider(lines: list[str]) -> Iterator[tuple[str, list[Face]]]:
         if not name:
             continue
         if position == len(lines) or not lines[position].strip().isdigit():
-            raise _BadLine(position + 1, f'the number of faces of {name} is missing')
+            raise _BadLine(position + 1, f'the number of faces of {printable(name)[:60]} is missing')
         count = int(lines[position])
         rows = range(position + 1, position + 1 + max(count, 1))  # a photo without faces has one line of zeros
         if rows.stop > len(lines):

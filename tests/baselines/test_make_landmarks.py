@@ -39,6 +39,9 @@ def test_files_of_all_kinds_say_the_same(faces, capsys):
     (faces / 'celeba.txt').write_text('\n'.join(['2', CELEBA, line('a.jpg', FIVE), line('b.jpg', FIVE + 1)]) + '\n')
     (faces / 'plain.csv').write_text('\n'.join(['name,x,y', line('a.png', FIVE, ','), line('b', FIVE + 1, ',')]))
     found = [run(faces, '--annotations', faces / name) for name in ('celeba.txt', 'plain.csv')]
+    (faces / 'sheet.csv').write_text('\ufeff' + line('"a.png"', FIVE, ',') + '\n' + line('b', FIVE + 1, ','))  # Excel's
+    found.append(run(faces, '--annotations', faces / 'sheet.csv'))
+    (faces / 'lm.csv').write_text('\ufeff' + (faces / 'lm.csv').read_text())
     found.append(run(faces, '--annotations', faces / 'lm.csv', output='again.csv'))
     assert np.array_equal(found[0]['a'].points, FIVE) and np.array_equal(found[0]['b'].points, FIVE + 1)
     assert found[0]['c'].points is None and found[0]['a'].width == 32

@@ -317,3 +317,10 @@ def test_what_is_left_out_is_said(files, tmp_path, monkeypatch):
     (tmp_path / 'a' / 'linked').unlink()
     with pytest.raises(ValueError, match='no images in the folder .*, only files with other extensions .*heic 2'):
         open_image_source(root)
+
+
+def test_meta_info_saved_by_an_editor_of_windows(files, tmp_path, images):
+    root = files.write_lmdb(tmp_path / 'a.lmdb', images)
+    path = tmp_path / 'a.lmdb/meta_info.txt'
+    path.write_bytes(('\ufeff' + path.read_text().replace('\n', '\r\n')).encode())
+    assert_same(open_image_source(root), images)

@@ -58,3 +58,29 @@ def test_bad_lines_are_named(tmp_path, text, why):
     (tmp_path / 'list.txt').write_text(text)
     with pytest.raises(UserError, match=why):
         read_annotations(tmp_path / 'list.txt')
+
+
+def points(name, between=','):
+    return f'{name}{between}' + between.join(f'{number % 40}.5' for number in range(136)) + '\n'
+
+
+@pytest.mark.parametrize(
+    'text', [points('a.jpg'), '\ufeff' + points('a.jpg'), points('"a.jpg"'), '\ufeff' + points('"a.jpg"')]
+)
+def test_a_csv_as_spreadsheets_save_it(tmp_path, text):
+    (tmp_path / 'a.csv').write_text(text, encoding='utf-8')
+    faces = read_annotations(tmp_path / 'a.csv')
+    assert list(faces) == ['a.jpg'] and faces['a.jpg'][0].points.shape == (68, 2)
+
+
+def test_a_file_that_is_no_text_of_ours_is_named_with_a_remedy(tmp_path):
+    path = tmp_path / 'a.csv'
+    path.write_text(points('a.jpg'), encoding='utf-16')
+    with pytest.raises(UserError, match='a.csv is not UTF-8 text: save it as UTF-8'):
+        read_annotations(path)
+    path.write_text(points('a.jpg', ';'))
+    with pytest.raises(UserError, match='the number of faces of a.jpg;') as caught:
+        read_annotations(path)
+    assert len(str(caught.value)) < len(str(path)) + 250
+    with pytest.raises(UserError, match='none.csv cannot be read .No such file'):
+        read_annotations(tmp_path / 'none.csv')
