@@ -112,6 +112,9 @@ def test_a_file_below_the_full_scale_gives_a_network_that_runs_there(cls, tmp_pa
     save_networks(tmp_path / 'net.pth', dict(params=net), 7, 1.0)
     with pytest.raises(UserError, match=rf'net.pth was saved at level 7: {cls.__name__} has levels 1 to'):
         selfsr_plugin.load(tmp_path / 'net.pth')
+    save_networks(tmp_path / 'net.pth', dict(params=net), 'two', 1.0)
+    with pytest.raises(UserError, match='net.pth was saved at level two: '):
+        selfsr_plugin.load(tmp_path / 'net.pth')
 
 
 def test_networks_of_others(tmp_path):

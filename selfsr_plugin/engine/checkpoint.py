@@ -101,12 +101,27 @@ def load_checkpoint(path: str | Path) -> Any:
     except PermissionError as error:
         raise UserError(f'{path} may not be read by this user: change its permissions.') from error
     except Exception as error:  # torch raises many kinds, with long texts, for a truncated or foreign file
-        reason = (
-            'is damaged or no safetensors file'
-            if is_safetensors(path)
-            else 'is damaged, was not made by torch.save, or holds more than tensors and plain values'
-        )
-        raise UserError(f'{path} cannot be read as a checkpoint: it {reason} ({type(error).__name__}).') from error
+        raise UserError(
+            f'{path} cannot be read as a checkpoint: it {_what_it_is(path)} ({type(error).__name__}).'
+        ) from error
+
+
+def _what_it_is(path: str | Path) -> str:
+    """What a file is that cannot be read, by its first bytes, with the remedy; the start of a clause."""
+    with open(path, 'rb') as file:
+        start = file.read(64)
+    if not start:
+        return 'is empty: get it again'
+    if start.startswith(b'version https://git-lfs'):
+        return 'is a pointer of Git LFS, not the file itself: run git lfs pull where it comes from'
+    if start.lstrip()[:1] == b'<':
+        return 'is a web page: download the file itself'
+    if is_safetensors(path):
+        made_by_torch = zipfile.is_zipfile(path)
+        return 'was made by torch.save: name it .pth' if made_by_torch else 'is damaged or no safetensors file'
+    if start[8:9] == b'{' and int.from_bytes(start[:8], 'little') < Path(path).stat().st_size:
+        return 'is a safetensors file: name it .safetensors'
+    return 'is damaged, was not made by torch.save, or holds more than tensors and plain values'
 
 
 def is_safetensors(path: str | Path) -> bool:
@@ -197,7 +212,7 @@ def grow_as_saved(net: nn.Module, path: str | Path, content: Any) -> None:
         return
     try:
         net.grow_to(content['level'], content['alpha'])
-    except ValueError as error:
+    except (ValueError, TypeError, KeyError) as error:  # of a file that others have written to
         raise UserError(f'{path} was saved at level {content["level"]}: {error}') from error
 
 

@@ -39,7 +39,7 @@ def find_sources(inputs: Sequence[Path]) -> tuple[list[Source], str]:
     sources: list[Source] = []
     others: Counter = Counter()
     for root in inputs:
-        if root.is_dir() and (root.name.endswith('.lmdb') or (root / 'data.mdb').exists()):
+        if root.is_dir() and (root.name.endswith('.lmdb') or os.path.exists(root / 'data.mdb')):
             images = open_image_source(root)
             sources += [
                 Source(name, images.path(index), lambda images=images, index=index: images.read_bytes(index))

@@ -7,7 +7,8 @@ import stat
 import pytest
 import torch
 
-from selfsr_plugin.engine.checkpoint import load_checkpoint, save_checkpoint
+from selfsr_plugin.engine.checkpoint import load_checkpoint, save_checkpoint, save_safetensors
+from selfsr_plugin.errors import UserError
 
 
 class Bomb:
@@ -131,3 +132,32 @@ def test_broken_file_is_named(tmp_path, damage):
 def test_missing_file_is_named(tmp_path):
     with pytest.raises(FileNotFoundError, match='there is no checkpoint .*net.pth'):
         load_checkpoint(tmp_path / 'net.pth')
+
+
+@pytest.mark.parametrize(
+    'name, data, what',
+    [
+        ('net.pth', b'', 'it is empty: get it again'),
+        ('net.safetensors', b'', 'it is empty: get it again'),
+        (
+            'net.pth',
+            b'version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n',
+            'it is a pointer of Git LFS',
+        ),
+        ('net.pth', b'\n<!DOCTYPE html>', 'it is a web page: download the file itself'),
+        ('net.pth', 'safetensors', 'it is a safetensors file: name it .safetensors'),
+        ('net.safetensors', 'torch', 'it was made by torch.save: name it .pth'),
+        ('net.safetensors', b'rubbish', 'it is damaged or no safetensors file'),
+        ('net.pth', b'rubbish', 'it is damaged, was not made by torch.save'),
+    ],
+)
+def test_what_a_file_is_instead_is_said(tmp_path, name, data, what):
+    path = tmp_path / name
+    if data == 'safetensors':
+        save_safetensors(dict(a=torch.zeros(9)), {}, path)
+    elif data == 'torch':
+        torch.save(dict(a=torch.zeros(9)), path)
+    else:
+        path.write_bytes(data)
+    with pytest.raises(UserError, match=f'{name} cannot be read as a checkpoint: {what}'):
+        load_checkpoint(path)
