@@ -48,7 +48,8 @@ SETTINGS: dict[str, dict[str, Any]] = {
     'bf16, channels_last': dict(precision='bf16', channels_last=True),
     'bf16, compile': dict(precision='bf16', compile=True),
     'bf16, channels_last, compile': dict(precision='bf16', channels_last=True, compile=True),
-    'bf16, compile, graphs': dict(precision='bf16', compile='reduce-overhead'),
+    'bf16, channels_last, graphs': dict(precision='bf16', channels_last=True, cuda_graphs=True),
+    'bf16, channels_last, compile, graphs': dict(precision='bf16', channels_last=True, compile=True, cuda_graphs=True),
     'fp32, compile': dict(precision='fp32', compile=True),
 }
 RIVALS = {'BasicSR SRGANModel, RRDBNet': 'SRGANModel', 'BasicSR SRModel, RRDBNet': 'SRModel'}
@@ -118,8 +119,9 @@ class Trainer:
             found[column] += took
             if any(name.endswith('_r1') for name in loss.terms):
                 options, stage.options = stage.options, replace(stage.options, r1_reg_weight=0.0)
+                without = next(each for each in stage.updates(self.iteration) if each.labels == update.labels)
                 began = self.wait()
-                updater.compute(update, batch)
+                updater.compute(without, batch)
                 stage.options, found['R1'] = options, took - (self.wait() - began)
                 found[column] -= found['R1']
         began, compute = self.wait(), updater.compute
@@ -255,15 +257,18 @@ def table(title: str, lines: dict[str, Callable], args: argparse.Namespace, rate
                 torch.cuda.reset_peak_memory_stats()
                 before = torch.cuda.memory_allocated()
             trainers[name] = trainer = make()
-            for _ in range(2):  # allocates, chooses kernels, compiles
+            for _ in range(3):  # allocates, chooses kernels, compiles, records
                 trainer.whole()
+                trainer.parts()
             if gpu:
                 memory[name] = torch.cuda.max_memory_allocated() - before
         except (UserError, torch.cuda.OutOfMemoryError) as error:
             trainers.pop(name, None)
             print(f'{name}: left out, {" ".join(str(error).split())[:150]}', file=sys.stderr)
     for name, trainer in trainers.items():
-        if 'compile' not in name:  # compiled code is not seen; what it computes is that of the same without
+        if not {'compile', 'graphs'} & set(
+            name.split(', ')
+        ):  # not seen there; what is computed is that of those without
             with Count() as count:
                 trainer.iterate()
             counted[name] = count.flops, count.bytes
@@ -287,7 +292,8 @@ def table(title: str, lines: dict[str, Callable], args: argparse.Namespace, rate
             f'{statistics.median(turn[column] for turn in shares[name]):.1f}' if shares[name][0] else ''
             for column in COLUMNS
         ]
-        flops, moved = counted.get(name, counted.get(name.split(', compile')[0], (0, 0)))
+        plain = ', '.join(each for each in name.split(', ') if each not in ('compile', 'graphs'))
+        flops, moved = counted.get(name, counted.get(plain, (0, 0)))
         rate = rates.get(trainer.precision)
         cells = [
             f'{ms / first:.2f}',

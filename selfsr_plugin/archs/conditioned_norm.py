@@ -20,6 +20,8 @@ def conditioned_norm(x: Tensor, sigma: Tensor) -> Tensor:
     product and its activation. On GPUs only x and sigma are kept (:class:`ConditionedNorm`) and the others computed
     again.
     """
+    if torch.compiler.is_compiling():  # torch's normalisation would lose channels_last
+        return _forward(x, sigma)[0]
     return ConditionedNorm.apply(x, sigma) if keeps_less(x) else leaky_relu(F.instance_norm(x) * sigma)
 
 

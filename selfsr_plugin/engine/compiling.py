@@ -8,24 +8,18 @@ from torch import nn
 from ..errors import UserError
 
 BACKEND = 'inductor'
-GRAPHS = 'reduce-overhead'  # torch's name of the mode that records CUDA graphs
 _VARIANTS = 64  # of one network: levels, learning or frozen, batches and parts of them; torch gives up after 8
 
 
-def compiled_network(net: nn.Module, graphs: bool = False) -> nn.Module:
+def compiled_network(net: nn.Module) -> nn.Module:
     """``net`` compiled as a whole, for each shape and argument that it is called with; it shares its parameters.
 
     Compiling takes place at the first call of each kind, in the rehearsal of a run.
-
-    Args:
-        net: what is compiled.
-        graphs: forward and backward pass are recorded as CUDA graphs and replayed. What they return is overwritten in
-            the next iteration, which ``torch.compiler.cudagraph_mark_step_begin`` begins.
     """
     config = torch._dynamo.config
     limit = 'recompile_limit' if hasattr(config, 'recompile_limit') else 'cache_size_limit'  # its name in torch 2.6
     setattr(config, limit, max(getattr(config, limit), _VARIANTS))
-    return torch.compile(net, backend=BACKEND, mode=GRAPHS if graphs else None, fullgraph=True, dynamic=False)
+    return torch.compile(net, backend=BACKEND, fullgraph=True, dynamic=False)
 
 
 @cache

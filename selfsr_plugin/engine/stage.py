@@ -16,7 +16,6 @@ from ..errors import UserError
 from ..schema import parse
 from . import checkpoint
 from .checkpoint import weights_path
-from .compiling import GRAPHS
 from .lr_scheduler import LinearDecayLR
 from .networks import build_network, load_weights
 from .stage_options import StageOptions
@@ -83,7 +82,7 @@ class Stage(ValidatedModel):
             self.options.precision,
             self.compilable() if self.options.compile else (),
             self.options.channels_last,
-            self.options.compile == GRAPHS,
+            self.options.cuda_graphs,
         )
 
     def _scheduler(self, optimizer: torch.optim.Optimizer) -> torch.optim.lr_scheduler.LRScheduler:
@@ -136,7 +135,6 @@ class Stage(ValidatedModel):
         }  # a term that is not computed each time keeps its last value
 
     def _begin(self, current_iter: int) -> Batch:
-        self.updater.begin_iteration()
         with torch.no_grad():
             return self.prepare(current_iter)
 
@@ -157,7 +155,7 @@ class Stage(ValidatedModel):
                 self.feed_data(data)
                 batch = self._begin(current_iter)
                 for update in self.updates(current_iter):
-                    batch.update(self.updater.compute(update, batch).made)
+                    batch.update(self.updater.rehearse(update, batch).made)
         finally:
             for optimizer in self.optimizers:
                 optimizer.zero_grad(set_to_none=True)

@@ -35,12 +35,16 @@ class StageOptions(Section):
         'fp16 on Volta and Turing, else fp32',
         default='auto',
     )
-    compile: bool | Literal['reduce-overhead'] = option(
-        'networks are compiled by torch.compile (network_g, and those of stage 1), with reduce-overhead into CUDA '
-        'graphs; not while a level is faded in',
+    compile: bool = option(
+        'networks are compiled by torch.compile (network_g, and those of stage 1); not while a level is faded in',
         default=False,
         decides=False,
-        expects='true, false or reduce-overhead',
+    )
+    cuda_graphs: bool = option(
+        'forward and backward passes are recorded as CUDA graphs and replayed, so that nothing waits for the processor '
+        'to launch them; not while a level is faded in',
+        default=False,
+        decides=False,
     )
     channels_last: bool = option(
         'images and weights lie in memory with the channels last, which 16-bit convolutions of GPUs are made for',

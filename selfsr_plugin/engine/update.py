@@ -2,7 +2,7 @@
 
 import contextlib
 from collections import OrderedDict
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Hashable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, NamedTuple
@@ -13,9 +13,10 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.optim import Optimizer
 
 from ..errors import UserError
-from .compiling import GRAPHS, check_compiler, compiled_network
+from .compiling import check_compiler, compiled_network
 from .finite import FiniteCheck
 from .precision import Precision
+from .recording import Recordings
 
 Batch = dict[str, Tensor]  # images (N, C, H, W) and the like by name; everything in it is cut into parts along N
 
@@ -50,11 +51,15 @@ class Update(NamedTuple):
         loss: from a batch, or a part of one, to the loss. It reaches networks through :meth:`Updater.net`.
         prepare: what has to be done first, without gradients and on the whole batch of this process; what it returns
             is added to the batch.
+        variant: what beside the batch decides which operations the loss is made of, such as whether R1 is due in this
+            iteration. With ``cuda_graphs: true`` each is recorded for itself; numbers of Python's that change while
+            it does not, such as that of the iteration, would stay those of the recording.
     """
 
     labels: tuple[str, ...]
     loss: Callable[[Batch], Losses]
     prepare: 'Callable[[Batch], Batch] | None' = None
+    variant: Hashable = None
 
 
 class Updater:
@@ -76,10 +81,10 @@ class Updater:
         precision: number format that the networks are trained in, see :class:`Precision`.
         compiled: labels of the networks that torch.compile is to compile; not one that a second derivative is taken of.
         channels_last: networks and what they are given lie in memory with the channels last.
-        graphs: what is compiled is recorded as CUDA graphs.
+        cuda_graphs: forward and backward passes are recorded as CUDA graphs and replayed.
 
     Raises:
-        UserError: the device cannot compute in that format, nothing can be compiled here, or it records no graphs.
+        UserError: the device cannot compute in that format, nothing can be compiled here, or nothing recorded.
     """
 
     def __init__(
@@ -93,7 +98,7 @@ class Updater:
         precision: str = 'fp32',
         compiled: Collection[str] = (),
         channels_last: bool = False,
-        graphs: bool = False,
+        cuda_graphs: bool = False,
     ) -> None:
         self.nets, self.optimizers, self.device, self.dist = dict(nets), dict(optimizers), device, dist
         self.accum_iter = accum_iter
@@ -107,20 +112,24 @@ class Updater:
         if channels_last:
             for net in self.nets.values():
                 net.to(memory_format=torch.channels_last)
-        self.graphs = graphs
-        if graphs and device.type != 'cuda':
+        self.recordings = Recordings() if cuda_graphs else None
+        self._records = False  # in this phase
+        if cuda_graphs and device.type != 'cuda':
+            raise UserError('cuda_graphs: true: this run computes on the CPU: write cuda_graphs: false.')
+        if cuda_graphs and dist:
             raise UserError(
-                f'compile: {GRAPHS}: it records CUDA graphs, and this run computes on the CPU: write compile: true.'
+                'cuda_graphs: true: what processes exchange cannot be recorded: write cuda_graphs: false, or train on '
+                'one GPU.'
             )
         if compiled:
             check_compiler(device)
-        self._compiled = {label: compiled_network(self.nets[label], graphs) for label in compiled}
+        self._compiled = {label: compiled_network(self.nets[label]) for label in compiled}
         self._run: dict[str, nn.Module] = dict(self.nets)  # a network, or its compiled form
         self._wrapped: dict[str, nn.Module] = {}  # the same over all processes
         self._trained: dict[str, list[nn.Parameter]] = {}
         self.enter_phase({label: [net] for label, net in self.nets.items()})
 
-    def enter_phase(self, modules: Mapping[str, Iterable[nn.Module]], compiles: bool = True) -> None:
+    def enter_phase(self, modules: Mapping[str, Iterable[nn.Module]], steady: bool = True) -> None:
         """From now on train exactly the parameters of these modules of each network.
 
         DistributedDataParallel fixes its parameters when it is made, so the networks are wrapped again; unfreezing
@@ -128,10 +137,13 @@ class Updater:
 
         Args:
             modules: by the labels of the networks.
-            compiles: whether the networks that are to be compiled are in this phase. Arguments are compiled in: one
-                that changes all the time would be compiled all the time.
+            steady: whether networks are given the same arguments, beside images, through this phase. Arguments are
+                compiled and recorded in: one that changes all the time would be compiled all the time.
         """
-        self._run = {**self.nets, **(self._compiled if compiles else {})}
+        self._run = {**self.nets, **(self._compiled if steady else {})}
+        self._records = steady and self.recordings is not None
+        if self.recordings is not None:
+            self.recordings.clear()
         for label, parts in modules.items():
             net = self.nets[label]
             net.requires_grad_(False)
@@ -162,11 +174,6 @@ class Updater:
         for work in works:
             work.wait()
 
-    def begin_iteration(self) -> None:
-        """What graphs returned in the iteration before may be overwritten; called before anything is computed."""
-        if self.graphs:
-            torch.compiler.cudagraph_mark_step_begin()
-
     def net(self, label: str, exact: bool = False) -> Callable[..., Any]:
         """The network to run in the update at hand: one that learns exchanges its gradients, others are frozen.
 
@@ -186,7 +193,8 @@ class Updater:
             iteration: its number, for messages.
 
         Returns:
-            The loss without graphs: terms averaged over the parts, ``made`` put together again.
+            The loss without graphs: terms averaged over the parts, ``made`` put together again. Recorded ones are
+            overwritten in the next iteration.
         """
         loss = self.compute(update, batch)
         scaler = self._scaler(update.labels)
@@ -225,6 +233,8 @@ class Updater:
         """Take back what :meth:`state_dict` gave."""
         self._saved_scalers = state.get('scalers', {})
         self._scalers = {}
+        if self.recordings is not None:
+            self.recordings.clear()
 
     def _scaler(self, labels: tuple[str, ...]) -> 'torch.amp.GradScaler | None':
         """That of an update, made when it is first asked for; None where the format needs none."""
@@ -239,19 +249,44 @@ class Updater:
 
     def compute(self, update: Update, batch: Batch) -> Losses:
         """The loss of an update, as :meth:`run` returns it, and its gradients in the parameters; no step."""
+        self._begin(update, batch)
+        if not self._records:
+            return self._gradients(update, batch)
+        nets = [self.nets[label] for label in update.labels]
+        return self.recordings.run((update.labels, update.variant), partial(self._gradients, update), batch, nets)
+
+    def rehearse(self, update: Update, batch: Batch) -> Losses:
+        """:meth:`compute`; what a run will record is recorded too, and dropped.
+
+        Raises:
+            UserError: it cannot be recorded.
+        """
+        self._begin(update, batch)
+        loss = self._gradients(update, batch)
+        if self._records:
+            self.recordings.record(partial(self._gradients, update), batch, ())
+            self.recordings.clear()
+        return loss
+
+    def _begin(self, update: Update, batch: Batch) -> None:
+        """What goes before the forward pass of an update, and is not recorded."""
         self._learning = update.labels
         self.precision.choose_convolutions()
-        scaler = self._scaler(update.labels)
         for label, parameters in self._trained.items():
             for parameter in parameters:
                 parameter.requires_grad_(label in update.labels)
-        for label in update.labels:
-            self.optimizers[label].zero_grad(set_to_none=True)
-            if self.dist:
+        if self.dist:
+            for label in update.labels:
                 self._share_buffers(label)
         if update.prepare is not None:
             with torch.no_grad():
                 batch.update(update.prepare(batch))
+
+    def _gradients(self, update: Update, batch: Batch) -> Losses:
+        """Forward and backward pass."""
+        scaler = self._scaler(update.labels)
+        for label in update.labels:
+            self.optimizers[label].zero_grad(set_to_none=True)
         losses = []
         for number in range(self.accum_iter):
             with contextlib.ExitStack() as stack:

@@ -1,6 +1,7 @@
 """The paper's maths without parameters, and images as arrays: plain functions."""
 
 from .images import to_image, to_tensor
+from .input_gradient import input_gradient
 from .resize import bicubic_downsample, bicubic_matrix, bicubic_resize, resize_array, to_uint8
 from .schedule import Growth, GrowthSchedule
 from .warp import flow_total_variation, flow_warp
@@ -13,6 +14,7 @@ __all__ = [
     'bicubic_resize',
     'flow_total_variation',
     'flow_warp',
+    'input_gradient',
     'resize_array',
     'to_image',
     'to_tensor',

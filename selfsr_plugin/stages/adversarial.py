@@ -2,8 +2,9 @@
 
 from collections.abc import Callable
 
-import torch
 from torch import Tensor, nn
+
+from ..ops import input_gradient
 
 
 def discriminator_terms(
@@ -25,9 +26,10 @@ def discriminator_terms(
         r1_reg_weight: gamma of Eq. 9; 0 leaves the term out.
         judge_exactly: the discriminator in single precision, for real images when there is Eq. 9; by default ``judge``.
     """
-    # A tensor of its own: the batch is used again, and would keep a graph.
-    real = real.detach().requires_grad_(r1_reg_weight > 0)
-    prediction = (judge_exactly or judge if r1_reg_weight > 0 else judge)(real)
+    if r1_reg_weight > 0:
+        prediction, gradient = input_gradient(judge_exactly or judge, real)
+    else:
+        prediction = judge(real)
     terms = {
         f'{prefix}_real': criterion(prediction, True, is_disc=True),
         f'{prefix}_fake': criterion(judge(fake), False, is_disc=True),
@@ -35,6 +37,5 @@ def discriminator_terms(
     if r1_reg_weight > 0:
         # Eq. 9 is stated for images in [-1, 1], where the squared norm of the gradient is a quarter of that in [0, 1].
         # As BasicSR's r1_penalty, which takes contiguous gradients only.
-        (gradient,) = torch.autograd.grad(prediction.sum(), real, create_graph=True)
         terms[f'{prefix}_r1'] = r1_reg_weight / 2 * gradient.square().flatten(1).sum(1).mean() / 4
     return terms

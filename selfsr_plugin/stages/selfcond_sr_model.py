@@ -298,7 +298,7 @@ class SelfCondSRModel(Stage):
         nets = {label: getattr(self, f'net_{label}') for label in self.trained}
         self.updater.enter_phase(
             {label: net.active_modules(*phase) if _can_grow(net) else [net] for label, net in nets.items()},
-            compiles=growth.alpha == 1,
+            steady=growth.alpha == 1,
         )
 
     def prepare(self, current_iter: int) -> Batch:
@@ -309,8 +309,9 @@ class SelfCondSRModel(Stage):
         generator = Update(('g',), self.generator_loss)
         if self.net_d is None:
             return [generator]
-        discriminator = Update(('d',), partial(self.discriminator_loss, current_iter), self._fakes_if_none)
         options = self.options
+        has_r1 = options.r1_reg_weight > 0 and current_iter % options.net_d_reg_every == 0
+        discriminator = Update(('d',), partial(self.discriminator_loss, has_r1), self._fakes_if_none, variant=has_r1)
         if current_iter % options.net_d_iters or current_iter <= options.net_d_init_iters:
             return [discriminator]
         return [generator, discriminator]
@@ -339,7 +340,7 @@ class SelfCondSRModel(Stage):
             terms['l_g_adv'] = self.cri_gan(self._run('d', self.updater.net('d'), fake), True, is_disc=False)
         return Losses(terms, made={'fake': fake})
 
-    def discriminator_loss(self, current_iter: int, batch: Batch) -> Losses:
+    def discriminator_loss(self, has_r1: bool, batch: Batch) -> Losses:
         """Eq. 7, discriminator side: 'real' against 'fake'; with Eq. 9 in every ``net_d_reg_every``-th iteration."""
         options = self.options
         terms = discriminator_terms(
@@ -348,7 +349,7 @@ class SelfCondSRModel(Stage):
             self.cri_gan,
             batch['real'],
             batch['fake'],
-            options.r1_reg_weight if current_iter % options.net_d_reg_every == 0 else 0,
+            options.r1_reg_weight if has_r1 else 0,
             partial(self._run, 'd', self.updater.net('d', exact=True)),
         )
         return Losses(terms, factors={'l_d_r1': options.net_d_reg_every})  # iterations without it are made up for

@@ -104,37 +104,6 @@ def test_nothing_to_compile_with_is_said(tmp_path, monkeypatch):
         start(stage1_options(tmp_path, compile=True))
 
 
-def test_graphs_are_refused_on_a_cpu(tmp_path):
-    with pytest.raises(UserError, match=r'compile: reduce-overhead: .* CUDA graphs, .*: write compile: true\.$'):
-        start(stage1_options(tmp_path, compile='reduce-overhead'))
-
-
-@pytest.mark.parametrize('graphs, modes', [(False, {None}), (True, {'reduce-overhead'})])
-def test_graphs_are_asked_of_the_compiler(monkeypatch, graphs, modes):
-    found = set()
-    torch._dynamo.reset()
-    monkeypatch.setattr(compiling, 'BACKEND', lambda graph, _, mode=None: found.add(mode) or graph)
-    net = torch.nn.Conv2d(2, 3, 1)
-    compiling.compiled_network(net, graphs)(torch.rand(1, 2, 4, 4))
-    torch._dynamo.reset()
-    assert found == modes
-
-
-def test_graphs_may_be_overwritten_from_one_iteration_to_the_next(tmp_path, monkeypatch):
-    """And not within one, where images of the first update are those that the second learns from."""
-    model, calls = start(stage1_options(tmp_path)), []
-    monkeypatch.setattr(torch.compiler, 'cudagraph_mark_step_begin', lambda: calls.append('begin'))
-    for net in (model.net_deg, model.net_d_lq):
-        net.register_forward_hook(lambda *_: calls.append('net'))
-    train(model, [1])
-    assert calls == ['net'] * 4
-    calls.clear()
-    model.updater.graphs = True
-    model.rehearse(2, batch(2))
-    train(model, [2, 3])
-    assert calls == ['begin', *['net'] * 4] * 3
-
-
 def test_checkpointing_of_a_network_without_blocks_is_refused(tmp_path):
     opt = stage2_options(tmp_path, ('g',), grow_at=[], checkpointing=True)
     opt['network_g'] = dict(type='MSRResNet', num_in_ch=3, num_out_ch=3, num_feat=4, num_block=1, upscale=4)
@@ -156,8 +125,9 @@ def test_checkpointing_of_a_network_without_blocks_is_refused(tmp_path):
         dict(compile=True),
         dict(channels_last=True),
         dict(compile=True, channels_last=True),
-        dict(compile='reduce-overhead'),
-        dict(compile='reduce-overhead', accum_iter=2),
+        dict(cuda_graphs=True),
+        dict(cuda_graphs=True, compile=True, channels_last=True),
+        dict(cuda_graphs=True, accum_iter=2),
     ],
     ids=lambda how: ','.join(f'{key}={value}' for key, value in how.items()),
 )
@@ -173,7 +143,7 @@ def test_on_a_gpu_they_compute_the_same(tmp_path, float64, make, changes, how):
 @pytest.mark.skipif(not torch.cuda.is_available(), reason='no CUDA device on this machine')
 @pytest.mark.skipif(shutil.which('gcc') is None, reason='no C compiler on this machine')
 def test_a_resumed_run_of_recorded_graphs(tmp_path, float64):
-    opt = dict(stage1_options(tmp_path, compile='reduce-overhead'), num_gpu=1)
+    opt = dict(stage1_options(tmp_path, cuda_graphs=True), num_gpu=1)
     through = train(start(opt), range(1, 9), save_at=[4])
     resumed = start(opt)
     resumed.rehearse(5, batch(5))  # records them with the weights of the start

@@ -160,7 +160,7 @@ def test_a_batch_beyond_the_memory_is_refused_by_what_small_ones_take(earlier, c
         start(opt)
 
 
-@pytest.mark.parametrize('compiled', [False, True, 'reduce-overhead'])
+@pytest.mark.parametrize('compiled', [False, True])
 def test_nothing_is_compiled_for_an_estimate(compiled):
     asked = []
     data = SimpleNamespace(sample_batch=asked.append)

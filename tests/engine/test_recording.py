@@ -1,0 +1,130 @@
+"""cuda_graphs changes how a network is computed, not what. Graphs of CPUs: what a recording computed, once more."""
+
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from torch.utils._pytree import tree_leaves
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / 'stages'))  # the models' kit
+from model_kit import (  # noqa: E402
+    assert_identical,
+    batch,
+    cyclegan_options,
+    everything,
+    stage1_options,
+    stage2_options,
+    start,
+    train,
+)
+
+from selfsr_plugin.engine.checkpoint import load_checkpoint  # noqa: E402
+from selfsr_plugin.engine.recording import Recordings  # noqa: E402
+from selfsr_plugin.errors import UserError  # noqa: E402
+
+GROWTH = dict(grow_at=[6], fade_iter=2, ema_decay=0.9, supervision='pseudo', net_d_reg_every=2)
+
+
+class Graphs:
+    """Of CPUs: a replay computes into the tensors that recording returned, and looks at no others than those it saw."""
+
+    def __init__(self, model):
+        self.model, self.recorded, self.replayed = model, 0, 0
+        model.updater.recordings = Recordings(self.capture)
+        model.updater._records = True
+
+    def tensors(self, losses):
+        nets = [net for label in self.learning for net in [self.model.updater.nets[label]]]
+        gradients = [each.grad for net in nets for each in net.parameters() if each.grad is not None]
+        return tree_leaves([losses.terms, losses.logged, losses.made]) + gradients
+
+    def capture(self, function, _):
+        self.recorded += 1
+        self.learning = learning = self.model.updater._learning
+        result = function()
+        kept = self.tensors(result)
+        for each in kept:  # a graph that is recorded is not computed
+            each.detach().fill_(torch.nan)
+
+        def replay():
+            self.replayed += 1
+            self.learning = learning
+            for old, new in zip(kept, self.tensors(function()), strict=True):
+                old.detach().copy_(new)
+
+        return result, replay
+
+
+def recording(opt):
+    model = start(opt)
+    return model, Graphs(model)
+
+
+@pytest.mark.parametrize(
+    'make, changes, iterations, recorded, replayed',
+    [
+        (stage1_options, {}, 5, 2, 6),
+        (stage1_options, dict(accum_iter=2, r1_reg_weight=1), 5, 2, 6),
+        (cyclegan_options, dict(pool_size=3), 5, 3, 9),
+        # At x2 of 6 iterations 4 of G, of D 1 with R1 and 1 without; at x4 of 8, when it has been faded in.
+        (stage2_options, GROWTH, 15, 6, 4 + 1 + 1 + 6 + 2 + 2),
+    ],
+    ids=['stage1', 'parts', 'cyclegan', 'stage2'],
+)
+def test_recorded_updates_compute_the_same(tmp_path, make, changes, iterations, recorded, replayed):
+    model, graphs = recording(make(tmp_path, total_iter=16, **changes))
+    train(model, range(1, iterations + 1))
+    assert_identical(
+        everything(model), everything(train(start(make(tmp_path, total_iter=16, **changes)), range(1, iterations + 1)))
+    )
+    assert (graphs.recorded, graphs.replayed) == (recorded, replayed)
+
+
+def test_the_last_smaller_batch_is_another_recording(tmp_path):
+    """Of another shape."""
+    model, graphs = recording(stage1_options(tmp_path))
+    for iteration in range(1, 9):
+        images = batch(iteration)
+        model.feed_data({key: value[: 1 if iteration == 7 else None] for key, value in images.items()})
+        model.optimize_parameters(iteration)
+    assert graphs.recorded == 2 and graphs.replayed == 2 * 5
+
+
+def test_a_rehearsal_records_and_leaves_nothing_behind(tmp_path):
+    model, graphs = recording(stage1_options(tmp_path))
+    before = everything(model)
+    model.rehearse(1, batch(1))
+    assert graphs.recorded == 2 and graphs.replayed == 0
+    assert_identical(everything(model), before)
+    assert all(each.grad is None for each in model.net_deg.parameters())
+    train(model, [1, 2])
+    assert graphs.recorded == 2  # the first iterations are not those that were rehearsed
+
+
+def test_a_resumed_run_goes_on_the_same(tmp_path):
+    opt = stage2_options(tmp_path, supervision='pseudo', grow_at=[], ema_decay=0.9)
+    through = train(recording(opt)[0], range(1, 9), save_at=[4])
+    resumed, graphs = recording(opt)
+    train(resumed, [1, 2, 3])
+    resumed.resume_training(load_checkpoint(tmp_path / 'training_states/4.state'))
+    assert_identical(everything(train(resumed, range(5, 9))), everything(through))
+    assert graphs.replayed == 2 + 4
+
+
+def test_what_cannot_be_recorded_is_named(tmp_path):
+    model, _ = recording(stage1_options(tmp_path))
+
+    def fails(function, _):
+        raise RuntimeError('operation not permitted when stream is capturing\nSearch for ...')
+
+    model.updater.recordings = Recordings(fails)
+    with pytest.raises(
+        UserError, match=r'^cuda_graphs: true: .*\(operation not permitted .*capturing\): write cuda_graphs: false\.$'
+    ):
+        model.rehearse(1, batch(1))
+
+
+def test_graphs_are_refused_on_a_cpu(tmp_path):
+    with pytest.raises(UserError, match=r'^cuda_graphs: true: .* computes on the CPU: write cuda_graphs: false\.$'):
+        start(stage1_options(tmp_path, cuda_graphs=True))
