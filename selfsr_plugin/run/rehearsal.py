@@ -241,8 +241,20 @@ def _rehearse(model: Any, iteration: int, batch: dict[str, Any], opt: dict[str, 
             if torch.cuda.is_available():
                 torch.cuda.synchronize()
     except Exception as error:
+        _explain_lacking_images(error, batch, opt)
         raise_explained(error, iteration, opt)
     return time.monotonic() - began
+
+
+def _explain_lacking_images(error: Exception, batch: dict[str, Any], opt: dict[str, Any]) -> None:
+    """UserError where a model asked for images that a data set of BasicSR's or somebody's does not give."""
+    key = error.args[0] if isinstance(error, KeyError) else None
+    if key in ('gt', 'lq') and key not in batch:
+        raise UserError(
+            f"datasets.train.type: the batches of {opt['datasets']['train']['type']} have no '{key}', "
+            f'{dict(gt="HR", lq="LR")[key]} images, which {opt["model_type"]} learns from: use a data set that gives '
+            'them.'
+        ) from error
 
 
 def raise_explained(error: Exception, iteration: int, opt: dict[str, Any]) -> NoReturn:

@@ -303,6 +303,8 @@ class SelfCondSRModel(Stage):
 
     def prepare(self, current_iter: int) -> Batch:
         """'lq' (N, 3, h, w), what the network is given, and 'real' (N, 3, H, W), HR images at the size of the level."""
+        if self.gt is None:
+            raise KeyError('gt')
         return {'lq': self._training_input(current_iter), 'real': self._real_images(self._growth)}
 
     def updates(self, current_iter: int) -> list[Update]:

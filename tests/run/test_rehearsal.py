@@ -101,6 +101,34 @@ def test_a_network_of_another_scale_is_found_without_validation(earlier, capsys)
     assert 'makes images of 32x32 of images of 16x16' in refused(capsys, opt)
 
 
+def test_images_that_a_data_set_does_not_give(earlier, capsys):
+    """BasicSR's do not say which: SingleImageDataset gives LR images, RealESRGANDataset HR images and kernels."""
+    theirs = dict(name='theirs', io_backend=dict(type='disk'), batch_size_per_gpu=2, num_worker_per_gpu=0)
+    lr_alone = dict(theirs, type='SingleImageDataset', dataroot_lq='data/lr')
+    message = (
+        "datasets.train.type: the batches of SingleImageDataset have no 'gt', HR images, which SelfCondSRModel learns"
+    )
+    opt = stage_2()
+    opt['datasets']['train'] = lr_alone
+    assert message in refused(capsys, opt)
+
+    kernels = {key: [0.5, 1.0] for key in ('blur_sigma', 'betag_range', 'betap_range')}
+    kernels.update(blur_kernel_size=21, kernel_list=['iso'], kernel_prob=[1.0], sinc_prob=0.1)
+    kernels.update({f'{key}2': value for key, value in kernels.items()}, final_sinc_prob=0.5)
+    Path('names.txt').write_text('000.png\n001.png\n')
+    hr = dict(
+        theirs, type='RealESRGANDataset', dataroot_gt='data/hr', meta_info='names.txt', use_hflip=True, use_rot=False
+    )
+    opt = stage_2(model_type='SupervisedSRModel', network_g=dict(type='SRResNet', num_feat=4, num_block=1))
+    del opt['network_d']
+    opt['train'] = dict(total_iter=2, optim_g=opt['train']['optim_g'], pixel_opt=opt['train']['pixel_opt'])
+    opt['datasets']['train'] = dict(hr, **kernels)
+    message = (
+        "the batches of RealESRGANDataset have no 'lq', LR images, which SupervisedSRModel learns from: use a data set"
+    )
+    assert message in refused(capsys, opt)
+
+
 def test_folders_given_for_each_other_are_said_before_the_first_iteration(workplace, monkeypatch):  # noqa: F811
     start(options())
     assert 'looked at' not in log_text()
