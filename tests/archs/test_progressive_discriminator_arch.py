@@ -104,6 +104,17 @@ def test_works_in_the_range_of_the_network():
 # ----- minibatch standard deviation -----
 
 
+@pytest.mark.parametrize('dtype', [torch.float16, torch.bfloat16])
+def test_deviation_in_16_bits_is_that_of_single_precision_rounded(dtype):
+    """1e-8 is 0 in fp16, and with it the gradient of alike images infinite; bf16 would round every deviation."""
+    x = rand(4, 8, 4, 4).to(dtype)
+    expected = minibatch_stddev(x.float(), 2)[:, -1]
+    torch.testing.assert_close(minibatch_stddev(x, 2)[:, -1], expected.to(dtype), rtol=0, atol=0)
+    alike = torch.ones(2, 3, 4, 4, dtype=dtype, requires_grad=True)
+    minibatch_stddev(alike, 2).sum().backward()
+    assert alike.grad.isfinite().all()
+
+
 def added_channel(x: torch.Tensor, group: int) -> list:
     out = minibatch_stddev(x, group)
     assert out.shape == (x.shape[0], x.shape[1] + 1, *x.shape[2:])

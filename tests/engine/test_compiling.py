@@ -79,6 +79,8 @@ def test_channels_last_computes_the_same(tmp_path, float64, make, changes):
     model = train(start(make(tmp_path, channels_last=True, **changes)), range(1, 4))
     weight = next(each for each in model.optimizers[0].param_groups[0]['params'] if min(each.shape[-2:]) > 1)
     assert weight.is_contiguous(memory_format=torch.channels_last)
+    average = getattr(model, 'net_g_ema', None)
+    assert average is None or average.stem.weight.is_contiguous(memory_format=torch.channels_last)
     assert_alike(model, train(start(make(tmp_path, **changes)), range(1, 4)))
 
 

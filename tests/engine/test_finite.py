@@ -143,9 +143,10 @@ def test_skip_leaves_the_step_out_and_goes_on(tmp_path, warnings, optimizer):
     assert_identical(everything(model), everything(without))
 
 
-def test_skipped_from_the_first_step_on(tmp_path, warnings):
+@OPTIMIZERS
+def test_skipped_from_the_first_step_on(tmp_path, warnings, optimizer):
     """Before the optimizer has made its averages."""
-    opt = stage2_options(tmp_path, nonfinite='skip', **SETTINGS)
+    opt = stage2_options(tmp_path, optim_g=optimizer, optim_d=optimizer, nonfinite='skip', **SETTINGS)
     without, model = poisoned(start(opt), (3, 4), ()), poisoned(start(opt), range(1, 5), (1, 2))
     assert model.get_current_log()['skipped_steps'] == 4
     assert warnings[0] == 'l_g_rec is nan: this step of network_g and 1 of those after it are skipped, 2 so far.'

@@ -151,20 +151,32 @@ def test_warm_up_is_resumed(tmp_path):
     assert_identical(everything(resumed), everything(through))
 
 
+def with_buffers(folder):
+    """With a discriminator of BasicSR, whose spectral normalisation writes its buffers in every forward pass."""
+    opt = stage2_options(folder, labels=('g',), grow_at=[], r1_reg_weight=0)
+    return dict(opt, network_d=dict(type='UNetDiscriminatorSN', num_in_ch=3, num_feat=2))
+
+
 @pytest.mark.parametrize(
     'make, changes, iteration',
     [
         (stage1_options, dict(r1_reg_weight=1), 5),
         (cyclegan_options, {}, 5),
         (stage2_options, dict(supervision='pseudo', ema_decay=0.9, fade_iter=3), 4),
+        (with_buffers, {}, 4),
     ],
-    ids=['stage1', 'cyclegan', 'stage2'],
+    ids=['stage1', 'cyclegan', 'stage2', 'buffers'],
 )
 def test_rehearsal_leaves_no_trace(tmp_path, make, changes, iteration):
     plain, rehearsed = start(make(tmp_path, **changes)), start(make(tmp_path, **changes))
     random = torch.get_rng_state()
+    for label in rehearsed.trained:  # as networks with dropout do
+        getattr(rehearsed, f'net_{label}').register_forward_pre_hook(lambda *_: torch.rand(1) and None)
     rehearsed.rehearse(iteration, batch(77))
     assert torch.equal(torch.get_rng_state(), random)
+    assert all(
+        each.grad is None for label in rehearsed.trained for each in getattr(rehearsed, f'net_{label}').parameters()
+    )
     train(plain, range(1, 3))
     train(rehearsed, range(1, 3))
     rehearsed.rehearse(iteration, batch(78))

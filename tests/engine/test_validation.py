@@ -174,10 +174,10 @@ def test_a_record_for_each_metric_that_is_new_or_set_otherwise(model):
     model.best_metric_results['people']['psnr']['val'] = 1e9
     validate(model, GOOD, 6)
     assert model.best_metric_results['people']['ssim']['iter'] == 6
-    model.best_metric_results['people']['psnr']['val'] = float('inf')
-    metrics['psnr']['crop_border'] = 1
+    model.best_metric_results['people']['ssim']['val'] = 1e9  # out of reach
+    metrics['ssim']['crop_border'] = 1
     validate(model, GOOD, 7)
-    assert model.best_metric_results['people']['psnr']['iter'] == 7
+    assert model.best_metric_results['people']['ssim']['iter'] == 7
     model.best_metric_results['people']['ssim'].update(better='lower', val=-1.0)  # as a run without directions saved it
     validate(model, GOOD, 8)
     assert model.best_metric_results['people']['ssim']['better'] == 'higher'

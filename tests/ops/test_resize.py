@@ -134,15 +134,16 @@ def test_use_without_gradients_does_not_spoil_the_cache_for_training():
 
 
 def test_memory_does_not_grow_with_the_number_of_sizes(monkeypatch):
-    monkeypatch.setattr(resize, 'KEPT_BYTES', 8 * 16 * 100)
+    monkeypatch.setattr(resize, 'KEPT_BYTES', 8 * 16 * 160)
     monkeypatch.setattr(resize, '_kept', {})
-    images = random_images(1, 90, 60)
+    images, made, make = random_images(1, 90, 60), [], resize.bicubic_matrix
+    monkeypatch.setattr(resize, 'bicubic_matrix', lambda *sizes: made.append(sizes[0]) or make(*sizes))
     expected = bicubic_resize(images[:, :50, :40], 16)
     for height in range(50, 90):
         bicubic_resize(images[:, :height], 16)
     kept = resize._kept[images.device]
-    assert 0 < sum(matrix.nbytes for matrix in kept.values()) <= 8 * 16 * 100
-    assert (60, 16, 'matlab', torch.float64) in kept  # used every time
+    assert 0 < sum(matrix.nbytes for matrix in kept.values()) <= 8 * 16 * 160
+    assert (60, 16, 'matlab', torch.float64) in kept and made.count(60) == 1  # used every time
     bicubic_resize(random_images(1, 500, 500), 16)  # one that is too large for it is not kept
     assert torch.equal(bicubic_resize(images[:, :50, :40], 16), expected)
 

@@ -10,6 +10,7 @@ from model_kit import (
     cyclegan_options,
     cyclegan_train,
     everything,
+    loader,
     snapshot,
     stage1_options,
     stage1_train,
@@ -142,6 +143,35 @@ def test_state_of_networks_with_other_parameters_is_refused(tmp_path):
     state['optimizers'][0]['param_groups'][0]['params'].append(99)  # the biases that there were once
     with pytest.raises(UserError, match='the training state of iteration 1 is of networks with other parameters'):
         start(stage2('paired')(tmp_path)).resume_training(state)
+
+
+def test_a_resumed_run_has_its_own_implementation_of_the_optimizer(tmp_path):
+    """States of before were saved by one that was not fused."""
+    train(start(stage1(tmp_path)), [1], save_at=[1])
+    state = load_checkpoint(tmp_path / 'training_states/1.state')
+    for optimizer in state['optimizers']:
+        optimizer['param_groups'][0].pop('fused')
+    model = start(stage1(tmp_path))
+    model.resume_training(state)
+    assert all(optimizer.param_groups[0]['fused'] for optimizer in model.optimizers)
+
+
+def test_best_values_are_resumed(tmp_path):
+    model = train(start(stage2('paired')(tmp_path)), [1])
+    model.validation(loader(['gt', 'lq']), 1, None)
+    model.save(0, 1)
+    resumed = start(stage2('paired')(tmp_path))
+    resumed.resume_training(load_checkpoint(tmp_path / 'training_states/1.state'))
+    assert resumed.best_metric_results == model.best_metric_results
+
+
+def test_a_state_never_lies_beside_networks_of_a_later_save(tmp_path, monkeypatch):
+    """As where a run goes over iterations again and is killed between its networks and its state."""
+    model = train(start(stage1(tmp_path)), [1], save_at=[1])
+    monkeypatch.setattr(model, 'save_weights', lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+    with pytest.raises(KeyboardInterrupt):
+        train(model, [2]).save(0, 1)
+    assert not list((tmp_path / 'training_states').iterdir())
 
 
 def test_failed_save_raises(tmp_path, monkeypatch):

@@ -6,7 +6,20 @@ import pytest
 import torch
 from basicsr.metrics import calculate_psnr
 from basicsr.utils import tensor2img
-from model_kit import Recorder, assert_identical, everything, files_below, loader, resized, stage2_options, start, train
+from model_kit import (
+    Recorder,
+    assert_identical,
+    batch,
+    everything,
+    files_below,
+    loader,
+    resized,
+    stage2_options,
+    start,
+    train,
+)
+
+from selfsr_plugin.engine.checkpoint import load_checkpoint
 
 
 @pytest.mark.parametrize('iteration, level', [(1, 1), (4, 2)])
@@ -75,6 +88,32 @@ def test_picture_during_fade_in_is_that_of_the_network_being_trained(tmp_path):
     with torch.no_grad():
         expected = tensor2img(model.net_g(data['lq'], 2, 0.001))
     assert np.abs(model.evaluate(data).image.astype(int) - expected).max() <= 1
+
+
+def test_validation_after_a_rehearsal_is_where_training_stands(tmp_path):
+    model, data = train(start(stage2_options(tmp_path, fade_iter=2)), [1]), next(iter(loader(['lq'])))
+    before = model.evaluate(data).image
+    model.rehearse(5, batch(5))
+    assert (model.evaluate(data).image == before).all()
+
+
+def test_validation_before_the_first_iteration_of_a_resumed_run_is_where_training_stands(tmp_path):
+    opt, data = stage2_options(tmp_path, fade_iter=4), next(iter(loader(['lq'])))
+    for iteration in (1, 4):
+        model, resumed = train(start(opt), range(1, iteration + 1), save_at=[iteration]), start(opt)
+        resumed.resume_training(load_checkpoint(tmp_path / f'training_states/{iteration}.state'))
+        assert (resumed.evaluate(data).image == model.evaluate(data).image).all()
+
+
+@pytest.mark.parametrize('ema_decay', [0, 0.5])
+def test_networks_are_validated_in_eval_mode_and_go_on_in_their_own(tmp_path, ema_decay):
+    """Foreign ones may have layers that know the difference."""
+    model, modes = train(start(stage2_options(tmp_path, ema_decay=ema_decay)), [1]), []
+    validated = model.net_g_ema if ema_decay else model.net_g
+    validated.register_forward_hook(lambda net, *_: modes.append(net.training))
+    model.evaluate(next(iter(loader(['lq']))))
+    assert modes == [False] and model.net_g.training
+    assert not ema_decay or not model.net_g_ema.training
 
 
 def test_test_mode_writes_where_basicsr_does(tmp_path):

@@ -51,6 +51,16 @@ def test_a_fault_of_stage_2_is_told_by_its_iteration_of_the_whole_run(tmp_path):
     assert caught.value.iteration == 5
 
 
+def test_a_fault_in_the_last_iteration_of_stage_1_is_told_before_stage_2(tmp_path):
+    model, data = train(both(tmp_path), range(1, 3)), batch(3)
+    data['lq'][0, 0, 0, 0] = float('nan')
+    model.feed_data(data)
+    model.optimize_parameters(3)
+    with pytest.raises(NonFiniteError) as caught:
+        model.update_learning_rate(4)
+    assert caught.value.iteration == 3 and files_below(tmp_path / 'models') == []
+
+
 def test_equals_the_stages_run_separately(tmp_path):
     model = train(both(tmp_path / 'both'), range(1, 9))
 
