@@ -111,6 +111,8 @@ def read_option_file(path: str) -> dict[str, Any]:
     Raises:
         UserError: no such file, not YAML, or not a mapping.
     """
+    if osp.exists(path) and not osp.isfile(path) and not osp.isdir(path):  # a pipe, which can be read once
+        raise UserError(f'the option file {path} is no file on a disk, and runs keep a copy: save it and give that.')
     try:
         with open(path, encoding='utf-8') as file:
             opt = _unshared(yaml.load(file, Loader=_OptionLoader))
@@ -161,8 +163,11 @@ def apply_overrides(opt: dict[str, Any], overrides: Sequence[str]) -> None:
             raise UserError(f'--force_yml {entry}: write KEY:KEY=VALUE, e.g. train:total_iter=1000.')
         try:
             value = yaml.load(text, Loader=_OptionLoader)
-        except yaml.YAMLError:
-            raise UserError(f'--force_yml {entry}: the value is not valid YAML.') from None
+        except yaml.YAMLError as error:
+            problem = getattr(error, 'problem', None)
+            raise UserError(
+                f'--force_yml {entry}: the value is not valid YAML{f": {problem}" if problem else ""}.'
+            ) from None
         *sections, last = keys.strip().split(':')
         target = opt
         for section in sections:

@@ -3,6 +3,7 @@
 import argparse
 import copy
 import importlib
+import os
 import re
 import sys
 from pathlib import Path
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings, strategies as st
 
+from selfsr_plugin.basicsr_compat.entry_points import is_for_us
 from selfsr_plugin.errors import UserError
 from selfsr_plugin.option_check import check_options
 from selfsr_plugin.options import apply_overrides, parse_arguments, read_option_file
@@ -71,6 +73,11 @@ def test_every_key_of_the_main_file_is_commented():
         (TRAIN_BOTH, 'network_g:type=ProgressiveDiscriminator', r'network_g\.type: .* is a discriminator, .* swapped'),
         (TRAIN_BOTH, 'network_deg:type=DomainDiscriminator', r'network_deg\.type: .* is a discriminator, .* swapped'),
         (TRAIN_BOTH, 'network_d:type=SelfCondSRNet', r'network_d\.type: SelfCondSRNet is no discriminator, .* swapped'),
+        (TRAIN_BOTH, 'name=2024-01-01', r'name: 2024-01-01 must be a text, .* something else: write it in quotes'),
+        (TRAIN_BOTH, 'name=1_000', r'name: 1000 must be a text, .* something else: write it in quotes'),
+        (TRAIN_BOTH, "val:metrics:psnr:test_y_channel='false'", r"test_y_channel: 'false' must be true or false"),
+        (TRAIN_BOTH, 'train:sr:gan_opt:loss_weight=.nan', r'gan_opt\.loss_weight: nan must be a number'),
+        (TRAIN_BOTH, 'train:sr:pixel_opt:loss_weight=true', r'pixel_opt\.loss_weight: True must be a number'),
         (TRAIN_BOTH, 'network_g:width=[8, 8]', r"network_g\.width: unknown key; did you mean 'widths'"),
         (TRAIN_BOTH, 'network_g:type=SelfCondSRNett', r"network_g\.type: unknown name 'SelfCondSRNett'; did you mean"),
         (TRAIN_BOTH, 'datasets:train:gt_sizes=64', r"datasets\.train\.gt_sizes: unknown key; did you mean 'gt_size'"),
@@ -668,3 +675,11 @@ def test_an_option_file_in_another_encoding(tmp_path):
     path.write_bytes('a: 1\n'.encode('utf-16'))
     with pytest.raises(UserError, match='is not UTF-8 text: save it as UTF-8'):
         read_option_file(str(path))
+
+
+def test_an_option_file_that_is_a_pipe_is_refused_unread(tmp_path):
+    path = str(tmp_path / 'pipe')
+    os.mkfifo(path)
+    with pytest.raises(UserError, match='pipe is no file on a disk, and runs keep a copy: save it and give that'):
+        read_option_file(path)
+    assert is_for_us(['-opt', path])

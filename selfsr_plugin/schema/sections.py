@@ -1,6 +1,7 @@
 """Sections of an option file as dataclasses: stating their options, and reading one."""
 
 import dataclasses
+import datetime
 import inspect
 import math
 import types
@@ -270,6 +271,8 @@ def _remedy(value: Any, kind: Any, about: Option) -> str:
     kinds = alternatives(kind)
     if isinstance(value, float) and int in kinds and value.is_integer() and _fits(int(value), kind, about):
         return f'{value!r} must be {expected(kind, about)}: write {int(value)}.'
+    if str in kinds and isinstance(value, (int, float, datetime.date)):
+        return f'{value} must be {expected(kind, about)}, and YAML reads it as something else: write it in quotes.'
     if not isinstance(value, str):
         return ''
     if NUMBER_AS_TEXT.fullmatch(value):
@@ -313,9 +316,13 @@ _PLAIN = Option('', 'ours', None, None, '', True, '', '', None, '')  # an argume
 
 
 def _check_argument(value: Any, parameter: inspect.Parameter | None, key: str) -> None:
-    """Held against the annotation where that is a plain type, and a number must not be text anywhere."""
+    """Held against the annotation where that is a plain type, or else against the default, and a number must not be
+    text anywhere."""
     annotation = parameter.annotation if parameter is not None else Any
     kinds = [each for each in alternatives(annotation) if each in (int, float, bool, str)]
+    default = type(parameter.default) if parameter is not None else None
+    if not kinds and isinstance(value, {bool: str, float: (bool, float)}.get(default, ())):
+        kinds = [default]  # of BasicSR's: 'false', which is text, would count as true, and NaN as a weight
     if kinds and value is not None and not any(_fits(value, each, _PLAIN) for each in kinds):
         words = ' or '.join(_words(each, _PLAIN) for each in kinds)
         raise UserError(f'{key}: {_remedy(value, typing.Union[tuple(kinds)], _PLAIN) or f"{value!r} must be {words}."}')  # noqa: UP007
