@@ -107,7 +107,8 @@ def _with_remedy(error: Exception) -> str:
         where = f'{os.fspath(error.filename)!r} cannot be written' if error.filename else 'the output cannot be written'
         return f'{where} ({error.strerror}): make room on its disk.'
     if not error.filename:
-        return str(error)
+        ended = 'what was to read the lines printed here has ended; the work up to there is done.'
+        return ended if isinstance(error, BrokenPipeError) else str(error)
     missing = error.errno == errno.ENOENT  # to read as well as to write
     remedy = 'correct the path' if missing else REMEDIES.get(error.errno, 'correct its permissions, or give another')
     return f'{os.fspath(error.filename)!r} cannot be used ({error.strerror}): {remedy}.'

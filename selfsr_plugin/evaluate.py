@@ -161,13 +161,14 @@ def run(args: argparse.Namespace) -> None:
         if args.save_statistics:
             saved[output / f'{name}.npz'] = statistics
     results = Results(rows, summary, not_run, list(dict.fromkeys(problems)))
-    print(format_table(results))  # first: what was computed is not lost where nothing can be written
     try:
         write(results, args, output)
         for path, statistics in saved.items():
             statistics.save(path)
     except OSError as error:
         raise files.cannot_write(error.filename or output, error) from error
+    finally:  # what was computed is not lost where only one of the two can be written
+        print(format_table(results))
     print(f'Written: {files.printable(output)}/scores.json, summary.csv' + (' and per_image.csv' if rows else ''))
     if problems:
         raise UserError(f'{len(results.problems)} images were left out of the scores: {"; ".join(results.problems)}')

@@ -231,7 +231,7 @@ def check_picture_name(path: Path) -> None:
 def cannot_write(path: str | os.PathLike, error: OSError) -> UserError:
     """The sentence for a file that cannot be written, with the remedy that fits the reason."""
     remedy = REMEDIES.get(error.errno, 'make its folder writable or give another')
-    return UserError(f'{printable(path)} cannot be written ({error.strerror}): {remedy}.')
+    return UserError(f'{printable(path)} cannot be written ({error.strerror or error}): {remedy}.')
 
 
 def encode_image(image: np.ndarray, extension: str, parameters: Sequence[int] = ()) -> bytes:

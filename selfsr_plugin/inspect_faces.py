@@ -16,7 +16,7 @@ import numpy as np
 
 from .arguments import add_traceback, add_weights, renamed, weights_by_name
 from .errors import UserError, one_sentence_errors
-from .files import OwnResults, cannot_write, encode_image, path, printable
+from .files import OwnResults, cannot_write, check_writable, encode_image, path, printable
 from .preparation.settings import LIMITS
 
 if TYPE_CHECKING:
@@ -101,6 +101,7 @@ def report(args: argparse.Namespace) -> None:
     results, files = OwnResults(args.output), [args.output / name for name in ('report.md', 'report.png')]
     for file in files:  # before the work
         results.refuse_foreign(file)
+        check_writable(file)
     weights = weights_by_name(args.weights, [NETWORK]).get(NETWORK)
     detect = FaceDetector(weights) if args.sample > 0 else None
     domains = [measure(source, args.lq_size) for source in sources]
@@ -119,13 +120,16 @@ def report(args: argparse.Namespace) -> None:
     text = describe(domains, framings, warnings, args.lq_size, shared(*domains) if args.lq else [])
     if len(framings) == 2 and all(framing.found for framing in framings):
         text += '\n' + (advise(args, *framings) if differ(*framings) else 'The two domains are framed alike.') + '\n'
-    for file, content in zip(files, (text.encode(), encode_image(draw_page(sources, domains), '.png'))):
-        try:
-            results.write(file, content)
-        except OSError as error:
-            raise cannot_write(file, error) from error
+    try:
+        for file, content in zip(files, (text.encode(), encode_image(draw_page(sources, domains), '.png'))):
+            try:
+                results.write(file, content)
+            except OSError as error:
+                raise cannot_write(file, error) from error
+    finally:  # what was measured is not lost where only one of the two can be written
+        print(f'\n{text}')
     output = printable(args.output)
-    print(f'\n{text}\nPicture: {output}/report.png\nText:    {output}/report.md')
+    print(f'Picture: {output}/report.png\nText:    {output}/report.md')
 
 
 def advise(args: argparse.Namespace, hr: Framing, lr: Framing) -> str:

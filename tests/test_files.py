@@ -169,3 +169,9 @@ def test_ctrl_c_while_a_class_is_made_is_one(capsys):
     with pytest.raises(SystemExit) as ended, one_sentence_errors():
         raise RuntimeError("Error calling __set_name__ on 'Field' instance") from KeyboardInterrupt()
     assert ended.value.code == 130 and capsys.readouterr().err.startswith('error: interrupted')
+
+
+def test_a_reader_that_has_ended_is_said(capsys):
+    with pytest.raises(SystemExit), one_sentence_errors():
+        raise BrokenPipeError(errno.EPIPE, 'Broken pipe')
+    assert 'error: what was to read the lines printed here has ended' in capsys.readouterr().err

@@ -1,6 +1,7 @@
 """Which runs of ``python -m basicsr.train`` and ``python -m basicsr.test`` are ours: those of this package's models."""
 
 import argparse
+import os
 import re
 from collections.abc import Sequence
 from typing import Any
@@ -28,6 +29,8 @@ def is_for_us(argv: Sequence[str]) -> bool:
         return False
     if args.opt is None:
         return False
+    if not os.path.isfile(args.opt):  # one that is no file is answered by us; of a pipe nothing is taken
+        return True
     try:
         with open(args.opt, encoding='utf-8', errors='replace') as file:
             opt = _read_names(file.read())

@@ -214,6 +214,16 @@ def test_a_full_disk_leaves_the_earlier_scores_and_the_table(folders, quota, cap
     assert {path.name: path.read_bytes() for path in Path('out_scores').iterdir()} == before
 
 
+def test_scores_are_written_where_they_cannot_be_printed(folders, monkeypatch):
+    def broken(*_):
+        raise BrokenPipeError(errno.EPIPE, 'Broken pipe')
+
+    monkeypatch.setattr(evaluate, 'print', broken, raising=False)
+    with pytest.raises(SystemExit):
+        run('--metrics', 'psnr')
+    assert 'psnr' in json.loads(Path('out_scores/scores.json').read_text())['metrics']
+
+
 def test_statistics_that_do_not_fit_leave_no_half_file(folders, alexnet_file, quota, capsys):
     quota(10_000)
     message = refused(

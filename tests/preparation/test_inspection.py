@@ -1,3 +1,4 @@
+import errno
 import os
 from types import SimpleNamespace
 
@@ -239,6 +240,25 @@ def test_reports_of_its_own_are_replaced_and_nothing_else(files, tmp_path, capsy
         inspect_faces.main(arguments)
     assert 'report.md is there already and no result of this command' in capsys.readouterr().err
     assert (tmp_path / 'out' / 'report.md').read_text() == 'of somebody'
+
+
+def test_a_disk_that_takes_nothing(files, tmp_path, capsys, monkeypatch):
+    faces = files.write_folder(tmp_path / 'faces', {f'{i}': files.make_image(i, 64) for i in range(3)})
+    arguments = ['--gt', faces, '--output', str(tmp_path / 'out'), '--sample', '0']
+
+    def full(*_, **__):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr('selfsr_plugin.files.write_file', full)
+    with pytest.raises(SystemExit):
+        inspect_faces.main(arguments)
+    said = capsys.readouterr()
+    assert '| images | 3 |' in said.out and 'report.md cannot be written (No space left on device)' in said.err
+    monkeypatch.setattr('tempfile.TemporaryFile', full)
+    with pytest.raises(SystemExit):
+        inspect_faces.main(arguments)
+    said = capsys.readouterr()
+    assert not said.out and 'report.md cannot be written' in said.err  # before the work
 
 
 def test_script_writes_page_and_text(files, tmp_path, capsys):
