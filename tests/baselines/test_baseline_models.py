@@ -6,8 +6,11 @@ import pytest
 import torch
 from method_kit import CASES, batch, train
 from basicsr.models import build_model
+from basicsr.utils import tensor2img
 from model_kit import assert_identical, everything
+from torch.nn import functional as F
 
+from selfsr_plugin.baselines.models.noise import seeded_noise
 from selfsr_plugin.engine.checkpoint import load_checkpoint
 
 # The named terms of each, which docs/baselines.md lists.
@@ -92,3 +95,27 @@ def test_validation_gives_an_image_of_full_size(run):
     shapes = {'hourglass': (side, 2 * side, 3), 'high_to_low': (8, 8, 3)}
     assert result.image.shape == shapes.get(case, (side, side, 3)) and result.image.std() > 0
     assert (result.metric_data is None) == (case in ('hourglass', 'high_to_low'))
+
+
+def test_validation_is_of_the_networks_in_eval_mode(run):
+    """Those with BatchNorm give other images in training, where they stand again afterwards."""
+    case, opt, model, _ = run
+    stage, data = stage_of(model), {key: value[:1] for key, value in batch(3, opt).items()}
+    result = model.evaluate(data)
+    nets = [getattr(stage, f'net_{label}') for label in type(stage).options_class.tested]
+    assert all(net.training for net in nets)
+    for net in nets:
+        net.eval()
+    with torch.no_grad():
+        if case == 'hourglass':
+            found = stage.net_hg(data['gt']).amax(1, keepdim=True)
+            expected = torch.cat([data['gt'], F.interpolate(found.expand(-1, 3, -1, -1), data['gt'].shape[-2:])], -1)
+        elif case == 'high_to_low':
+            expected = stage.net_deg(data['gt'], seeded_noise(opt, 'high_to_low', 0, data['gt'], 3))
+            away = (expected - F.avg_pool2d(data['gt'], 4)).abs().mean().item()
+            assert result.values == {'degraded_l1': pytest.approx(away, rel=1e-5)}
+        else:
+            expected = stage.net_g(stage.net_clean(data['lq']) if case == 'maeda' else data['lq'])
+    for net in nets:
+        net.train()
+    assert (result.image == tensor2img(expected)).all()

@@ -47,6 +47,7 @@ def test_replacement_is_decided_by_pythons_generator():
     assert item == index * 10 and index not in (1, 2) and bad[0] == 'root/1.png: broken'
     random.seed(0)
     assert read_or_replace(read, 1, 10, 2) == (item, index, bad)
+    assert len({read_or_replace(read, 1, 10, 2)[1] for _ in range(40)}) > 3
 
 
 def test_all_bad_stops():

@@ -114,12 +114,36 @@ def test_cmyk_with_a_profile_is_decoded_as_cmyk(face, monkeypatch):
         ),
     )
     assert difference(data, face) <= 6
+    turn, oblong = Image.Exif(), face.resize((32, 20))
+    turn[0x0112] = 6
+    options = dict(quality=100, subsampling=0, icc_profile=b'a press', exif=turn)
+    assert difference(encoded(oblong.convert('CMYK'), 'JPEG', **options), oblong.rotate(-90, expand=True)) <= 6
 
 
 def test_srgb_and_broken_profiles_change_nothing(face):
     for profile in (ImageCms.ImageCmsProfile(SRGB).tobytes(), b'no profile', grey_profile(2.2)):
         assert difference(encoded(face, icc_profile=profile), face) == 0
     assert to_srgb(ImageCms.ImageCmsProfile(SRGB).tobytes(), 'RGB') is None
+
+
+def test_the_white_of_a_profile_is_white(face):
+    """Colours are taken relative to it, as viewers do: sRGB with a bluish white is sRGB."""
+    profile = bytearray(ImageCms.ImageCmsProfile(SRGB).tobytes())
+    at = next(
+        struct.unpack('>I', profile[136 + 12 * number : 140 + 12 * number])[0]
+        for number in range(struct.unpack('>I', profile[128:132])[0])
+        if profile[132 + 12 * number : 136 + 12 * number] == b'wtpt'
+    )
+    profile[at + 8 : at + 20] = struct.pack('>3i', *(round(value * 65536) for value in (0.9505, 1.0, 1.0891)))
+    assert to_srgb(bytes(profile), 'RGB') is None
+
+
+def test_profiles_that_change_little_are_converted_all_the_same():
+    """From a gamma of 2 to that of sRGB greys change by no more than some ten levels."""
+    transform = to_srgb(grey_profile(2.0), 'L')
+    greys = np.arange(256, dtype=np.uint8)[None]
+    change = np.asarray(ImageCms.applyTransform(Image.fromarray(greys), transform)).astype(int) - greys[..., None]
+    assert 5 < np.abs(change).max() < 30
 
 
 def test_too_many_pixels_are_refused_before_they_take_memory(monkeypatch):

@@ -123,9 +123,11 @@ def test_lr_faces_made_of_hr_faces_are_clamped(files, tmp_path):
     assert lq.min() == 0 and lq.max() == 1
 
 
-def test_pairs_flip_together(pairs):
+def test_pairs_flip_together(files, pairs):
     opt = {**pairs, 'gt_size': 16, 'lq_size': 4}
-    gt, lq = (PairedFaceDataset({**opt, 'phase': 'val', 'use_hflip': True})[1][key] for key in ('gt', 'lq'))
+    tested = PairedFaceDataset({**opt, 'phase': 'val', 'use_hflip': True})
+    gt, lq = (tested[1][key] for key in ('gt', 'lq'))
+    assert all(torch.equal(tested[1]['gt'], as_tensor(files.make_image(1))) for _ in range(10))
     flips = []
     for _ in range(40):
         item = PairedFaceDataset({**opt, 'use_hflip': True})[1]
@@ -182,6 +184,10 @@ def test_pairs_must_match_in_size(files, pairs, tmp_path):
     dataset = PairedFaceDataset({**pairs, 'phase': 'val'})
     with pytest.raises(CorruptImageError, match='gt/p3.png: it is 20x20, not scale 4 x'):
         dataset[3]
+    files.write_folder(tmp_path / 'gt', {'p2': files.make_image(2, 16, 17)})
+    with pytest.raises(CorruptImageError, match='gt/p2.png: it is 17x16, not scale 4 x'):
+        dataset[2]
+    files.write_folder(tmp_path / 'gt', {'p2': files.make_image(2)})
     training = PairedFaceDataset({**pairs, 'gt_size': 16})
     item = training[3]
     assert 'p3.png: it is 20x20' in item['bad_images'] and 'p3' not in item['gt_path']
@@ -283,6 +289,24 @@ def test_faces_that_are_not_square_are_bad(files, roots, tmp_path):
     dataset = HRFaceDataset({'dataroot_gt': roots['dataroot_gt'], 'gt_size': 16})
     assert 'h1.png: it is 18x24, not square: crop it to the face' in dataset[1]['bad_images']
     assert dataset[2]['bad_images'] == '' and dataset[2]['gt'].shape == (3, 16, 16)
+
+
+def test_hr_faces_are_not_enlarged_in_either_direction(files, roots, tmp_path):
+    files.write_folder(tmp_path / 'hr', {'h1': files.make_image(1, 16, 15), 'h2': files.make_image(2, 15, 16)})
+    dataset = HRFaceDataset({'dataroot_gt': roots['dataroot_gt'], 'gt_size': 16, 'phase': 'test'})
+    for index in (1, 2):
+        with pytest.raises(CorruptImageError, match='smaller than gt_size 16'):
+            dataset[index]
+
+
+def test_torch_has_its_threads_back(roots):
+    threads = torch.get_num_threads()
+    try:
+        torch.set_num_threads(2)
+        HRFaceDataset({'dataroot_gt': roots['dataroot_gt'], 'gt_size': 8})[0]
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(threads)
 
 
 def test_all_bad_stops_at_construction_and_later(files, roots, tmp_path):

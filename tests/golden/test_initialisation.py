@@ -18,6 +18,7 @@ from selfsr_plugin.archs import (
     ProgressiveDiscriminator,
     SelfCondSRNet,
 )
+from selfsr_plugin.baselines.archs import DIC, WaveletSRNet
 
 NORMAL, UNIFORM = 3.0, 1.8  # fourth moment over the squared second one
 
@@ -92,6 +93,33 @@ def test_biases(name):
             assert (module.bias == 1).all(), key
         else:
             assert not module.bias.any(), key
+
+
+def after_he(weight: torch.Tensor) -> float:
+    return math.sqrt(2 / weight[0].numel())
+
+
+def after_he_by_outputs(weight: torch.Tensor) -> float:
+    return math.sqrt(2 / (len(weight) * weight[0, 0].numel()))
+
+
+@pytest.mark.parametrize(
+    'make, scale',
+    [
+        (lambda: DIC(num_feat=10, num_step=2, num_group=2, num_fusion_block=1, hourglass_feat=8), after_he),
+        (lambda: WaveletSRNet(num_feat=8, num_block=1, wavelet_feat=4), after_he_by_outputs),
+    ],
+    ids=['DIC', 'WaveletSRNet'],
+)
+def test_weights_of_networks_compared_with(make, scale):
+    torch.manual_seed(0)
+    whitened = []
+    for name, module in make().double().named_modules():
+        if isinstance(module, (nn.Conv2d, nn.ConvTranspose2d)) and not name.startswith('hourglass'):
+            assert module.bias is None or not module.bias.any(), name
+            whitened.append(module.weight.detach().flatten() / scale(module.weight))
+            assert abs(whitened[-1].std() - 1) < 5 / math.sqrt(2 * len(whitened[-1])), name
+    assert torch.cat(whitened).pow(4).mean().item() == pytest.approx(NORMAL, rel=0.05)
 
 
 def test_layers_do_not_share_their_weights():

@@ -10,7 +10,7 @@ import torch
 from selfsr_plugin.errors import UserError
 from selfsr_plugin.metrics import calculate_frechet_alex
 from selfsr_plugin.metrics.feature_statistics import FeatureStatistics
-from selfsr_plugin.metrics.frechet import frechet_distance, reference_statistics
+from selfsr_plugin.metrics.frechet import extract_features, frechet_distance, reference_statistics
 from selfsr_plugin.metrics.frechet_alex_metric import FRECHET_ALEX
 
 
@@ -68,6 +68,11 @@ def test_equal_sets_are_at_zero_and_the_distance_is_symmetric():
         assert frechet_distance(a, b) == pytest.approx(frechet_distance(b, a), rel=1e-12)
 
 
+def test_rounding_leaves_no_distance_below_zero():
+    rng = np.random.default_rng(4)
+    assert all(frechet_distance(each, each) >= 0 for each in (sample(rng.normal(size=(30, 20))) for _ in range(40)))
+
+
 def test_the_distance_is_biased_upwards_with_few_images():
     rng = np.random.default_rng(3)
     many = sample(rng.normal(size=(5000, 32)))
@@ -80,8 +85,6 @@ def test_the_distance_is_biased_upwards_with_few_images():
 
 def whole(faces, alexnet_file, reference):
     """The distance computed in one piece."""
-    from selfsr_plugin.metrics.frechet import extract_features
-
     ours = sample(extract_features(FRECHET_ALEX, faces, alexnet_file))
     return frechet_distance(ours, sample(extract_features(FRECHET_ALEX, reference, alexnet_file)))
 
@@ -119,6 +122,16 @@ def test_a_reference_takes_the_place_of_ground_truth(faces, alexnet_file, write,
     reference_statistics(FRECHET_ALEX, folder, alexnet_file).save(tmp_path / 'set.npz')
     sums = add(parts(faces.blurred, [None] * 8, weights=alexnet_file, reference=str(tmp_path / 'set.npz')))
     assert sums / 8 == pytest.approx(expected, rel=1e-6)
+
+
+def test_a_folder_of_images_of_several_sizes_is_a_reference(faces, alexnet_file, write, tmp_path):
+    images = [
+        face[: 64 - 8 * (number // 2 % 2)] for number, face in enumerate(faces.hr)
+    ]  # two, two, ... alike in a row
+    found = reference_statistics(FRECHET_ALEX, write(tmp_path / 'set', images), alexnet_file)
+    each = [extract_features(FRECHET_ALEX, [image], alexnet_file) for image in images]
+    np.testing.assert_allclose(found.mean, np.concatenate(each).mean(0), rtol=1e-4, atol=1e-6)
+    assert found.count == 8
 
 
 def test_an_lmdb_is_a_reference(faces, alexnet_file, tmp_path):

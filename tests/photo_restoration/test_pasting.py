@@ -23,6 +23,10 @@ def test_a_small_square_is_enlarged_as_in_training(kit):
     photo, box = kit.photo(), Box(20, 30, 11)
     found = cut(torch.from_numpy(photo), box, 16)
     assert torch.allclose(found, bicubic_resize(to_tensor(box.cut(photo)), 16).clamp(0, 1))
+    photo[:, 25:] = 255
+    photo[:, :25] = 0
+    found = cut(torch.from_numpy(photo), box, 16)  # the kernel overshoots at such an edge
+    assert found.min() == 0 and found.max() == 1
 
 
 @pytest.mark.parametrize('upscale', [1, 2, 3])
@@ -44,6 +48,12 @@ def test_the_mask_fades_out_smoothly(side):
     assert torch.equal(ramp, ramp.flip(0)) and ramp.max() <= 1
     assert side < 16 or ramp[0] < 0.2 and ramp[side // 4] == 1
     assert ramp.diff().abs().max() < 1.6 / max(FEATHER * side, 1)
+
+
+def test_how_wide_the_mask_fades():
+    """Chins lie 0.02 from the lower edge of the square, and eyes far within it."""
+    ramp = feather(100, torch.device('cpu'))
+    assert (ramp == 1).nonzero()[0] == 12 and ramp[6] == pytest.approx(0.5, abs=0.1)
 
 
 def test_no_seam(kit):
@@ -74,6 +84,12 @@ def test_colours_are_kept_in_each_part_of_a_face(kit):
     lqs = torch.full((1, 3, 16, 16), 0.5)
     ramp = torch.linspace(-0.2, 0.2, 64).expand(1, 3, 64, 64)  # dark on the left, bright on the right
     assert (keep_colours(0.5 + ramp, lqs) - 0.5).abs().max() < 0.04
+
+
+def test_faces_of_kept_colours_are_images():
+    lqs, faces = torch.ones(1, 3, 16, 16), torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    for kept in (keep_colours(faces, lqs), keep_colours(faces, 1 - lqs)):
+        assert 0 <= kept.min() and kept.max() <= 1
 
 
 def test_feathers_of_squares_beyond_the_photo_do_not_fade_at_its_edge(kit):

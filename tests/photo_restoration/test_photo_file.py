@@ -5,9 +5,10 @@ import io
 import cv2
 import numpy as np
 import pytest
-from PIL import Image, ImageCms
+from PIL import Image, ImageCms, JpegImagePlugin
 
 from selfsr_plugin.data.decoding import CorruptImageError
+from selfsr_plugin.photo_restoration.background import bicubic
 from selfsr_plugin.photo_restoration.photo_file import read_photo_file
 
 PROFILE = ImageCms.ImageCmsProfile(ImageCms.createProfile('sRGB')).tobytes()
@@ -88,6 +89,8 @@ def test_grey_and_alpha(kit, mode):
     assert result.mode == mode and np.array_equal(np.asarray(result), np.asarray(picture))
     enlarged = Image.open(io.BytesIO(photo.encode(np.repeat(np.repeat(photo.pixels, 2, 0), 2, 1), 'PNG')))
     assert enlarged.mode == mode and enlarged.size == (120, 80)
+    if photo.alpha is not None:  # as the photo itself is enlarged, in no steps
+        assert np.array_equal(np.asarray(enlarged)[..., -1], bicubic(photo.alpha, 2))
     assert Image.open(io.BytesIO(photo.encode(photo.pixels, 'JPEG'))).mode == ('L' if photo.grey else 'RGB')
 
 
@@ -103,6 +106,7 @@ def test_a_jpeg_loses_next_to_nothing(kit):
     photo = read_photo_file(saved(rgb(kit), 'JPEG', quality=80), 'a')
     result = np.asarray(again(photo, 'JPEG'))[..., ::-1]
     assert photo.kind == 'JPEG' and np.abs(result.astype(int) - photo.pixels).mean() < 1.5
+    assert JpegImagePlugin.get_sampling(again(photo, 'JPEG')) == 0  # of colours: none is left out
 
 
 @pytest.mark.parametrize('kind, extension', [('WEBP', '.webp'), ('BMP', '.bmp'), ('TIFF', '.tif')])

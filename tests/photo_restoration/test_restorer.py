@@ -1,5 +1,6 @@
 """Which faces of a photo are restored, at which size, and what comes back."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -108,9 +109,34 @@ def test_a_face_that_the_memory_does_not_hold_is_left_alone(kit):
 
 
 def test_only_the_face_in_the_middle(kit):
-    faces = [kit.face(10, 10, 30, 0.99), kit.face(80, 60, 30, 0.9), kit.face(160, 100, 30, 0.95)]
+    faces = [kit.face(85, 5, 30, 0.99), kit.face(80, 60, 30, 0.9), kit.face(160, 58, 30, 0.95)]
     result = kit.restorer(*faces, only_center_face=True)(kit.photo())
-    assert [bool(face.lq_size) for face in result.faces] == [False, True, False]
+    assert sorted((face.face.score, bool(face.lq_size)) for face in result.faces) == [
+        (0.9, True),
+        (0.95, False),
+        (0.99, False),
+    ]
+
+
+def test_faces_of_which_the_detector_is_not_certain_are_none(kit):
+    result = kit.restorer(kit.face(20, 20, 30, 0.81), kit.face(80, 60, 30, 0.79))(kit.photo())
+    assert [face.face.score for face in result.faces] == [0.81]
+
+
+def test_faces_are_pasted_as_images(kit, monkeypatch):
+    """Reducing a face of sharp edges overshoots."""
+
+    class Halves(kit.Enlarge):
+        def forward(self, lq):
+            image = super().forward(lq)
+            image[..., : image.shape[-1] // 2], image[..., image.shape[-1] // 2 :] = 0, 1
+            return image
+
+    pasted = []
+    monkeypatch.setattr(restorer, 'keep_colours', lambda faces, lqs: faces)
+    monkeypatch.setattr(restorer, 'paste', lambda target, face, *_: pasted.append(face))
+    kit.restorer(kit.face(20, 20, 30), net=Halves())(kit.photo())
+    assert pasted[0].min() == 0 and pasted[0].max() == 1
 
 
 def test_a_photo_without_faces_is_the_same(kit):
@@ -237,27 +263,35 @@ def test_a_face_that_two_tiles_show_is_one(kit, shift, count):
 
 def test_small_faces_of_large_photos_are_looked_for_at_their_own_pixels(kit):
     photo = np.zeros((2600, 3000, 3), np.uint8)
-    places = [(30, 40), (1270, 400), (2900, 2500), (1500, 20), (700, 1275)]
+    places = [(30, 40), (1272, 400), (2900, 2500), (1500, 20), (700, 1275), (846, 700), (700, 645)]  # four are cut
+    seen = set()
 
     def detect(image, threshold):
         height, width = image.shape[:2]
+        seen.add((height, width))
         if (height, width) == (2600, 3000):
-            return [kit.face(1000, 1000, 700, 0.99), kit.face(30.5, 40, 20, 0.85)]
+            return [kit.face(1000, 1000, 700, 0.89), kit.face(30.5, 40, 20, 0.85)]
         top, left = place_of(image)
         return [
-            kit.face(x - left, y - top, 20, 0.9)
+            within(kit.face(x - left, y - top, 20, 0.9), width, height)
             for x, y in [*places, (1300, 1300)]
             if left - 20 < x < left + width and top - 20 < y < top + height
         ]
+
+    def within(face, width, height):
+        """A detector sees what is left of a face that an edge cuts."""
+        x0, y0, x1, y1 = face.box
+        return replace(face, box=(max(x0, 0), max(y0, 0), min(x1, width), min(y1, height)))
 
     def place_of(tile):
         offset = (tile.__array_interface__['data'][0] - photo.__array_interface__['data'][0]) // 3
         return offset // 3000, offset % 3000
 
     found = finding.find_faces(photo, detect, 0.8, 64)
-    assert found[0].box[2] - found[0].box[0] > 400  # the large one
+    assert seen == {(2600, 3000), (1280, 1280)}
+    assert found[-1].box[2] - found[-1].box[0] > 400  # the large one, of which the detector is least certain
     small = sorted(
-        (round(face.landmarks[0, 0] - 0.357 * 20), round(face.landmarks[0, 1] - 0.466 * 20)) for face in found[1:]
+        (round(face.landmarks[0, 0] - 0.357 * 20), round(face.landmarks[0, 1] - 0.466 * 20)) for face in found[:-1]
     )
     assert small == sorted(places)  # each once, whole; what lies within the large face is none
 

@@ -84,3 +84,12 @@ def test_a_file_that_is_no_text_of_ours_is_named_with_a_remedy(tmp_path):
     assert len(str(caught.value)) < len(str(path)) + 250
     with pytest.raises(UserError, match='none.csv cannot be read .No such file'):
         read_annotations(tmp_path / 'none.csv')
+
+
+def test_the_five_landmarks_of_68(tmp_path):
+    """iBUG's order, from 0: eyes 36 to 41 and 42 to 47, tip of the nose 30, corners of the mouth 48 and 54."""
+    numbers = np.arange(136).reshape(68, 2) ** 1.5
+    (tmp_path / 'a.csv').write_text('a.jpg,' + ','.join(map(str, numbers.ravel())) + '\n')
+    (face,) = read_annotations(tmp_path / 'a.csv')['a.jpg']
+    expected = [numbers[36:42].mean(0), numbers[42:48].mean(0), numbers[30], numbers[48], numbers[54]]
+    np.testing.assert_allclose(face.landmarks, expected)

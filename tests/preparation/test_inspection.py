@@ -1,5 +1,6 @@
 import errno
 import os
+from dataclasses import replace
 from types import SimpleNamespace
 
 import cv2
@@ -15,6 +16,7 @@ from selfsr_plugin.preparation.inspection import (
     Framing,
     compare,
     compare_framing,
+    differ,
     difference_hash,
     laplacian_energy,
     measure,
@@ -146,6 +148,30 @@ def test_framing_that_differs_is_warned_of():
     assert '0.75 times the size' in text and '1.1 further up' in text
     assert '76%' in text and '3.5 times' in text
     assert 'no face in the LR' in compare_framing(hr, Framing(100, 0), 16)[0]
+
+
+@pytest.mark.parametrize(
+    'change, differs',
+    [
+        (dict(distance=0.56 * 1.07), False),
+        (dict(distance=0.56 * 1.09), True),
+        (dict(distance=0.56 / 1.09), True),
+        (dict(x=0.525), False),
+        (dict(x=0.535), True),
+        (dict(y=0.565), True),
+    ],
+)
+def test_how_much_framing_may_differ(change, differs):
+    """By 8 % of the size of a face, or half a pixel of 16."""
+    hr = Framing(100, 100, 0.63, 0.81, 0.56, 0.5, 0.6, 0.02)
+    assert differ(hr, replace(hr, **change)) is differs
+
+
+def test_how_much_colours_may_differ(files, tmp_path):
+    hr = figures(files, tmp_path, 'hr', lambda x: x * 0.6 + 40)
+    for number, (shift, count) in enumerate([(13, 0), (17, 1), ([5, -5, 0], 0), ([7, -7, 0], 1)]):
+        other = figures(files, tmp_path, f'lr{number}', lambda x: x * 0.6 + 40 + np.array(shift, float))
+        assert len(compare(hr, other)) == count, shift
 
 
 def painted(kit, folder, count, seed=0):

@@ -46,6 +46,13 @@ def photos(kit, tmp_path):
     return tmp_path / 'in'
 
 
+def test_the_detector_is_told_the_threshold(kit, photos, tmp_path):
+    for threshold, count in ((0.86, 5), (0.84, 10)):
+        detect = lambda image, least: [face for face in kit.two_faces(image, least) if face.score >= least]  # noqa: E731
+        manifest = prepare(photos, tmp_path / f'out{count}', Settings(threshold=threshold), detect=detect)
+        assert manifest.counts()['faces'] == count
+
+
 def test_crops_and_manifest_agree(kit, photos, tmp_path):
     out = tmp_path / 'out'
     manifest = prepare(photos, out, Settings(), detect=kit.two_faces)
