@@ -234,14 +234,14 @@ def test_the_rehearsal_changes_nothing(workplace, monkeypatch):  # noqa: F811
 def test_every_part_is_rehearsed_with_all_it_computes(workplace, monkeypatch):  # noqa: F811
     """R1 too, which comes at every third iteration: the full iterations are 2 + 3 of level 1, 2 + 6 of level 2."""
     tried = []
-    original = Updater.compute
+    original = Updater.rehearse
 
-    def compute(self, update, batch):
+    def rehearse(self, update, batch):
         losses = original(self, update, batch)
         tried.append((update.labels, losses.terms.keys()))
         return losses
 
-    monkeypatch.setattr(Updater, 'compute', compute)
+    monkeypatch.setattr(Updater, 'rehearse', rehearse)
     opt = options(train__sr__total_iter=8, train__sr__grow_at=[4], train__total_iter=10, train__sr__net_d_reg_every=3)
     monkeypatch.setattr('selfsr_plugin.run.training._open_folder', lambda *_, **__: pytest.exit('no further'))
     with pytest.raises(pytest.exit.Exception):

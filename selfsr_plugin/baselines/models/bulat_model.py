@@ -77,7 +77,7 @@ class HighToLowModel(Stage):
 
     def degradation_loss(self, batch: Batch) -> Losses:
         """Makes 'degraded' of the shape of 'lq'."""
-        degraded = self.updater.net('deg')(batch['gt'], batch.get('noise'))
+        degraded = self.updater.net('deg')(batch['gt'], noise=batch.get('noise'))
         check_size(degraded, batch['lq'], 'network_deg')
         averaged = nn.functional.avg_pool2d(batch['gt'], self.opt['scale'])
         terms = {
@@ -96,7 +96,7 @@ class HighToLowModel(Stage):
         """Draw the LR face; log how far it is from the averaged HR face."""
         gt = data['gt'].to(self.device)
         self.net_deg.eval()
-        degraded = self.net_deg(gt, degradation_noise(self.net_deg, self.opt, 0, gt).get('noise'))
+        degraded = self.net_deg(gt, noise=degradation_noise(self.net_deg, self.opt, 0, gt).get('noise'))
         self.net_deg.train(self.is_train)
         averaged = nn.functional.avg_pool2d(gt, self.opt['scale'])
         return Evaluation(to_image(degraded), None, {'degraded_l1': (degraded - averaged).abs().mean().item()})
@@ -150,8 +150,8 @@ class LowToHighModel(SupervisedSRModel):
 
     def prepare(self, current_iter: int) -> Batch:
         gt = self.data['gt']
-        noise = degradation_noise(self.net_deg, self.opt, current_iter, gt)
-        return {'gt': gt, 'lq': self.net_deg(gt, noise.get('noise')).clamp(0, 1)}  # clamped, as a stored image is
+        noise = degradation_noise(self.net_deg, self.opt, current_iter, gt).get('noise')
+        return {'gt': gt, 'lq': self.net_deg(gt, noise=noise).clamp(0, 1)}  # clamped, as a stored image is
 
     def extra_state(self) -> dict[str, Any]:
         return {'net_deg': digest(self.net_deg.state_dict())}

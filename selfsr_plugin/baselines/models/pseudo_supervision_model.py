@@ -105,7 +105,7 @@ class PseudoSupervisionModel(Stage):
         """Both LR networks; makes 'degraded', 'cleaned' and 'cycled' of the shape of 'lq'."""
         clean, lq = batch['clean'], batch['lq']
         net_clean = self.updater.net('clean')
-        degraded, cleaned = self.updater.net('deg')(clean, batch['noise']), net_clean(lq)
+        degraded, cleaned = self.updater.net('deg')(clean, noise=batch['noise']), net_clean(lq)
         cycled = net_clean(degraded)
         mean = geometric_mean(net_clean, lq)
         restored = self.updater.net('g')(cycled)
