@@ -27,16 +27,18 @@ GROWTH = dict(grow_at=[6], fade_iter=2, ema_decay=0.9, supervision='pseudo', net
 
 
 class Graphs:
-    """Of CPUs: a replay computes into the tensors that recording returned, and looks at no others than those it saw."""
+    """Of CPUs: a replay computes into the tensors that recording returned, and changes nothing else."""
 
     def __init__(self, model):
         self.model, self.recorded, self.replayed = model, 0, 0
         model.updater.recordings = Recordings(self.capture)
         model.updater._records = True
 
+    def parameters(self):
+        return [each for label in self.learning for each in self.model.updater.nets[label].parameters()]
+
     def tensors(self, losses):
-        nets = [net for label in self.learning for net in [self.model.updater.nets[label]]]
-        gradients = [each.grad for net in nets for each in net.parameters() if each.grad is not None]
+        gradients = [each.grad for each in self.parameters() if each.grad is not None]
         return tree_leaves([losses.terms, losses.logged, losses.made]) + gradients
 
     def capture(self, function, _):
@@ -50,8 +52,11 @@ class Graphs:
         def replay():
             self.replayed += 1
             self.learning = learning
+            before = [each.grad for each in self.parameters()]
             for old, new in zip(kept, self.tensors(function()), strict=True):
                 old.detach().copy_(new)
+            for each, gradient in zip(self.parameters(), before):
+                each.grad = gradient
 
         return result, replay
 
