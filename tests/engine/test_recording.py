@@ -1,13 +1,12 @@
-"""cuda_graphs changes how a network is computed, not what. Graphs of CPUs: what a recording computed, once more."""
+"""cuda_graphs changes how a network is computed, not what."""
 
 import sys
 from pathlib import Path
 
 import pytest
-import torch
-from torch.utils._pytree import tree_leaves
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / 'stages'))  # the models' kit
+from graph_kit import Graphs  # noqa: E402
 from model_kit import (  # noqa: E402
     assert_identical,
     batch,
@@ -24,41 +23,6 @@ from selfsr_plugin.engine.recording import Recordings  # noqa: E402
 from selfsr_plugin.errors import UserError  # noqa: E402
 
 GROWTH = dict(grow_at=[6], fade_iter=2, ema_decay=0.9, supervision='pseudo', net_d_reg_every=2)
-
-
-class Graphs:
-    """Of CPUs: a replay computes into the tensors that recording returned, and changes nothing else."""
-
-    def __init__(self, model):
-        self.model, self.recorded, self.replayed = model, 0, 0
-        model.updater.recordings = Recordings(self.capture)
-        model.updater._records = True
-
-    def parameters(self):
-        return [each for label in self.learning for each in self.model.updater.nets[label].parameters()]
-
-    def tensors(self, losses):
-        gradients = [each.grad for each in self.parameters() if each.grad is not None]
-        return tree_leaves([losses.terms, losses.logged, losses.made]) + gradients
-
-    def capture(self, function, _):
-        self.recorded += 1
-        self.learning = learning = self.model.updater._learning
-        result = function()
-        kept = self.tensors(result)
-        for each in kept:  # a graph that is recorded is not computed
-            each.detach().fill_(torch.nan)
-
-        def replay():
-            self.replayed += 1
-            self.learning = learning
-            before = [each.grad for each in self.parameters()]
-            for old, new in zip(kept, self.tensors(function()), strict=True):
-                old.detach().copy_(new)
-            for each, gradient in zip(self.parameters(), before):
-                each.grad = gradient
-
-        return result, replay
 
 
 def recording(opt):

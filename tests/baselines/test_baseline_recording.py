@@ -1,0 +1,19 @@
+"""What the methods learn from can be recorded: it depends on the batch alone, through all iterations."""
+
+import pytest
+from basicsr.models import build_model
+from graph_kit import Graphs
+from method_kit import CASES, train
+from model_kit import assert_identical, everything
+
+
+@pytest.mark.parametrize('case', CASES)
+def test_recorded_updates_compute_the_same(tmp_path, case):
+    opt = CASES[case](tmp_path)
+    model, plain = build_model(opt), build_model(opt)
+    stages = [getattr(each, 'stage', each) for each in (model, plain)]
+    graphs = Graphs(stages[0])
+    train(model, opt, range(1, 9))
+    train(plain, opt, range(1, 9))
+    assert graphs.replayed > 0
+    assert_identical(*map(everything, stages))
