@@ -37,6 +37,13 @@ def test_it_grows_with_the_pixels_and_leaves_the_network_alone():
     assert all(parameter.device.type == 'cpu' for parameter in net.parameters())
 
 
+def test_what_is_refused_by_leaves_room_for_what_is_no_tensor():
+    """A process was seen to take up to 1.18 times what its tensors do."""
+    net = small_network(SelfCondSRNet, widths=[8, 4], num_block=1)
+    counted = memory.forward_bytes(net, (2, 3, 48, 40))
+    assert 1.18 * counted < 2 * 48 * 40 * memory.bytes_per_pixel(net) < 1.4 * counted
+
+
 def test_a_network_that_keeps_a_tensor_of_its_device_still_runs():
     class Keeps(nn.Module):  # as BasicSR's RCAN
         def __init__(self):

@@ -5,6 +5,7 @@ import inspect
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from basicsr.archs import build_network
@@ -73,6 +74,24 @@ def test_another_project_may_have_a_name_of_ours(arch_registry):
     assert not registration.is_ours('ARCH_REGISTRY', 'SelfCondSRNet')
     with pytest.raises(AssertionError, match='already registered'):  # twice is a mistake, as without us
         arch_registry.register(SelfCondSRNet)
+
+
+def test_a_name_that_is_taken_stays_what_it_was(monkeypatch):
+    """By a project that was imported before this package."""
+
+    class Registry:
+        def __init__(self, **entries):
+            self._obj_map = entries
+
+        def _do_register(self, name, obj, suffix=None):
+            raise AssertionError
+
+    theirs = {name: Registry(calculate_lpips='theirs') for name in registration.ENTRIES}
+    monkeypatch.setitem(sys.modules, 'basicsr.utils.registry', SimpleNamespace(**theirs))
+    registration.register()
+    entries = theirs['METRIC_REGISTRY']._obj_map
+    assert entries['calculate_lpips'] == 'theirs' and not entries.is_ours('calculate_lpips')
+    assert entries.is_ours('calculate_fid')
 
 
 def test_what_derives_from_ours_is_recognised(arch_registry):

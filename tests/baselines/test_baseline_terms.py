@@ -48,6 +48,25 @@ def test_srgan(tmp_path):
     close(log['l_g_adv'], 0.5 * F.softplus(-judged).mean())  # HINGE's weight of 0.5, the generator's alone
 
 
+def test_perceptual_terms(tmp_path, monkeypatch):
+    """As BasicSR's PerceptualLoss, content and style; here with one that needs no VGG."""
+    import selfsr_plugin.baselines.models.supervised_sr_model as module
+
+    class Content(torch.nn.Module):
+        def forward(self, x, gt):
+            assert x.requires_grad and not gt.requires_grad
+            return 3 * (x - gt).square().mean(), 5 * (x.mean() - gt.mean()).square()
+
+    build = module.build_loss
+    monkeypatch.setattr(
+        module, 'build_loss', lambda settings: Content() if settings['type'] == 'PerceptualLoss' else build(settings)
+    )
+    model, log, data = logged(supervised(tmp_path, perceptual_opt=dict(type='PerceptualLoss', layer_weights={})))
+    fake = model.net_g(data['lq'])
+    close(log['l_g_percep'], 3 * (fake - data['gt']).square().mean())
+    close(log['l_g_style'], 5 * (fake.mean() - data['gt'].mean()).square())
+
+
 def test_fsrnet(tmp_path):
     model, log, data = logged(fsrnet(tmp_path, heatmap_sigma=2.0))
     parts = model.net_g(data['lq'], return_parts=True)

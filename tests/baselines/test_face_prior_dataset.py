@@ -7,7 +7,7 @@ import torch
 
 from selfsr_plugin.baselines.data import FacePriorDataset
 from selfsr_plugin.baselines.landmarks import FaceLandmarks, mirror, write_landmarks
-from selfsr_plugin.data import SeededDataset
+from selfsr_plugin.data import PairedFaceDataset, SeededDataset
 from selfsr_plugin.errors import UserError
 
 NAMES = ['a', 'b', 'c', 'd']
@@ -64,6 +64,9 @@ def test_what_is_mirrored_is_mirrored_together(opt):
         else:
             assert torch.equal(item['landmarks'], before['landmarks'])
     assert 4 < sum(turned) < 20
+    alone = {key: value for key, value in opt.items() if key not in ('landmarks', 'dataroot_parsing')}
+    pairs, many = SeededDataset(PairedFaceDataset({**alone, 'use_hflip': True}), 1), range(100)  # by the same draws
+    assert all(torch.equal(pairs[k % 4, k]['gt'], dataset[k % 4, k]['gt']) for k in many)
 
 
 def test_faces_without_landmarks_are_left_out(opt, tmp_path, files):

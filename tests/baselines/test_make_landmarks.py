@@ -8,10 +8,11 @@ import shutil
 import cv2
 import numpy as np
 import pytest
+import torch
 from common_kit import refused
 
 from selfsr_plugin import make_landmarks, make_parsing
-from selfsr_plugin.baselines import landmark_sources
+from selfsr_plugin.baselines import landmark_sources, parsing
 from selfsr_plugin.baselines.landmarks import read_landmarks
 from selfsr_plugin.baselines.parsing import _left_is_left
 from selfsr_plugin.preparation.framing import align, frame
@@ -270,6 +271,29 @@ def test_parsing_needs_68_points_of_these_faces(faces, capsys):
     assert 'the polygons need 68' in refused(capsys, make_parsing.main, *arguments)
     arguments = ['--input', faces / 'hr', '--output', faces / 'maps', '--parsenet', '--weights', 'parsenet=nowhere.pth']
     assert 'parsenet=nowhere.pth: there is no such file; get it from' in refused(capsys, make_parsing.main, *arguments)
+
+
+def test_parts_of_parsenet(monkeypatch):
+    """Its 19 classes are those of CelebAMask-HQ; here each fills a band of the face."""
+    pytest.importorskip('facexlib')
+    names = 'background skin nose glasses l_eye r_eye l_brow r_brow l_ear r_ear mouth u_lip l_lip hair hat earring'
+    names = [*names.split(), 'necklace', 'neck', 'cloth']
+    parts = dict(skin=1, glasses=1, l_brow=2, r_brow=3, l_eye=4, r_eye=5, l_ear=6, r_ear=7, nose=8, mouth=9)
+    parts.update(u_lip=10, l_lip=11)
+
+    class Bands(torch.nn.Module):
+        def __init__(self, **_):
+            super().__init__()
+
+        def forward(self, image):
+            band = torch.arange(512) * 19 // 512
+            return [(torch.arange(19)[:, None] == band).float()[None, :, :, None].expand(1, 19, 512, 512)]
+
+    monkeypatch.setattr(parsing, 'facexlib_file', lambda *_: None)
+    monkeypatch.setattr(parsing, 'load_facexlib', lambda *_: None)
+    monkeypatch.setattr('facexlib.parsing.parsenet.ParseNet', Bands)
+    labels = parsing.parsenet(None, 'cpu')(np.zeros((190, 100, 3), np.uint8))
+    assert labels.shape == (190, 100) and labels[5::10, 50].tolist() == [parts.get(name, 0) for name in names]
 
 
 def test_left_and_right_of_a_parsing_are_where_they_lie():

@@ -23,7 +23,7 @@ VARIABLES = (
     'SLURM_LOCALID',
     'SLURM_STEP_NUM_TASKS',
 )
-SLURM = dict(SLURM_PROCID='1', SLURM_NTASKS='2', SLURM_LOCALID='1', SLURM_NODELIST='gpu[03-05],cpu1')
+SLURM = dict(SLURM_PROCID='1', SLURM_NTASKS='2', SLURM_LOCALID='0', SLURM_NODELIST='gpu[03-05],cpu1')
 
 
 @pytest.fixture(autouse=True)
@@ -94,7 +94,8 @@ def test_gpus_or_not(environment, joined, launcher, use_gpu):
     for name, value in (SLURM if launcher == 'slurm' else torchrun).items():
         environment.setenv(name, value)
     assert init_distributed(launcher, use_gpu) == (1, 2)
-    assert joined == (dict(backend='nccl', device=1) if use_gpu else dict(backend='gloo'))
+    device = 0 if launcher == 'slurm' else 1  # there process 1 is the first of the second machine
+    assert joined == (dict(backend='nccl', device=device) if use_gpu else dict(backend='gloo'))
 
 
 @pytest.mark.parametrize('count, launcher, device', [(1, 'slurm', 0), (4, 'slurm', 1), (4, 'pytorch', 1)])

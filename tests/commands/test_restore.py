@@ -243,3 +243,17 @@ def test_a_size_too_large_for_the_memory_is_refused_before_an_image_is_resized_t
     assert '5 of 5 images were not restored' in message
     assert 'lr/face2.png: an image of 1000000x1000000 pixels needs about' in message
     assert message.endswith('GB are free: give a smaller --lq-size')
+
+
+def test_a_batch_that_memory_does_not_hold_is_halved():
+    tried = []
+
+    def net(images):
+        tried.append(len(images))
+        if len(images) > 2:
+            raise RuntimeError("DefaultCPUAllocator: can't allocate memory")
+        return images
+
+    images = torch.rand(8, 3, 4, 4)
+    parts = inference.forward_batch(net, images)
+    assert tried == [8, 4, 2, 2, 4, 2, 2] and torch.equal(torch.cat([part for _, part in parts]), images)

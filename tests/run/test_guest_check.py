@@ -1,6 +1,7 @@
 """Parts of ours under BasicSR's own models: what its loops would find out with a traceback, late, or never."""
 
 import re
+import sys
 from pathlib import Path
 
 import pytest
@@ -253,3 +254,13 @@ def test_a_test_without_ground_truth(tested, capsys):
     test.update(type='HRFaceDataset', dataroot_gt='data/hr')
     del test['dataroot_lq']
     assert 'datasets.test.type: SRModel needs pairs' in refused(capsys, tested, entry=test_entry)
+
+
+@pytest.mark.parametrize('traceback', [[], ['--traceback']])
+def test_basicsr_is_given_its_own_command_line(workplace, monkeypatch, traceback):  # noqa: F811
+    """--traceback is ours, and BasicSR's parser would end at it."""
+    seen = []
+    monkeypatch.setattr(sys, 'argv', ['train'])
+    monkeypatch.setattr('basicsr.train.train_pipeline', lambda root: seen.append(sys.argv[1:]))
+    start(dict(model_type='SRModel', network_g=dict(type='MSRResNet')), '--launcher', 'none', *traceback)
+    assert seen == [['-opt', 'options.yml', '--launcher', 'none', '-opt', 'options.yml']]

@@ -197,6 +197,31 @@ def test_as_many_processes_as_gpus(monkeypatch, launcher, processes, message):
         setup.set_up(dict(num_gpu=4), argparse.Namespace(launcher=launcher), is_train=True)
 
 
+@pytest.mark.parametrize('num_gpu, use_gpu', [(0, False), ('auto', True)])
+def test_how_the_processes_of_a_machine_with_gpus_are_joined(monkeypatch, num_gpu, use_gpu):
+    """num_gpu: 0 is the CPU there too, where NCCL would fail; the port is that of the option file."""
+    asked = []
+    monkeypatch.setattr(torch.cuda, 'is_available', lambda: True)
+    monkeypatch.setattr(setup, 'init_distributed', lambda *given: asked.append(given) or sys.exit(9))
+    with pytest.raises(SystemExit):
+        opt = dict(num_gpu=num_gpu, dist_params=dict(port=4321))
+        setup.set_up(opt, argparse.Namespace(launcher='slurm'), is_train=True)
+    assert asked == [('slurm', use_gpu, 4321)]
+
+
+def test_debug_is_another_run_and_traceback_shows_where(workplace, capsys):
+    """BasicSR's --debug is a mode of training, and says nothing of how errors are shown."""
+    bad = options(datasets__train__dataroot_gt='data/nowhere')
+    assert 'data/nowhere' in refused(capsys, bad, '--debug')
+    with pytest.raises(UserError, match='data/nowhere'):
+        start(bad, '--traceback')
+    short = options(train__sr__total_iter=2, train__sr__grow_at=[], train__total_iter=4)
+    for arguments, name in ((['--traceback'], 'tiny'), (['--debug'], 'debug_tiny')):
+        start(short, *arguments)
+        assert Path(f'experiments/{name}/models/net_g_latest.pth').exists()
+    assert {path.name for path in Path('experiments').iterdir() if path.is_dir()} == {'tiny', 'debug_tiny'}
+
+
 @pytest.mark.parametrize('name', ['train_selfcondsrnet_in_srmodel', 'train_rrdbnet_in_selfcondsrmodel'])
 def test_parts_are_exchanged_with_basicsr(workplace, name):
     opt = yaml.safe_load((ROOT / f'options/examples/{name}.yml').read_text())

@@ -54,6 +54,13 @@ def test_batches_go_on_as_if_nothing_had_happened(error):
     assert found == expected
 
 
+def test_epochs_are_whole_passes_of_all_processes():
+    batches = data(0)  # of two from seven
+    assert [batches.epoch(iteration) for iteration in (1, 3, 4, 7)] == [0, 0, 1, 2]
+    two = TrainingData(Numbers(), dict(options(dict(batch_size_per_gpu=2)), world_size=2), 0)
+    assert [two.epoch(iteration) for iteration in (1, 2, 4)] == [0, 1, 2]
+
+
 def test_workers_that_die_again_and_again_end_the_run(monkeypatch):
     hit = data(1)
     hit._batches = broken(EOFError())
