@@ -46,6 +46,7 @@ def test_every_kind_of_file_gives_the_same_bits(arguments, kind, tmp_path):
     found = spandrel.ModelLoader().load_from_file(path)
     assert isinstance(found, spandrel.ImageModelDescriptor) and isinstance(found.model, SelfCondSRNet)
     assert (found.architecture.id, found.scale) == ('SelfCondSRNet', 2 ** len(arguments['widths']))
+    assert found.purpose == 'SR'  # programs give a 'FaceSR' aligned faces of 512x512
     assert (found.input_channels, found.output_channels) == (net.arguments['num_in_ch'], net.arguments['num_out_ch'])
     assert torch.equal(found(images(net)), outputs(selfsr_plugin.load(path)))
     if kind != 'fp16':

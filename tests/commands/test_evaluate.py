@@ -56,6 +56,14 @@ def test_scores_of_the_current_folder_stand_beside_it(folders, monkeypatch):
     assert (folders / 'out_scores/scores.json').is_file() and not [*(folders / 'out').glob('.*')]
 
 
+def test_images_of_another_height_or_width_are_left_out(folders, capsys):
+    for number, shape in ((1, (60, 64)), (4, (64, 60))):
+        write('out', f'face{number}_run', np.zeros((*shape, 3), np.uint8))
+    message = refused(capsys, '--metrics', 'psnr')
+    assert 'face1_run.png is 64x60 and gt/face1.png is 64x64' in message and 'face4_run.png is 60x64' in message
+    assert json.loads(Path('out_scores/scores.json').read_text())['metrics']['psnr']['n'] == 4
+
+
 def test_figures_of_every_file(folders, capsys):
     run('--metrics', 'psnr', 'ssim')
     pairs = [

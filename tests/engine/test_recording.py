@@ -22,7 +22,7 @@ from selfsr_plugin.engine.checkpoint import load_checkpoint  # noqa: E402
 from selfsr_plugin.engine.recording import Recordings  # noqa: E402
 from selfsr_plugin.errors import UserError  # noqa: E402
 
-GROWTH = dict(grow_at=[6], fade_iter=2, ema_decay=0.9, supervision='pseudo', net_d_reg_every=2)
+GROWTH = dict(grow_at=[6], fade_iter=4, ema_decay=0.9, supervision='pseudo', net_d_reg_every=2)
 
 
 def recording(opt):
@@ -37,17 +37,27 @@ def recording(opt):
         (stage1_options, dict(accum_iter=2, r1_reg_weight=1), 5, 2, 6),
         (cyclegan_options, dict(pool_size=3), 5, 3, 9),
         # At x2 of 6 iterations 4 of G, of D 1 with R1 and 1 without; at x4 of 8, when it has been faded in.
-        (stage2_options, GROWTH, 15, 6, 4 + 1 + 1 + 6 + 2 + 2),
+        (stage2_options, GROWTH, 17, 6, 4 + 1 + 1 + 6 + 2 + 2),
     ],
     ids=['stage1', 'parts', 'cyclegan', 'stage2'],
 )
 def test_recorded_updates_compute_the_same(tmp_path, make, changes, iterations, recorded, replayed):
-    model, graphs = recording(make(tmp_path, total_iter=16, **changes))
+    model, graphs = recording(make(tmp_path, total_iter=18, **changes))
     train(model, range(1, iterations + 1))
     assert_identical(
-        everything(model), everything(train(start(make(tmp_path, total_iter=16, **changes)), range(1, iterations + 1)))
+        everything(model), everything(train(start(make(tmp_path, total_iter=18, **changes)), range(1, iterations + 1)))
     )
     assert (graphs.recorded, graphs.replayed) == (recorded, replayed)
+
+
+def test_another_phase_is_another_recording(tmp_path):
+    """Of the same shapes, as where a part of a network that was frozen learns: its gradients are in no recording."""
+    model, graphs = recording(stage1_options(tmp_path))
+    train(model, range(1, 5))
+    assert graphs.recorded == 2
+    model.updater.enter_phase({'deg': [model.net_deg.stem], 'd_lq': [model.net_d_lq]})
+    train(model, range(5, 8))
+    assert graphs.recorded == 4
 
 
 def test_the_last_smaller_batch_is_another_recording(tmp_path):

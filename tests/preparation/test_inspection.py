@@ -36,6 +36,12 @@ def test_figures_of_flat_images_are_known(files, tmp_path):
     assert figures.sharpness < 1e-3 and figures.sides.tolist() == [[32, 32], [24, 24]]
 
 
+def test_a_noisy_image_among_many_makes_no_sharp_set(files, tmp_path):
+    images = {str(number): np.full((16, 16, 3), 128, np.uint8) for number in range(4)}
+    images['noise'] = np.random.default_rng(0).integers(0, 256, (16, 16, 3), dtype=np.uint8)
+    assert measure(open_image_source(files.write_folder(tmp_path / 'f', images)), 16).sharpness == 0
+
+
 def test_laplacian_energy_of_a_chessboard():
     board = np.indices((8, 8)).sum(0) % 2 * 2.0 - 1  # +-1: each pixel differs by 2 from each of its 4 neighbours
     assert laplacian_energy(np.repeat(board[..., None], 3, 2)) == pytest.approx(64)
@@ -139,6 +145,7 @@ def test_framing_is_read_from_detections_in_shares_of_the_crop(files, tmp_path):
     measure_framing(source, lambda image, _: seen.append(image) or [], 5, sides=[10])
     expected = cv2.resize(to_uint8(resize_array(source.read(0), 10)), (128, 128), interpolation=cv2.INTER_CUBIC)
     np.testing.assert_array_equal(seen[0][64:-64, 64:-64], expected)
+    assert seen[0].shape == (256, 256, 3) and (seen[0][:64] == (104, 117, 123)).all()  # the detector's own mean
 
 
 def test_framing_that_differs_is_warned_of():
