@@ -88,12 +88,16 @@ def check_options(opt: dict[str, Any], is_train: bool) -> FileOptions:
 
 
 def _check_roles(opt: Mapping[str, Any], networks: Mapping[str, str]) -> None:
-    """A discriminator where images are made, or the reverse, would show in the first iteration of its level."""
+    """A discriminator where images are made, or the reverse, and networks of grey images would show in the first
+    iteration of their level."""
     for label, meaning in networks.items():
         section = opt.get(f'network_{label}')
         name = section.get('type') if isinstance(section, dict) else None
         if not isinstance(name, str):
             continue
+        for key in ('num_in_ch', 'num_out_ch'):
+            if section.get(key, 3) != 3 and is_ours('ARCH_REGISTRY', name):
+                raise UserError(f'network_{label}.{key}: {section[key]!r} must be 3, since images are read in colour.')
         is_discriminator, asked = 'Discriminator' in name, 'discriminator' in meaning.lower()
         if is_discriminator and not asked or asked and not is_discriminator and is_ours('ARCH_REGISTRY', name):
             raise UserError(

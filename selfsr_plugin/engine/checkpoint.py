@@ -37,7 +37,7 @@ def weights_path(opt: Mapping[str, Any], label: str, current_iter: int) -> str:
 def checkpoint_iterations(training_states: str | Path) -> list[int]:
     """Iterations of the training states in a folder, newest first."""
     return sorted(
-        (int(path.stem) for path in Path(training_states).glob('*.state') if path.stem.isdigit()), reverse=True
+        (int(path.stem) for path in Path(training_states).glob('*.state') if path.stem.isdecimal()), reverse=True
     )
 
 

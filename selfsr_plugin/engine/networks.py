@@ -31,12 +31,20 @@ def build_network(opt: Mapping[str, Any], label: str, device: torch.device) -> n
         device: where it goes.
 
     Raises:
-        FileNotFoundError, UserError: the file of weights is missing, broken, or of another network.
+        FileNotFoundError, UserError: the network does not take the values of its section; or the file of weights is
+            missing, broken, or of another network.
     """
     section = opt[f'network_{label}']
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(zlib.crc32(f'{opt.get("manual_seed", 0)} {label}'.encode()))
-        net = archs.build_network(section)
+        try:
+            net = archs.build_network(section)
+        except Exception as error:  # ValueError of ours; whatever torch and Python say of values they cannot use
+            kind = '' if isinstance(error, ValueError) else f' ({type(error).__name__})'
+            raise UserError(
+                f'network_{label}: {section["type"]} does not take these values: '
+                f'{" ".join(str(error).split()).rstrip(".")}{kind}; correct its keys.'
+            ) from error
     net.built_from = describe(section)
     path = opt['path'].get(f'pretrain_network_{label}')
     if path is not None:

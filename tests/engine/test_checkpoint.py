@@ -7,7 +7,7 @@ import stat
 import pytest
 import torch
 
-from selfsr_plugin.engine.checkpoint import load_checkpoint, save_checkpoint, save_safetensors
+from selfsr_plugin.engine.checkpoint import checkpoint_iterations, load_checkpoint, save_checkpoint, save_safetensors
 from selfsr_plugin.errors import UserError
 
 
@@ -161,3 +161,9 @@ def test_what_a_file_is_instead_is_said(tmp_path, name, data, what):
         path.write_bytes(data)
     with pytest.raises(UserError, match=f'{name} cannot be read as a checkpoint: {what}'):
         load_checkpoint(path)
+
+
+def test_states_of_others_do_not_count(tmp_path):
+    for name in ('10', '9', '-5', 'abc', '\u00b2'):
+        (tmp_path / f'{name}.state').touch()
+    assert checkpoint_iterations(tmp_path) == [10, 9]

@@ -264,3 +264,19 @@ def test_a_link_that_leads_nowhere_is_said_or_archived(workplace, capsys, link):
     else:
         start(options(train__sr__total_iter=2, train__sr__grow_at=[], train__total_iter=4))
         assert Path('experiments/tiny/models/net_g_latest.pth').exists()
+
+
+@pytest.mark.parametrize(
+    'key, value, message',
+    [
+        ('widths', 6, "network_g: SelfCondSRNet does not take these values: 'int' object is not iterable .TypeError."),
+        (
+            'cond_ratio',
+            0,
+            'network_g: SelfCondSRNet does not take these values: .*zero .ZeroDivisionError.; correct its',
+        ),
+        ('widths', [], 'network_g: SelfCondSRNet does not take these values: SelfCondSRNet: give one width for each'),
+    ],
+)
+def test_a_network_that_cannot_be_built_is_named(workplace, capsys, key, value, message):  # noqa: F811
+    assert re.search(message, refused(capsys, options(**{f'network_g__{key}': value})))
