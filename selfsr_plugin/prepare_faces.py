@@ -7,6 +7,7 @@ the two framings.
 """
 
 import argparse
+import sys
 from collections.abc import Sequence
 
 from .arguments import add_traceback, add_weights, renamed, weights_by_name
@@ -129,6 +130,12 @@ def run(args: argparse.Namespace) -> None:
         print(
             f'{count["padded"]} of the crops reach beyond their photo and are mirrored there '
             f'("padded" in {MANIFEST_FILE}).'
+        )
+    if manifest.changed:
+        print(
+            f'warning: {len(manifest.changed)} photos are others than those that were cut under their names, such as '
+            f'{printable(manifest.changed[0])}; their crops are of the earlier ones: name a new --output to cut them.',
+            file=sys.stderr,
         )
     for reason, number in manifest.reasons().most_common(REASONS):
         print(f'  {number} x {reason}')

@@ -57,6 +57,7 @@ class Manifest:
     def __init__(self, folder: Path, settings: Mapping[str, Any]) -> None:
         self.folder = folder
         self.others: list[str] = []
+        self.changed: list[str] = []  # photos that are others than when they were cut
         self.path = folder / MANIFEST_FILE
         if folder.exists() and not folder.is_dir():
             raise UserError(f'--output: {folder} is not a folder.')

@@ -52,7 +52,7 @@ class PhotoCutter:
         Raises:
             OSError: the crops cannot be written.
         """
-        line: dict[str, Any] = {'photo': name, 'faces': [], 'left_out': []}
+        line: dict[str, Any] = {'photo': name, 'faces': [], 'left_out': [], 'bytes': _bytes_of(self.root / name)}
         try:
             photo = read_photo(self.root / name)
             line['height'], line['width'] = photo.shape[:2]
@@ -119,6 +119,14 @@ class PhotoCutter:
             ]
             framed = [framed[index] for index in sorted(kept)]
         return framed
+
+
+def _bytes_of(photo: Path) -> int | None:
+    """The size of a file, by which a photo is told from another that has taken its name; None if it is not there."""
+    try:
+        return photo.stat().st_size
+    except OSError:
+        return None
 
 
 def _describe(face: Face) -> dict[str, Any]:
@@ -201,6 +209,11 @@ def prepare(
     with _full_disk_is_one_sentence(output), Manifest(output, manifest_settings) as manifest:
         done = {name for name, line in manifest.photos.items() if not (retry and 'refused' in line)}
         waiting = [name for name in photos if name not in done]
+        manifest.changed = [
+            name
+            for name in photos
+            if name in done and manifest.photos[name].get('bytes') not in (None, _bytes_of(root / name))
+        ]
         tasks = ((name, stems[name], None if annotated is None else annotated.get(name, [])) for name in waiting)
         try:
             with tqdm(total=len(photos), initial=len(photos) - len(waiting), desc='photos', unit='photo') as bar:

@@ -173,6 +173,19 @@ def lines_settings(folder):
     return json.loads((folder / 'manifest.jsonl').read_text().splitlines()[0])['settings']
 
 
+def test_photos_that_are_others_now_are_named(kit, photos, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(runner, 'FaceDetector', lambda *_: lambda *_: [kit.face(2, 30, 64)])
+    arguments = ['--input', str(photos), '--output', str(tmp_path / 'crops')]
+    prepare_faces.main(arguments)
+    prepare_faces.main(arguments)
+    assert not capsys.readouterr().err.count('others')
+    photo = sorted(path for path in photos.rglob('*') if path.suffix == '.png')[0]
+    photo.write_bytes(photo.read_bytes() + b' ')
+    prepare_faces.main(arguments)
+    said = capsys.readouterr().err
+    assert '1 photos are others than those that were cut under their names, such as ' in said and photo.name in said
+
+
 def test_annotated(kit, tmp_path):
     for name in ('000001.jpg', '000009.jpg'):
         kit.write(tmp_path / 'in' / name, kit.photo(0, 218, 178))
