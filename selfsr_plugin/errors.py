@@ -63,6 +63,13 @@ def one_sentence_errors(traceback: bool = False) -> Iterator[None]:
         if traceback:
             raise
         message = _with_remedy(error)
+    except UnicodeEncodeError as error:
+        if traceback:
+            raise
+        message = (
+            f"{error.object!r} holds letters that the encoding of this system's file names ({error.encoding}) has not: "
+            'set PYTHONUTF8=1, or name it otherwise.'
+        )
     except KeyboardInterrupt as error:
         status = 143 if isinstance(error, Terminated) else 130
         message = _INTERRUPTED
@@ -91,6 +98,8 @@ def one_sentence_errors(traceback: bool = False) -> Iterator[None]:
 REMEDIES = {
     errno.ENOSPC: 'make room on its disk',
     errno.EDQUOT: 'make room in the quota',
+    errno.EFBIG: 'raise the limit on the size of files (ulimit -f), or name another disk',
+    errno.EBUSY: 'let the other process finish',
     errno.ENAMETOOLONG: 'its name is too long, shorten it',
     errno.ENOENT: 'make its folder',
     errno.ENOTDIR: 'a part of this path is a file, give another',

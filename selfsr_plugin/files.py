@@ -5,6 +5,7 @@ Imports nothing that takes time: commands answer usage errors before OpenCV is l
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import errno
 import hashlib
@@ -26,7 +27,14 @@ _CONTROL = {code: f'\\x{code:02x}' for code in (*range(32), 127)} | {10: '\\n', 
 
 
 def path(text: str) -> Path:
-    """A path of a command line, as a type for argparse: shells leave the ``~`` of ``--output=~/faces`` as it is."""
+    """A path of a command line, as a type for argparse: shells leave the ``~`` of ``--output=~/faces`` as it is.
+
+    Raises:
+        argparse.ArgumentTypeError: an empty text, as of a shell variable that is not set; it would be the
+            current folder.
+    """
+    if not text:
+        raise argparse.ArgumentTypeError('it is empty: name a file or folder ("." for the current one)')
     return Path(os.path.expanduser(text))
 
 
@@ -55,20 +63,32 @@ def whole_file(path: str | os.PathLike, sync: bool = True) -> Iterator[BinaryIO]
     # not the name itself with something added, which may be too long for the file system
     part = path.with_name(f'.{hashlib.blake2b(os.fsencode(path.name), digest_size=12).hexdigest()}.part')
     try:
-        with open(part, 'wb') as file:
+        with contextlib.suppress(FileNotFoundError):  # of a killed process, or of one that writes the same now
+            os.unlink(part)
+        with open(part, 'xb') as file:
             yield file
+            file.flush()
             if sync:
-                file.flush()
                 os.fsync(file.fileno())
+            if not _is_at(file, part):
+                raise OSError(errno.EBUSY, 'another process writes it at the same time')
         os.replace(part, path)
     except BaseException as error:
-        with contextlib.suppress(OSError):
-            part.unlink()
+        if getattr(error, 'errno', None) != errno.EBUSY:  # then it is the other's
+            with contextlib.suppress(OSError):
+                part.unlink()
         if isinstance(error, OSError) and error.errno:
             raise OSError(error.errno, error.strerror, str(path)) from error
         raise
     if sync:
         sync_folder(path.parent)
+
+
+def _is_at(file: BinaryIO, path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(file.fileno()), os.stat(path))
+    except FileNotFoundError:
+        return False
 
 
 def write_file(path: str | os.PathLike, data: bytes, sync: bool = False) -> None:

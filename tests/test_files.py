@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 import pytest
 
+from selfsr_plugin import create_lmdb
 from selfsr_plugin.errors import UserError, one_sentence_errors
 from selfsr_plugin.files import OwnResults, path, printable, try_lock, whole_file, write_file, write_image
 
@@ -21,6 +22,12 @@ def test_tilde_is_expanded_also_where_there_is_no_such_user(monkeypatch):
     monkeypatch.setenv('HOME', '/home/of')
     assert str(path('~/faces')) == '/home/of/faces'
     assert str(path('~no_such_user/faces')) == '~no_such_user/faces'
+
+
+def test_an_empty_path_is_not_the_current_folder(capsys):
+    with pytest.raises(SystemExit):
+        create_lmdb.main(['--input', '', '--output', 'a.lmdb'])
+    assert 'argument --input: it is empty: name a file or folder' in capsys.readouterr().err
 
 
 def test_every_name_can_be_printed():
@@ -169,6 +176,29 @@ def test_ctrl_c_while_a_class_is_made_is_one(capsys):
     with pytest.raises(SystemExit) as ended, one_sentence_errors():
         raise RuntimeError("Error calling __set_name__ on 'Field' instance") from KeyboardInterrupt()
     assert ended.value.code == 130 and capsys.readouterr().err.startswith('error: interrupted')
+
+
+def test_two_that_write_one_file_leave_a_whole_one(tmp_path):
+    target = tmp_path / 'file'
+    with (
+        pytest.raises(OSError, match='another process writes it at the same time') as caught,
+        whole_file(target) as file,
+    ):
+        file.write(b'half of the f')
+        with whole_file(target) as other:  # as another process would
+            other.write(b'second, whole')
+            file.flush()
+        assert target.read_bytes() == b'second, whole'
+        with pytest.raises(FileNotFoundError), whole_file(tmp_path / 'none/file'):
+            pass
+    assert caught.value.filename == str(target) and target.read_bytes() == b'second, whole'
+    assert os.listdir(tmp_path) == ['file']
+
+
+def test_a_name_that_the_system_cannot_encode(capsys):
+    with pytest.raises(SystemExit), one_sentence_errors():
+        'caf\u00e9'.encode('ascii')
+    assert "error: 'caf\u00e9' holds letters that the encoding" in capsys.readouterr().err
 
 
 def test_a_reader_that_has_ended_is_said(capsys):
