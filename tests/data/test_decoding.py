@@ -37,11 +37,15 @@ def rgb_profile(name):
     return bytes(profile)
 
 
-def grey_profile(gamma):
-    """The least that an ICC profile of a grey device holds: its white point and its curve."""
+def grey_profile(gamma, black=0.0):
+    """The least that an ICC profile of a grey device holds: its white point, and its curve from ``black`` on."""
     white = b'XYZ \0\0\0\0' + struct.pack('>3i', 63190, 65536, 54061)
     curve = b'curv\0\0\0\0' + struct.pack('>IH', 1, round(gamma * 256)) + b'\0\0'
-    tags = struct.pack('>I', 2) + struct.pack('>4sII', b'wtpt', 156, 20) + struct.pack('>4sII', b'kTRC', 176, 14)
+    if black:
+        table = black + (1 - black) * np.linspace(0, 1, 256) ** gamma
+        curve = b'curv\0\0\0\0' + struct.pack('>I256H', 256, *(round(65535 * value) for value in table))
+    tags = struct.pack('>I', 2) + struct.pack('>4sII', b'wtpt', 156, 20)
+    tags += struct.pack('>4sII', b'kTRC', 176, len(curve))
     body = tags + white + curve
     header = struct.pack('>I4sI4s4s4s', 128 + len(body), b'\0\0\0\0', 0x02100000, b'mntr', b'GRAY', b'XYZ ')
     header += bytes(12) + b'acsp' + bytes(28) + struct.pack('>3i', 63190, 65536, 54061)
@@ -98,6 +102,12 @@ def test_grey_profiles(face):
     got = decode_image(encoded(grey, icc_profile=grey_profile(1.0)), 'x')
     assert got.shape == (32, 32, 3) and np.ptp(got, axis=2).max() == 0
     assert np.abs(got[..., 0] - expected).max() <= 2
+
+
+def test_the_black_of_a_profile_is_black(face):
+    """As ink on paper has it, which reflects some light: black stays black, as viewers show it."""
+    got = decode_image(encoded(Image.new('L', (8, 8), 0), icc_profile=grey_profile(2.2, black=0.02)), 'x')
+    assert got.max() <= 3
 
 
 def test_cmyk_with_a_profile_is_decoded_as_cmyk(face, monkeypatch):
