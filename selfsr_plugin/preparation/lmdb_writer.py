@@ -161,8 +161,9 @@ class _Unfinished:
         if not self._output.endswith('.lmdb'):
             raise UserError(f"the output {name} must end with '.lmdb', or BasicSR's data sets refuse it.")
         if os.path.lexists(self._output):
-            if not os.path.exists(self._lmdb):  # killed after the last rename
+            if os.path.isdir(self._folder) and not os.path.exists(self._lmdb):
                 shutil.rmtree(self._folder, ignore_errors=True)
+                raise UserError(f'{name} already exists and is whole: the run that made it was stopped after its end.')
             raise UserError(f'{name} already exists: remove it or give another output.')
         with contextlib.ExitStack() as stack:
             try:

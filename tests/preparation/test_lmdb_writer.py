@@ -192,7 +192,7 @@ def test_killed_at_the_weakest_points(folder, tmp_path, commits, monkeypatch, wh
     assert status == signal.SIGKILL
     assert output.exists() == (where == 'rmtree')
     if where == 'rmtree':
-        with pytest.raises(UserError, match='already exists'):
+        with pytest.raises(UserError, match='already exists and is whole: the run that made it was stopped'):
             make(folder, output)
     else:
         make(folder, output)
