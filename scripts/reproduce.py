@@ -46,6 +46,7 @@ from reproduce_baselines import BASELINES, TABLE1, TABLE2, Places
 from reproduce_rows import BUDGETS, ROWS, TABLE3, TABLE4, least_iterations, method_of, trainings
 from reproduce_scoring import LR_SIDE, cost, curve, cut_lq_faces, models, score
 from results_page import write_page
+from score_files import flat_trainings
 
 HEADLINE = ('vanilla', 'cyc_idt', 'ff_idt', 'paired_full', 'unpaired_full')  # run with every seed
 PICTURED = 8  # faces on a sheet
@@ -317,6 +318,11 @@ def prepare(args: argparse.Namespace) -> None:
             made.rename('data')
 
 
+def stated_options(run: dict[str, Any]) -> dict[str, Any]:
+    """All options of a score file that decide what is computed; of bicubic there are none."""
+    return flat_trainings([*run.get('earlier', []), run['options']]) if run['options'] else {}
+
+
 def run_once(row: str, seed: int | None, args: argparse.Namespace) -> bool:
     """Train and score, unless scores/<name>.json says that this has been done; whether it came to its end.
 
@@ -344,8 +350,9 @@ def run_once(row: str, seed: int | None, args: argparse.Namespace) -> bool:
         **more,
     )
     if before is not None:
-        for key, what in (('options', 'options (budget)'), ('earlier', 'options (budget)'), ('faces', 'faces')):
-            if before.get(key) != result.get(key):
+        same_options = stated_options(before) == stated_options(result)
+        for same, what in ((same_options, 'options (budget)'), (before['faces'] == result['faces'], 'faces')):
+            if not same:
                 raise UserError(
                     f'{found.absolute()} is of a run with other {what}: give another --output, or remove that file '
                     'and the folder of the run.'

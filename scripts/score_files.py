@@ -1,7 +1,7 @@
 """The score files of scripts/reproduce.py: read and held against the rows of today; what their options alone tell."""
 
 import json
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -74,9 +74,22 @@ def check_run(path: Path, run: Run) -> None:
 
 
 def flat_trainings(options: list[dict[str, Any]]) -> dict[str, Any]:
-    """The values of the last training by their keys, and of those before it by the name of each and its keys."""
+    """The values of the last training by their keys, and of those before it by the name of each and its keys.
+
+    Without those that decide how the same is computed, such as ``compile``: a score stays what it is.
+    """
     found = {f'{opt["name"]} {key}': value for opt in options[:-1] for key, value in flat(opt).items()}
-    return {**found, **flat(options[-1])}
+    found.update(flat(options[-1]))
+    return {key: value for key, value in found.items() if key.rpartition(':')[2] not in deciding_nothing()}
+
+
+@cache
+def deciding_nothing() -> frozenset[str]:
+    """Keys of the section ``train`` that do not decide what is computed."""
+    from selfsr_plugin.schema import options_of
+    from selfsr_plugin.stages.selfcond_sr_model import SelfCondSROptions
+
+    return frozenset(name for name, (_, about, _) in options_of(SelfCondSROptions).items() if not about.decides)
 
 
 def flat(node: Any, key: str = '') -> dict[str, Any]:

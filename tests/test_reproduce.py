@@ -423,6 +423,17 @@ def test_curves_are_drawn_where_they_were_measured(tmp_path):
     assert '0.4000 / 21.00' in (tmp_path / 'page.md').read_text()
 
 
+def test_how_a_score_was_computed_does_not_part_it_from_its_row(tmp_path):
+    """An option file of today has more such keys than one of yesterday."""
+    write_scores(tmp_path / 'scores', {'paired_full': [dict(psnr=25.0)]})
+    path = tmp_path / 'scores/paired_full_seed0.json'
+    run = json.loads(path.read_text())
+    del run['options']['train']['cuda_graphs']
+    run['options']['train']['compile'] = True
+    path.write_text(json.dumps(run))
+    results_page.write_page(tmp_path / 'scores', tmp_path / 'page.md')
+
+
 def _change(run):
     run['options']['train']['pixel_opt']['loss_weight'] = 7.0
 
