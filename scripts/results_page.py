@@ -299,7 +299,9 @@ def orders(table: Table, runs: Runs) -> str:
     noise = {}
     for metric in table.metrics:
         repeated = [found for row in table.paper if len(found := values(runs, row, metric.key)) > 1]
-        noise[metric] = max((max(found) - min(found) for found in repeated), default=None)
+        # One value for all seeds is no run's: LR faces of rows without stage 1 are the clean ones.
+        differences = [max(found) - min(found) for found in repeated if len(set(found)) > 1]
+        noise[metric] = max(differences, default=None)
     lines = [['difference', *(metric.title for metric in table.metrics)]]
     counts = {'shows': 0, 'reversed': 0, 'not seen': 0}
     for a, b in table.pairs:

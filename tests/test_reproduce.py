@@ -434,6 +434,15 @@ def test_how_a_score_was_computed_does_not_part_it_from_its_row(tmp_path):
     results_page.write_page(tmp_path / 'scores', tmp_path / 'page.md')
 
 
+def test_one_value_for_all_seeds_is_no_spread(tmp_path):
+    """Vanilla has no stage 1: its LR faces are the clean ones, whatever the seed."""
+    clean = [dict(frechet_alex=5.0 + seed, frechet_alex_lq=2.0) for seed in range(2)]
+    write_scores(tmp_path / 'scores', {'vanilla': clean, 'ff_idt': [dict(frechet_alex=1.0, frechet_alex_lq=1.0)]})
+    results_page.write_page(tmp_path / 'scores', tmp_path / 'page.md')
+    expected = '| ff_idt - vanilla | shows (-4.50; paper: lower) | no spread (-1.000; paper: lower) |'
+    assert expected in (tmp_path / 'page.md').read_text()
+
+
 def _change(run):
     run['options']['train']['pixel_opt']['loss_weight'] = 7.0
 
