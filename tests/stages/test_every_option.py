@@ -134,6 +134,7 @@ CHANGES = {
 # Keys of options that are shown to change something elsewhere: the test that does.
 ELSEWHERE = {
     'compile': 'tests/engine/test_compiling.py::test_compiled_networks_compute_the_same',
+    'cuda_graphs': 'tests/engine/test_recording.py::test_recorded_updates_compute_the_same',
     'channels_last': 'tests/engine/test_compiling.py::test_channels_last_computes_the_same',
     'checkpointing': 'tests/engine/test_compiling.py::test_checkpointing_is_in_the_training',
     'nonfinite': 'tests/faults/test_stopped_runs.py::test_nan_is_skipped_and_counted',
