@@ -35,9 +35,8 @@ class OwnConvolutions(TorchFunctionMode):
     """Within it convolutions in two dimensions have second derivatives of our own.
 
     A penalty on a gradient by images is learnt from through the derivative, by the weights, of a convolution's gradient
-    by its input. torch computes it as a convolution whose kernels are as large as the images, which takes GPUs four
-    times as long as all the rest of R1 at x8 (docs/performance.md); it is the common gradient by the weights, of other
-    factors. Found by T. Karras et al. for StyleGAN2.
+    by its input. torch computes it as a convolution whose kernels are as large as the images, with which R1 took an
+    H100 four times as long at x8 (docs/performance.md); it is the common gradient by the weights, of other factors.
     """
 
     def __init__(self) -> None:
