@@ -232,6 +232,8 @@ def cases(args: argparse.Namespace, device: torch.device, folder: str) -> Iterat
     places = [('stage 1', 'FlowDegradationModel', 'degradation', 0)]
     places += [(f'stage 2, x{2**level}', 'SelfCondSRModel', 'sr', grow_at[level - 1]) for level in range(1, levels + 1)]
     for title, model_type, section, first in places:
+        if args.tables and title.removeprefix('stage 2, ') not in args.tables:
+            continue
 
         def make(
             settings: dict[str, Any], model_type: str = model_type, section: str = section, first: int = first
@@ -312,12 +314,18 @@ def table(title: str, lines: dict[str, Callable], args: argparse.Namespace, rate
 def main(arguments: 'list[str] | None' = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('--scale', type=int, choices=(2, 4, 8), default=4)
+    parser.add_argument(
+        '--tables', nargs='+', choices=('stage 1', 'x2', 'x4', 'x8'), help='these alone; all by default'
+    )
     parser.add_argument('--batch', type=int, default=48)
     parser.add_argument('--small', action='store_true', help="the demo's networks, a hundredth of the paper's")
     parser.add_argument('--turns', type=int, default=10, help='iterations that are measured, of each line')
     parser.add_argument('--settings', nargs='+', choices=SETTINGS, default=list(SETTINGS), metavar='NAME')
     parser.add_argument('--cpu', action='store_true', help='on the CPU where there is a GPU')
     args = parser.parse_args(arguments)
+    too_large = [name for name in args.tables or () if name[1:].isdigit() and int(name[1:]) > args.scale]
+    if too_large:
+        parser.error(f'--tables {too_large[0]}: a schedule of --scale {args.scale} has no such level.')
     gpu = torch.cuda.is_available() and not args.cpu
     if not gpu:
         os.environ['CUDA_VISIBLE_DEVICES'] = ''

@@ -109,7 +109,10 @@ class Stage(ValidatedModel):
         return gan_opt['gan_type'] if gan_opt else None
 
     def compilable(self) -> Sequence[str]:
-        """Labels of the networks that ``compile: true`` compiles: those that no second derivative (R1) is taken of."""
+        """Labels of the networks that ``compile: true`` compiles.
+
+        None of which several processes take a second derivative (R1): they know one form of a network alone.
+        """
         return ()
 
     def averages(self) -> Sequence[tuple[nn.Module, nn.Module, float]]:

@@ -36,7 +36,7 @@ class StageOptions(Section):
         default='auto',
     )
     compile: bool = option(
-        'networks are compiled by torch.compile (network_g, and those of stage 1); not while a level is faded in',
+        'networks are compiled by torch.compile, but for R1; not while a level is faded in',
         default=False,
         decides=False,
     )

@@ -79,7 +79,8 @@ class Updater:
         accum_iter: parts into which a batch is cut, to need the memory of one part only.
         nonfinite: 'stop' or 'skip', what a NaN or an infinity does.
         precision: number format that the networks are trained in, see :class:`Precision`.
-        compiled: labels of the networks that torch.compile is to compile; not one that a second derivative is taken of.
+        compiled: labels of the networks that torch.compile is to compile; of several processes not one that is asked
+            for ``exact``, see :meth:`net`.
         channels_last: networks and what they are given lie in memory with the channels last.
         cuda_graphs: forward and backward passes are recorded as CUDA graphs and replayed.
 
@@ -178,8 +179,12 @@ class Updater:
         """The network to run in the update at hand: one that learns exchanges its gradients, others are frozen.
 
         It computes in the number format of the training, with ``exact`` in single precision, and returns the latter.
+        With ``exact`` it is never compiled, since a second derivative can not be taken of what is.
         """
-        net = self._wrapped[label] if label in self._learning else self._run[label]
+        if exact and not self.dist:
+            net = self.nets[label]
+        else:
+            net = self._wrapped[label] if label in self._learning else self._run[label]
         if not exact:
             net = self.precision.runs(net)
         return partial(_call_channels_last, net) if self.channels_last else net

@@ -84,7 +84,7 @@ class FlowDegradationModel(DegradationModel):
         return [Update(('deg',), self.degradation_loss), Update(('d_lq',), self.discriminator_loss)]
 
     def compilable(self) -> list[str]:
-        return ['deg', *([] if self.options.r1_reg_weight > 0 else ['d_lq'])]
+        return ['deg'] if self.opt['dist'] and self.options.r1_reg_weight > 0 else ['deg', 'd_lq']
 
     def degradation_loss(self, batch: Batch) -> Losses:
         """Eq. 5: 'clean' (N, 3, h, w) is degraded; makes 'degraded' of the same shape."""

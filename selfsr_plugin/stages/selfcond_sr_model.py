@@ -319,7 +319,8 @@ class SelfCondSRModel(Stage):
         return [generator, discriminator]
 
     def compilable(self) -> list[str]:
-        return ['g']
+        bare = 'd' if self.opt['dist'] and self.options.r1_reg_weight > 0 else None
+        return [label for label in self.trained if label != bare]
 
     def averages(self) -> list[tuple[nn.Module, nn.Module, float]]:
         return [(self.net_g_ema, self.net_g, self.options.ema_decay)] if self.options.ema_decay > 0 else []

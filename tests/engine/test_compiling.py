@@ -55,8 +55,9 @@ def captured(monkeypatch):
     'make, changes, graphs',
     [
         (stage1_options, {}, 3),  # network_deg, network_d_lq frozen and learning
-        (stage1_options, dict(r1_reg_weight=1), 1),
-        (stage2_options, GROWTH, 2),  # network_g at x2, and at x4 when it has been faded in
+        (stage1_options, dict(r1_reg_weight=1), 3),  # the same, for R1 it runs as it is
+        # At x2, and at x4 when it has been faded in: network_g, network_d frozen and learning.
+        (stage2_options, GROWTH, 6),
     ],
     ids=['stage1', 'r1', 'stage2'],
 )
@@ -64,6 +65,15 @@ def test_compiled_networks_compute_the_same(tmp_path, float64, captured, make, c
     model = train(start(make(tmp_path, compile=True, **changes)), range(1, 5))
     assert len(captured) == graphs + 1  # and the line that the compiler is tried with
     assert_alike(model, train(start(make(tmp_path, **changes)), range(1, 5)))
+
+
+@pytest.mark.parametrize('make, bare', [(stage1_options, 'd_lq'), (stage2_options, 'd')], ids=['stage1', 'stage2'])
+def test_several_processes_do_not_compile_what_r1_is_taken_of(tmp_path, make, bare):
+    for weight in (0, 1):
+        model = start(make(tmp_path, r1_reg_weight=weight))
+        assert set(model.compilable()) == set(model.trained)
+        model.opt['dist'] = True
+        assert set(model.compilable()) == set(model.trained) - ({bare} if weight else set())
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from selfsr_plugin.archs import ProgressiveDiscriminator
-from selfsr_plugin.ops.input_gradient import OwnConvolutions, input_gradient
+from selfsr_plugin.ops.input_gradient import OwnDerivatives, input_gradient
 
 
 def rand(*shape, seed=0):
@@ -29,7 +29,7 @@ def test_derivatives_against_finite_differences(geometry, bias):
     inputs = [each.requires_grad_() for each in inputs]
 
     def conv(x, weight, bias=None):
-        with OwnConvolutions():
+        with OwnDerivatives():
             return F.conv2d(x, weight, bias, **geometry)
 
     torch.testing.assert_close(conv(*inputs), F.conv2d(*inputs, **geometry))
@@ -37,13 +37,44 @@ def test_derivatives_against_finite_differences(geometry, bias):
     assert torch.autograd.gradgradcheck(conv, inputs)
 
 
+def test_pooling_against_finite_differences():
+    x = rand(2, 3, 4, 6).requires_grad_()
+
+    def pool(x):
+        with OwnDerivatives():
+            return F.avg_pool2d(x, 2)
+
+    torch.testing.assert_close(pool(x), F.avg_pool2d(x, 2))
+    assert type(pool(x).grad_fn).__name__ == '_HalfSizeBackward'
+    assert torch.autograd.gradcheck(pool, x)
+    assert torch.autograd.gradgradcheck(pool, x)
+
+
+@pytest.mark.parametrize(
+    'arguments, sides',
+    [
+        (dict(kernel_size=2), (5, 4)),
+        (dict(kernel_size=2), (4, 5)),
+        (dict(kernel_size=3), (6, 6)),
+        (dict(kernel_size=2, stride=1), (4, 4)),
+        (dict(kernel_size=2, padding=1), (4, 4)),
+    ],
+    ids=str,
+)
+def test_other_pooling_is_that_of_torch(arguments, sides):
+    x = rand(1, 2, *sides)
+    with OwnDerivatives():
+        found = F.avg_pool2d(x, *arguments.values()) if len(arguments) == 1 else F.avg_pool2d(x, **arguments)
+    torch.testing.assert_close(found, F.avg_pool2d(x, **arguments))
+
+
 def penalty(net, images, own):
     net.zero_grad()
     if own:
-        with OwnConvolutions() as convolutions:
+        with OwnDerivatives() as derivatives:
             x = images.clone().requires_grad_()
             output = net(x)
-        gradient = convolutions.gradient(output.sum(), x)
+        gradient = derivatives.gradient(output.sum(), x)
     else:
         output, gradient = input_gradient(net, images)
     (F.softplus(-output).mean() + gradient.square().sum()).backward()
@@ -79,9 +110,9 @@ def test_gradients_by_weights_are_not_computed_for_the_penalty(monkeypatch):
 
     monkeypatch.setattr(torch.ops.aten, 'convolution_backward', spy)
     net, x = nn.Conv2d(3, 4, 3).double(), rand(1, 3, 5, 5).requires_grad_()
-    with OwnConvolutions() as convolutions:
+    with OwnDerivatives() as derivatives:
         output = net(x)
-    gradient = convolutions.gradient(output.sum(), x)
+    gradient = derivatives.gradient(output.sum(), x)
     assert wanted == [[True, False, False]]
     (gradient.square().sum() + output.sum()).backward()
     assert wanted[1:].count([False, True, False]) == 2  # through the penalty, and through the output
