@@ -79,16 +79,25 @@ def renamed(parser: argparse.ArgumentParser, **options: str) -> None:
         )
 
 
-def weights_by_name(entries: Iterable[str], names: Sequence[str]) -> dict[str, str]:
+def weights_by_name(entries: Iterable[str], names: Sequence[str], used: Sequence[str] | None = None) -> dict[str, str]:
     """``--weights NAME=FILE ...`` as a dictionary, a ``~`` in FILE expanded.
 
+    Args:
+        entries: as given.
+        names: those that the command knows.
+        used: those that the other options leave something to do for; by default all.
+
     Raises:
-        UserError: no NAME=FILE, or a name that is none of ``names``.
+        UserError: no NAME=FILE, a name that is none of ``names`` or not used, or one given twice.
     """
     weights = {}
     for entry in entries:
         name, sign, file = entry.partition('=')
         if not sign or not file or name not in names:
             raise UserError(f'--weights {entry}: write NAME=FILE with one of {", ".join(names)}.')
+        if name in weights:
+            raise UserError(f'--weights {entry}: {name} is given twice: leave one of the two out.')
+        if used is not None and name not in used:
+            raise UserError(f'--weights {entry}: with these options {name} is not used: leave it out.')
         weights[name] = os.path.expanduser(file)
     return weights

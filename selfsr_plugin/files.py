@@ -112,8 +112,12 @@ class OwnResults:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._known: set[str] = set()
+        self._read()
+
+    def _read(self) -> None:
         with contextlib.suppress(OSError):  # the first run
-            self._known.update((folder / self.RECORD).read_bytes().decode('utf-8', 'surrogateescape').split('\n'))
+            text = (self._folder / self.RECORD).read_bytes().decode('utf-8', 'surrogateescape')
+            self._known.update(text.split('\n'))
 
     def refuse_foreign(self, path: Path) -> None:
         """Look whether ``path`` may be written.
@@ -122,7 +126,10 @@ class OwnResults:
             UserError: something is there that is no result of an earlier run as it was written.
         """
         try:
-            known = not os.path.lexists(path) or self._line(path, path.read_bytes()) in self._known
+            line = self._line(path, path.read_bytes()) if os.path.lexists(path) else None
+            if line not in (None, *self._known):
+                self._read()  # another process may write there as well
+            known = line is None or line in self._known
         except OSError:  # a folder, or not to be read
             known = False
         if not known:

@@ -102,7 +102,7 @@ def report(args: argparse.Namespace) -> None:
     for file in files:  # before the work
         results.refuse_foreign(file)
         check_writable(file)
-    weights = weights_by_name(args.weights, [NETWORK]).get(NETWORK)
+    weights = weights_by_name(args.weights, [NETWORK], [NETWORK] * (args.sample > 0)).get(NETWORK)
     detect = FaceDetector(weights) if args.sample > 0 else None
     domains = [measure(source, args.lq_size) for source in sources]
     warnings = warnings_of(domains[0], args.gt_size)

@@ -56,7 +56,7 @@ def make(args: argparse.Namespace) -> None:
 
     from .baselines.landmark_sources import DETECTORS as BY_NAME
     from .baselines.landmark_sources import given_landmarks, refuse_other_framing
-    from .baselines.landmarks import FaceLandmarks, count_of, is_landmark_file, mean_grey, write_landmarks
+    from .baselines.landmarks import FaceLandmarks, beyond_image, count_of, is_landmark_file, mean_grey, write_landmarks
     from .data.image_source import CorruptImageError, open_image_source
     from .inference import find_device
 
@@ -64,6 +64,8 @@ def make(args: argparse.Namespace) -> None:
     check_writable(args.output)
     if args.preview is not None:
         check_writable(args.preview, picture=True)
+        if args.preview.resolve() == args.output.resolve():
+            raise UserError(f'--preview: {printable(args.preview)} is the file of --output: name another.')
         if args.preview.resolve().parent == args.input.resolve():
             raise UserError(f'--preview: {printable(args.preview)} would lie among the faces of --input: name another.')
     if args.annotations is not None and args.annotations.resolve() == args.output.resolve():
@@ -74,7 +76,7 @@ def make(args: argparse.Namespace) -> None:
             'move it, or give another.'
         )
     find_device(args.device)
-    weights = weights_by_name(args.weights, DETECTORS)
+    weights = weights_by_name(args.weights, DETECTORS, [args.detector])
     given = None if args.annotations is None else given_landmarks(args.annotations)
     if given is not None:
         known = sum(name in given for name in source.names)
@@ -97,6 +99,12 @@ def make(args: argparse.Namespace) -> None:
         height, width = image.shape[:2]
         points = given.get(name) if detect is None else detect(image)
         faces[name] = FaceLandmarks(width, height, mean_grey(image), points)
+        outside = given is not None and beyond_image(name, faces[name])
+        if outside:
+            raise UserError(
+                f'--annotations: in {printable(args.annotations)} {outside}: give those of the images as they are, cut '
+                'and resized.'
+            )
         if args.preview is not None and len(shown) < SHOWN and points is not None:
             shown.append(_with_points(image, points))
     count = count_of(faces)

@@ -49,7 +49,7 @@ def make(args: argparse.Namespace) -> None:
 
     source = open_image_source(str(args.input))
     find_device(args.device)
-    weights = weights_by_name(args.weights, ['parsenet'])
+    weights = weights_by_name(args.weights, ['parsenet'], ['parsenet'] * args.parsenet)
     if args.output.resolve() == args.input.resolve():
         raise UserError(f'--output: {printable(args.output)} holds the faces themselves: give another folder.')
     refuse_lmdb_name(args.output)

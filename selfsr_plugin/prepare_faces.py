@@ -117,19 +117,26 @@ def run(args: argparse.Namespace) -> None:
         args.threshold,
         args.max_faces,
     )
-    weights = weights_by_name(args.weights, [NETWORK]).get(NETWORK)
+    weights = weights_by_name(args.weights, [NETWORK], [NETWORK] * (args.annotations is None)).get(NETWORK)
     manifest = prepare(
         args.input, args.output, settings, weights, args.annotations, args.workers, args.device, args.retry
     )
     count, output = manifest.counts(), printable(args.output)
+    photos = count['photos'] - count['refused']
     print(
-        f'{count["faces"]} faces of {count["photos"] - count["refused"]} photos are in {output}; '
+        f'{count["faces"] - len(manifest.missing)} faces of {photos} photos are in {output}; '
         f'{count["refused"]} photos were refused and {count["left_out"]} faces left out.'
     )
     if count['padded']:
         print(
             f'{count["padded"]} of the crops reach beyond their photo and are mirrored there '
             f'("padded" in {MANIFEST_FILE}).'
+        )
+    if manifest.missing:
+        print(
+            f'warning: {len(manifest.missing)} crops of earlier runs are not in {output} any more, such as '
+            f'{manifest.missing[0]}; they are not made again: name a new --output for all.',
+            file=sys.stderr,
         )
     if manifest.changed:
         print(

@@ -152,7 +152,8 @@ def run_on_photos(args: argparse.Namespace) -> None:
     from .photo_restoration.sources import check_output, find_sources
     from .preparation.detection import NETWORK
 
-    weights = weights_by_name(args.weights, [NETWORK, background.REALESRGAN])
+    enlarges = [background.REALESRGAN] * (args.bg_upsampler == 'realesrgan')
+    weights = weights_by_name(args.weights, [NETWORK, background.REALESRGAN], [NETWORK, *enlarges])
     sources, others = find_sources(args.input)
     check_output(args.input, args.output)
     kind, file = {'auto': None, 'jpg': 'JPEG', 'png': 'PNG'}[args.ext], None

@@ -16,11 +16,12 @@ from typing import TYPE_CHECKING
 
 from .arguments import add_model, add_traceback, add_weights, positive, weights_by_name
 from .errors import UserError, one_sentence_errors, terminated_as_interrupted
+from .files import printable
 
 if TYPE_CHECKING:
     from .photo_restoration.restorer import PhotoRestorer
 
-PORT = 7860  # gradio's
+HOST, PORT = '127.0.0.1', 7860  # the port is gradio's
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -64,7 +65,12 @@ def run(args: argparse.Namespace) -> None:
     """
     if len(args.lq_size or []) > 2:
         raise UserError('--lq-size: give one size, or the smallest and the largest.')
+    if not args.model.is_file():  # before gradio is loaded, which takes long
+        raise UserError(f'--model: there is no file {printable(args.model)}: correct the path.')
     os.environ['GRADIO_ANALYTICS_ENABLED'] = 'False'  # or gradio asks a server for its newest version
+    # gradio asks the page itself whether it is there, and would ask a proxy for it
+    direct = (os.environ.get('no_proxy') or os.environ.get('NO_PROXY'), HOST)
+    os.environ['no_proxy'] = ','.join(filter(None, direct))
     try:
         import gradio
     except ImportError as error:
@@ -79,7 +85,7 @@ def run(args: argparse.Namespace) -> None:
         blocks = build(Page(restorers(args), folder))
         try:
             _, url, _ = blocks.launch(
-                server_name='127.0.0.1',
+                server_name=HOST,
                 server_port=args.port,
                 share=False,
                 quiet=True,

@@ -53,6 +53,15 @@ def test_results_are_known_again_under_any_name(tmp_path, name):
         OwnResults(tmp_path).write(tmp_path / name, b'third')
 
 
+def test_results_of_a_process_that_began_later_are_known(tmp_path):
+    first, second = OwnResults(tmp_path), OwnResults(tmp_path)
+    second.write(tmp_path / 'a', b'theirs')
+    first.write(tmp_path / 'a', b'mine')
+    (tmp_path / 'a').write_bytes(b'changed')
+    with pytest.raises(UserError, match='no result of this command'):
+        second.refuse_foreign(tmp_path / 'a')
+
+
 def test_results_are_known_again_after_a_line_that_a_full_disk_cut_off(tmp_path):
     OwnResults(tmp_path).write(tmp_path / 'a.png', b'first')
     record = tmp_path / OwnResults.RECORD

@@ -13,7 +13,7 @@ from ..data.decoding import CorruptImageError
 from ..data.image_source import ImageSource
 from ..errors import UserError, why_not_loaded
 from ..files import printable
-from ..preparation.annotations import read_annotations
+from ..preparation.annotations import read_annotations, refuse_other_separators
 from ..preparation.detection import FaceDetector
 from ..preparation.manifest import MANIFEST_FILE, read_manifest
 from .landmarks import COMPARED, COUNTS, is_landmark_file, read_landmarks, refuse_other_faces
@@ -151,7 +151,8 @@ def given_landmarks(path: Path) -> Given:
             lines = [line.rstrip('\r\n') for line in file]
     except OSError as error:
         raise UserError(f'--annotations: {printable(path)} cannot be read ({error.strerror}).') from error
-    if lines and lines[0].startswith('name,width,height,grey,'):
+    refuse_other_separators(path, lines)
+    if is_landmark_file(path):
         return {name: face.points for name, face in read_landmarks(path).items()}
     if ',' in ''.join(lines[:2]):
         return _of_plain_csv(path, lines)
@@ -210,7 +211,10 @@ def _refuse_other_sizes(source: ImageSource, sizes: Mapping[str, tuple[int, int]
 def _of_plain_csv(path: Path, lines: list[str]) -> Given:
     found: dict[str, np.ndarray | None] = {}
     for number, line in enumerate(lines, 1):
-        name, *values = (value.strip() for value in next(csv.reader([line]), ['']))
+        try:
+            name, *values = (value.strip() for value in next(csv.reader([line]), ['']))
+        except csv.Error as error:
+            raise UserError(f'--annotations: line {number} of {printable(path)} is no CSV ({error}).') from error
         if not name and not values:
             continue
         try:
@@ -224,6 +228,11 @@ def _of_plain_csv(path: Path, lines: list[str]) -> Given:
             raise UserError(
                 f'--annotations: line {number} of {printable(path)} must hold a name and the x and y of 5, 68 or 194 '
                 'points, as many in each line.'
+            )
+        if Path(name).stem in found:
+            raise UserError(
+                f'--annotations: line {number} of {printable(path)} is the second for an image called '
+                f'{printable(Path(name).stem)} (without folders and extension): leave one line for each image.'
             )
         found[Path(name).stem] = points
     if not found:

@@ -202,7 +202,7 @@ def _opened(path: str | os.PathLike) -> Iterator[TextIO]:
 
 
 def _count_in_header(file: TextIO, path: str | os.PathLike) -> int:
-    header = file.readline(1 << 16).rstrip('\r\n').split(',')
+    header = next(csv.reader([file.readline(1 << 16)]), [])  # some spreadsheets put all texts in quotes
     count = (len(header) - len(_HEADER)) // 2
     if header[: len(_HEADER)] != _HEADER or count not in COUNTS or len(header) != len(_HEADER) + 2 * count:
         raise UserError(
@@ -228,10 +228,15 @@ def _add(faces: dict[str, FaceLandmarks], row: Sequence[str], count: int) -> str
     if not all(map(math.isfinite, numbers)) or width < 1 or height < 1 or width % 1 or height % 1:
         return 'a value is not possible'
     points = None if empty else np.array(numbers[3:], np.float32).reshape(count, 2)
-    if points is not None and not (np.abs(points.mean(0) / (width, height) - 0.5) < 0.5).all():
-        return f'the middle of the landmarks of {printable(name)} lies outside its {width:g}x{height:g} image'
     faces[name] = FaceLandmarks(int(width), int(height), grey, points)
-    return ''
+    return beyond_image(name, faces[name])
+
+
+def beyond_image(name: str, face: FaceLandmarks) -> str:
+    """That landmarks cannot be of their image, as those of the photo that it was cut out of; or ''."""
+    if face.points is None or (np.abs(face.points.mean(0) / (face.width, face.height) - 0.5) < 0.5).all():
+        return ''
+    return f'the middle of the landmarks of {printable(name)} lies outside its {face.width}x{face.height} image'
 
 
 def count_of(faces: Mapping[str, FaceLandmarks]) -> int:
@@ -242,7 +247,8 @@ def count_of(faces: Mapping[str, FaceLandmarks]) -> int:
 def is_landmark_file(path: str | os.PathLike) -> bool:
     """Whether a file begins as :func:`write_landmarks` begins it."""
     with open(path, 'rb') as file:
-        return file.readline(1 << 10).removeprefix(codecs.BOM_UTF8).startswith(','.join(_HEADER).encode() + b',')
+        start = file.readline(1 << 10).removeprefix(codecs.BOM_UTF8).replace(b'"', b'')
+    return start.startswith(','.join(_HEADER).encode() + b',')
 
 
 def read_count(path: str | os.PathLike) -> int:

@@ -5,7 +5,7 @@ import numpy as np
 _WINDOW = 11  # pixels of the strong blur that the image is compared with, scikit-image's
 
 
-def calculate_blur(img: np.ndarray, better: str = 'lower') -> float:
+def calculate_blur(img: np.ndarray, img2: np.ndarray | None = None, better: str = 'lower') -> float:
     """The perceptual blur metric of Crete et al. (SPIE 2007) of the luminance: 0 (sharp) to 1 (blurred).
 
     It asks how much of the differences between neighbouring pixels a strong blur takes away. That says nothing about
@@ -14,6 +14,7 @@ def calculate_blur(img: np.ndarray, better: str = 'lower') -> float:
 
     Args:
         img: (H, W, 3) uint8, BGR.
+        img2: the ground truth, which metrics are given where there is one; it is not looked at.
         better: which values are, for :func:`.direction.direction`.
     """
     import cv2

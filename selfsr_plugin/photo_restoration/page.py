@@ -12,6 +12,7 @@ import numpy as np
 
 from ..data.decoding import CorruptImageError
 from ..errors import UserError, is_out_of_memory
+from ..files import cannot_write
 from ..pictures import draw_sheet
 from .background import bicubic
 from .photo_file import read_photo_file
@@ -68,15 +69,20 @@ class Page:
         name = os.path.basename(path)
         try:
             return self._restore(Path(path), name, self._make(model, upscale, only_center_face))
-        except (CorruptImageError, UserError, OSError) as error:
+        except (CorruptImageError, UserError) as error:
             return Answer(str(error))
+        except OSError as error:
+            return Answer(str(cannot_write(error.filename or self._folder, error) if error.errno else error))
         except Exception as error:
             if not is_out_of_memory(error):
                 raise
             return Answer(f'{name}: it needs more memory than there is.')
 
     def _restore(self, path: Path, name: str, restorer: PhotoRestorer) -> Answer:
-        data = path.read_bytes()
+        try:
+            data = path.read_bytes()
+        except OSError as error:  # uploads are deleted after an hour
+            raise CorruptImageError(name, f'it is not here any more ({error.strerror}): give it again') from error
         check_memory(data, name, restorer.upscale)
         photo = read_photo_file(data, name)
         result = restorer(photo.pixels, keep_faces=True)

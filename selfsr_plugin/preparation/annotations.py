@@ -2,7 +2,7 @@
 
 import csv
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +16,7 @@ _CELEBA_HEADER = (
     'lefteye_x lefteye_y righteye_x righteye_y nose_x nose_y leftmouth_x leftmouth_y rightmouth_x rightmouth_y'
 ).split()
 _POINTS = (68, 194)  # of a CSV
+_FEWEST = 5  # points of a face
 _WIDER_INVALID = 7  # x y w h blur expression illumination invalid occlusion pose
 
 
@@ -38,6 +39,7 @@ def read_annotations(path: Path) -> dict[str, list[Face]]:
         raise UserError(f'--annotations: {printable(path)} cannot be read ({error.strerror}): correct it.') from error
     except UnicodeDecodeError as error:
         raise UserError(f'--annotations: {printable(path)} is not UTF-8 text: save it as UTF-8.') from error
+    refuse_other_separators(path, lines)
     read = _read_celeba if len(lines) > 1 and lines[1].split() == _CELEBA_HEADER else _read_wider
     read = _read_points if lines and lines[0].count(',') >= 2 * min(_POINTS) else read
     try:
@@ -51,6 +53,16 @@ def read_annotations(path: Path) -> dict[str, list[Face]]:
     if not faces:
         raise UserError(f'--annotations: {printable(path)} lists no photos.')
     return faces
+
+
+def refuse_other_separators(path: Path, lines: Sequence[str]) -> None:
+    """Raises UserError of a table whose values are not separated by commas, as spreadsheets of many countries save."""
+    for mark, called in ((';', 'semicolons'), ('\t', 'tabs')):
+        if lines and lines[0].count(mark) >= 2 * _FEWEST:
+            raise UserError(
+                f'--annotations: the values of {printable(path)} are separated by {called}: save it with commas, and '
+                'numbers with points.'
+            )
 
 
 class _BadLine(Exception):

@@ -58,6 +58,7 @@ class Manifest:
         self.folder = folder
         self.others: list[str] = []
         self.changed: list[str] = []  # photos that are others than when they were cut
+        self.missing: list[str] = []  # crops that were made and are not there any more
         self.path = folder / MANIFEST_FILE
         if folder.exists() and not folder.is_dir():
             raise UserError(f'--output: {folder} is not a folder.')
@@ -133,6 +134,12 @@ class Manifest:
         lines = [f'{printable(name)}: {line["refused"]}.' for name, line in self.photos.items() if 'refused' in line]
         lines += [f'{printable(name)}: not a photo by its name.' for name in others]
         write_file(self.folder / REFUSED_FILE, ''.join(f'{line}\n' for line in sorted(lines)).encode())
+
+    def find_missing(self) -> None:
+        """Look which crops are not there any more: somebody may have sorted out what he did not like."""
+        there = set(os.listdir(self.folder))
+        for line in self.photos.values():
+            self.missing += [face['file'] for face in line['faces'] if face['file'] not in there]
 
     def counts(self) -> Counter:
         """'photos', 'refused' photos, 'faces' cut out, 'padded' ones among them, and faces 'left_out'."""

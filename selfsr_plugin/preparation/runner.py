@@ -4,8 +4,9 @@ import errno
 import hashlib
 import multiprocessing
 import os
+import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
@@ -52,7 +53,7 @@ class PhotoCutter:
         Raises:
             OSError: the crops cannot be written.
         """
-        line: dict[str, Any] = {'photo': name, 'faces': [], 'left_out': [], 'bytes': _bytes_of(self.root / name)}
+        line: dict[str, Any] = {'photo': name, 'faces': [], 'left_out': [], **_identity(self.root / name)}
         try:
             photo = read_photo(self.root / name)
             line['height'], line['width'] = photo.shape[:2]
@@ -121,12 +122,31 @@ class PhotoCutter:
         return framed
 
 
-def _bytes_of(photo: Path) -> int | None:
-    """The size of a file, by which a photo is told from another that has taken its name; None if it is not there."""
+def _identity(photo: Path) -> dict[str, Any]:
+    """What tells a photo from another that has taken its name: size, time of change and digest of the file."""
     try:
-        return photo.stat().st_size
+        state = photo.stat()
+        return {'bytes': state.st_size, 'changed': state.st_mtime_ns, 'digest': _digest(photo)}
     except OSError:
-        return None
+        return {'bytes': None}
+
+
+def _digest(photo: Path) -> str:
+    return hashlib.sha256(photo.read_bytes()).hexdigest()
+
+
+def _is_other(photo: Path, line: Mapping[str, Any]) -> bool:
+    """Whether a file is another than the one of a line of the manifest; read only where its time differs, as in a copy.
+
+    Manifests of before tell the size alone, or nothing.
+    """
+    try:
+        state = photo.stat()
+        if line.get('bytes') in (None, state.st_size):
+            return line.get('changed', state.st_mtime_ns) != state.st_mtime_ns and line['digest'] != _digest(photo)
+    except OSError:
+        return line.get('bytes') is not None
+    return True
 
 
 def _describe(face: Face) -> dict[str, Any]:
@@ -209,11 +229,7 @@ def prepare(
     with _full_disk_is_one_sentence(output), Manifest(output, manifest_settings) as manifest:
         done = {name for name, line in manifest.photos.items() if not (retry and 'refused' in line)}
         waiting = [name for name in photos if name not in done]
-        manifest.changed = [
-            name
-            for name in photos
-            if name in done and manifest.photos[name].get('bytes') not in (None, _bytes_of(root / name))
-        ]
+        manifest.changed = [name for name in photos if name in done and _is_other(root / name, manifest.photos[name])]
         tasks = ((name, stems[name], None if annotated is None else annotated.get(name, [])) for name in waiting)
         try:
             with tqdm(total=len(photos), initial=len(photos) - len(waiting), desc='photos', unit='photo') as bar:
@@ -233,6 +249,7 @@ def prepare(
         finally:
             if manifest.photos:
                 manifest.write_refused(others)
+        manifest.find_missing()
     return manifest
 
 
@@ -267,6 +284,19 @@ def _work(*task: Any) -> dict[str, Any]:
     return _worker_cutter(*task)
 
 
+@contextmanager
+def _without_ctrl_c() -> Iterator[None]:
+    """Processes started here do not get SIGINT, which a terminal sends to all, and each would answer by a traceback."""
+    if not hasattr(signal, 'pthread_sigmask'):  # Windows
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def _in_processes(
     cutter: PhotoCutter, tasks: Iterator[tuple], workers: int, weights: str | Path | None, device: str
 ) -> Iterator[dict[str, Any]]:
@@ -284,7 +314,8 @@ def _in_processes(
                 if task is None:
                     exhausted = True
                 else:
-                    running[pool.submit(_work, *task)] = task[0]
+                    with _without_ctrl_c():  # it may start a process
+                        running[pool.submit(_work, *task)] = task[0]
             for future in wait(running, return_when=FIRST_COMPLETED).done:
                 line = future.result()
                 del running[future]

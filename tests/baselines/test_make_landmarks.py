@@ -44,6 +44,9 @@ def test_files_of_all_kinds_say_the_same(faces, capsys):
     found.append(run(faces, '--annotations', faces / 'sheet.csv'))
     (faces / 'lm.csv').write_text('\ufeff' + (faces / 'lm.csv').read_text())
     found.append(run(faces, '--annotations', faces / 'lm.csv', output='again.csv'))
+    header, *rest = (faces / 'lm.csv').read_text().splitlines()
+    (faces / 'lm.csv').write_text('\n'.join(['"' + header[1:].replace(',', '","') + '"', *rest]))  # R's
+    found.append(run(faces, '--annotations', faces / 'lm.csv', output='third.csv'))
     assert np.array_equal(found[0]['a'].points, FIVE) and np.array_equal(found[0]['b'].points, FIVE + 1)
     assert found[0]['c'].points is None and found[0]['a'].width == 32
     for other in found[1:]:
@@ -81,6 +84,21 @@ def test_the_manifest_of_prepare_faces_carries_landmarks_into_the_crops(faces, f
         (line('a', FIVE, ',') + '\nb,1,2\n', r'--annotations: line 2 of .* must hold a name'),
         (line('z', FIVE, ',') + '\n', r'has none of the images in .*, such as a: it is of other faces'),
         (None, r'--annotations: .*x\.csv cannot be read'),
+        (
+            '\n'.join(line(name, FIVE, ',') for name in ('p/a.png', 'b', 'q/a.png')),
+            r'--annotations: line 3 of .*x\.csv is the second for an image called a ',
+        ),
+        (
+            line('a', FIVE, ',') + '\n' + line('b', 10 * FIVE, ','),  # in pixels of the photo
+            r'--annotations: in .*x\.csv the middle of the landmarks of b lies outside its 32x32 image: give those',
+        ),
+        (
+            line('a', FIVE, ';'),
+            r'--annotations: the values of .*x\.csv are separated by semicolons: save it with commas',
+        ),
+        (line('a', FIVE, ';').replace('5', ',5'), r'separated by semicolons: .* and numbers with points'),
+        (line('a', FIVE, '\t'), r'separated by tabs'),
+        ('"' + 100_000 * 'x,', r'--annotations: line 1 of .*x\.csv is no CSV \(field larger'),
     ],
 )
 def test_wrong_annotations_are_refused(faces, capsys, text, message):
@@ -133,6 +151,12 @@ def test_nothing_found_is_refused(faces, capsys, monkeypatch):
         (['--preview', 'none/p.png'], 'none/p.png cannot be written'),
         (['--device', 'gpu'], '--device gpu cannot be used here'),
         (['--annotations', 'plain.csv', '--output', 'plain.csv'], 'plain.csv is the file of --annotations'),
+        (['--preview', 'o.png', '--output', 'o.png'], '--preview: o.png is the file of --output: name another'),
+        (
+            ['--annotations', 'plain.csv', '--weights', 'dlib=nowhere'],
+            '--weights dlib=nowhere: with these options dlib is not used: leave it out',
+        ),
+        (['--weights', 'dlib=a', 'dlib=b'], '--weights dlib=b: dlib is given twice'),
     ],
 )
 def test_what_cannot_be_written_is_refused_before_the_work(faces, capsys, monkeypatch, arguments, message):
@@ -155,6 +179,7 @@ def test_bad_images_are_left_out_and_named(faces, capsys):
     )
     assert read_landmarks(faces / 'o.csv').keys() == {'a', 'c'}
     maps = ['--input', faces / 'hr', '--output', faces / 'maps', '--landmarks', faces / 'lm.csv']
+    assert 'parsenet is not used' in refused(capsys, make_parsing.main, *maps, '--weights', 'parsenet=nowhere')
     make_parsing.main([str(each) for each in maps])
     (faces / 'maps/c.png').write_bytes(b'mine')
     assert re.search(

@@ -164,6 +164,12 @@ def alone(*arguments):
     return json.loads(Path('out_scores/scores.json').read_text())
 
 
+def test_blur_beside_metrics_of_pairs(folders):
+    run('--metrics', 'psnr', 'blur')
+    found = json.loads(Path('out_scores/scores.json').read_text())['images']['face3']
+    assert found['blur'] == calculate_blur(cv2.imread('out/face3_run.png'))
+
+
 def test_without_a_reference_blur_is_measured(folders, capsys):
     content = alone()
     blur = [calculate_blur(cv2.imread(f'out/face{number}_run.png')) for number in range(6)]

@@ -5,6 +5,7 @@ import re
 import shutil
 import signal
 import sys
+import urllib.request
 from pathlib import Path
 
 import cv2
@@ -103,6 +104,10 @@ def test_what_cannot_be_used_is_a_sentence(page, photo, tmp_path):
     wrong = save_params(tmp_path / 'd.pth', params=small_network(DomainDiscriminator, num_feat=4))
     assert 'd.pth holds a DomainDiscriminator, and a SelfCondSRNet is needed' in said('a.png', content, wrong)
     assert 'notes.txt' in said('a.png', content, str(tmp_path / 'notes.txt'))
+    gone = page.restore(str(tmp_path / 'gone.png'), None, 1, False)
+    assert gone.sentence == 'gone.png: it is not here any more (No such file or directory): give it again'
+    (tmp_path / 'results').rmdir()
+    assert re.fullmatch(r'.*/results/\S+ cannot be written \(No such file or directory\): .*\.', said('a.png', content))
 
 
 # ----- the command -----
@@ -112,6 +117,8 @@ def test_without_gradio(monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, 'gradio', None)
     message = refused(capsys, web.main)
     assert 'the web page needs gradio' in message and "pip install 'selfsr_plugin[web]'" in message
+    # what is wrong with the command line is said first
+    assert '--model: there is no file none.pth: correct the path' in refused(capsys, web.main, '--model', 'none.pth')
 
 
 def test_it_is_bound_to_this_machine(monkeypatch, capsys, tmp_path, detect):
@@ -127,11 +134,13 @@ def test_it_is_bound_to_this_machine(monkeypatch, capsys, tmp_path, detect):
     monkeypatch.setattr(gradio.Blocks, 'launch', remember)
     monkeypatch.setattr(gradio.Blocks, 'block_thread', lambda self: asked.update(folder=os.environ['GRADIO_TEMP_DIR']))
     monkeypatch.setenv('GRADIO_TEMP_DIR', '')
+    monkeypatch.setenv('no_proxy', '')
+    monkeypatch.setenv('http_proxy', 'http://127.0.0.1:9')
     web.main(['--model', model, '--device', 'cpu', '--port', '7999'])
     assert asked['server_name'] == '127.0.0.1' and asked['server_port'] == 7999 and asked['share'] is False
     assert not Path(asked['folder']).exists()  # photos do not stay behind
     assert 'http://127.0.0.1:7860/' in capsys.readouterr().out
-    assert 'there is no checkpoint none.pth' in refused(capsys, web.main, '--model', 'none.pth')
+    assert urllib.request.proxy_bypass('127.0.0.1')  # or gradio asks the proxy for the page and ends
     monkeypatch.setattr(gradio.Blocks, 'launch', launch)
     import socket
 

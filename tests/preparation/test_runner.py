@@ -184,6 +184,24 @@ def test_photos_that_are_others_now_are_named(kit, photos, tmp_path, capsys, mon
     prepare_faces.main(arguments)
     said = capsys.readouterr().err
     assert '1 photos are others than those that were cut under their names, such as ' in said and photo.name in said
+    photo.write_bytes(photo.read_bytes()[:-1])  # as it was, but written now
+    prepare_faces.main(arguments)
+    assert not capsys.readouterr().err.count('warning')
+    photo.write_bytes(b'x' + photo.read_bytes()[1:])  # another of its size
+    prepare_faces.main(arguments)
+    assert '1 photos are others than those that were cut' in capsys.readouterr().err
+
+
+def test_crops_that_are_gone_are_named(kit, photos, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr('selfsr_plugin.preparation.runner.FaceDetector', lambda *_: kit.two_faces)
+    arguments = ['--input', str(photos), '--output', str(tmp_path / 'out')]
+    prepare_faces.main(arguments)
+    assert '10 faces of 5 photos are in' in capsys.readouterr().out
+    (tmp_path / 'out/sub_1_000.png').unlink()
+    prepare_faces.main(arguments)
+    out, err = capsys.readouterr()
+    assert '9 faces of 5 photos are in' in out and not (tmp_path / 'out/sub_1_000.png').exists()
+    assert 'warning: 1 crops of earlier runs are not in' in err and 'such as sub_1_000.png' in err
 
 
 def test_annotated(kit, tmp_path):
@@ -403,6 +421,13 @@ def test_stripes_and_points_show_no_face(height, width):
         )
 
 
+def test_a_terminals_ctrl_c_is_not_for_the_workers():
+    ask = 'import signal; print(signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, []))'
+    with runner._without_ctrl_c():
+        assert subprocess.run([sys.executable, '-c', ask], capture_output=True, text=True).stdout == 'True\n'
+    assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, [])
+
+
 def test_a_dead_worker_names_the_photos(kit, photos, tmp_path, monkeypatch):
     from concurrent.futures.process import BrokenProcessPool
 
@@ -412,6 +437,8 @@ def test_a_dead_worker_names_the_photos(kit, photos, tmp_path, monkeypatch):
 
         def submit(self, *_):
             from concurrent.futures import Future
+
+            assert signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, [])
 
             future = Future()
             future.set_exception(BrokenProcessPool('gone'))
