@@ -37,9 +37,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     # BasicSR's own, which reads the command line itself (of two -opt the last) and shows its own tracebacks.
     from basicsr.train import train_pipeline
 
+    from .run.guest_loop import in_sentences
+
     given = sys.argv[1:] if argv is None else argv
     sys.argv[1:] = [*(argument for argument in given if argument != '--traceback'), '-opt', args.opt]
-    train_pipeline(basicsr_root(opt))
+    with in_sentences(opt, args):
+        train_pipeline(basicsr_root(opt))
 
 
 if __name__ == '__main__':

@@ -27,17 +27,11 @@ def init_distributed(launcher: str, use_gpu: bool, port: int | None = None) -> t
     Raises:
         ValueError: the process was started otherwise than ``launcher`` says, or has no GPU of its own.
     """
+    check_started(launcher)
     if launcher == 'none':
-        _refuse_forgotten_launcher()
         return 0, 1
     if launcher == 'slurm':
         _read_slurm(os.environ, port)
-    absent = [name for name in _TORCHRUN if name not in os.environ]
-    if absent:
-        raise ValueError(
-            f'--launcher pytorch: this process was not started by torchrun ({absent[0]} is not set): write '
-            'torchrun --nproc_per_node=N -m in place of python -m, or leave --launcher out for one process.'
-        )
     for name in ('RANK', 'LOCAL_RANK', 'WORLD_SIZE', 'MASTER_PORT'):
         if not os.environ[name].isdecimal():
             raise ValueError(
@@ -52,6 +46,24 @@ def init_distributed(launcher: str, use_gpu: bool, port: int | None = None) -> t
     return torch.distributed.get_rank(), torch.distributed.get_world_size()
 
 
+def check_started(launcher: str) -> None:
+    """Look whether this process was started as ``launcher`` says, 'none', 'pytorch' or 'slurm'. ValueError if not."""
+    if launcher == 'none':
+        _refuse_forgotten_launcher()
+        return
+    by, instead, names = (
+        ('srun', 'write srun before the command', _SLURM)
+        if launcher == 'slurm'
+        else ('torchrun', 'write torchrun --nproc_per_node=N -m in place of python -m', _TORCHRUN)
+    )
+    absent = [name for name in names if name not in os.environ]
+    if absent:
+        raise ValueError(
+            f'--launcher {launcher}: this process was not started by {by} ({absent[0]} is not set): {instead}, or '
+            'leave --launcher out for one process.'
+        )
+
+
 def _refuse_forgotten_launcher() -> None:
     for launcher, by, variable in (('pytorch', 'torchrun', 'WORLD_SIZE'), ('slurm', 'srun', 'SLURM_STEP_NUM_TASKS')):
         if os.environ.get(variable, '').isdecimal() and int(os.environ[variable]) > 1:
@@ -63,12 +75,6 @@ def _refuse_forgotten_launcher() -> None:
 
 def _read_slurm(environment: 'os._Environ[str]', port: int | None) -> None:
     """Set the variables of torchrun from those of Slurm."""
-    absent = [name for name in _SLURM if name not in environment]
-    if absent:
-        raise ValueError(
-            f'--launcher slurm: this process was not started by srun ({absent[0]} is not set): write srun before '
-            'the command, or leave --launcher out for one process.'
-        )
     for name in ('SLURM_PROCID', 'SLURM_NTASKS'):
         if not environment[name].isdecimal():
             raise ValueError(

@@ -1,5 +1,6 @@
 """Parts of this package under one of BasicSR's models: what BasicSR's own loops would find out late, or never."""
 
+import argparse
 import os
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -7,7 +8,6 @@ from typing import Any
 import numpy as np
 import torch
 from basicsr.models.sr_model import SRModel
-from basicsr.models.srgan_model import SRGANModel
 from basicsr.utils.options import _postprocess_yml_value
 from basicsr.utils.registry import ARCH_REGISTRY, DATASET_REGISTRY
 
@@ -18,35 +18,23 @@ from ..errors import UserError
 from ..metrics import check_metric, needs_ground_truth
 from ..option_check import check_guest_dataset, check_weights_given, words_of
 from ..registration import is_ours, uses_plugin
-from ..schema import (
-    Metric,
-    Network,
-    Optimizer,
-    Section,
-    is_section,
-    no_numbers_as_text,
-    one_of,
-    options_of,
-    registered,
-    registered_names,
-    require,
-)
+from ..schema import Metric, Network, Section, is_section, one_of, options_of, registered, registered_names, require
+from .guest_loop import check_learning, check_loop
 
 _ON_GPU_ALONE = ('RealESRNetModel', 'RealESRGANModel')
 _OUR_LOOP = {'keep_checkpoints', 'collapse_iter'}  # keys of the section logger that only our training loop knows
 _LOOP = {'total_iter', 'warmup_iter'}  # keys of the section train that BasicSR's loop reads, not its models
 
 
-def check_guest_parts(opt: dict[str, Any], option_file: str, is_train: bool, overrides: Sequence[str] = ()) -> None:
+def check_guest_parts(opt: dict[str, Any], args: argparse.Namespace, is_train: bool) -> None:
     """Check our metrics, data sets and networks in the options of a model of BasicSR's, and the keys its loop reads.
 
     Option files that use nothing of ours are BasicSR's alone.
 
     Args:
-        opt: the options, ``overrides`` carried out.
-        option_file: for the message.
+        opt: the options, ``--force_yml`` carried out, which BasicSR's loop reads again for itself.
+        args: the command line.
         is_train: whether they are of a training.
-        overrides: the entries of ``--force_yml``, which BasicSR's loop reads again for itself.
 
     Raises:
         UserError: naming the key.
@@ -54,8 +42,9 @@ def check_guest_parts(opt: dict[str, Any], option_file: str, is_train: bool, ove
     if not uses_plugin(opt):
         return
     try:
-        _check_overrides(opt, overrides)
+        _check_overrides(opt, args.force_yml)
         _check_keys(opt, is_train)
+        check_loop(opt, args, is_train)
         _check_names(opt)
         _check_metrics(opt)
         if not is_train and 'network_g' in opt:
@@ -70,7 +59,7 @@ def check_guest_parts(opt: dict[str, Any], option_file: str, is_train: bool, ove
                 _check_dataset(opt, str(phase), settings)
         _check_device(opt)
     except UserError as error:
-        raise UserError(f'{option_file}: {error}') from error
+        raise UserError(f'{args.opt}: {error}') from error
 
 
 def _check_overrides(opt: Mapping[str, Any], overrides: Sequence[str]) -> None:
@@ -118,7 +107,7 @@ def _check_keys(opt: Mapping[str, Any], is_train: bool) -> None:
         is_section(opt.get(key), key)
         require(opt[key], names, key, why)
     if is_train:
-        _check_learning(opt)
+        check_learning(opt)
     for name in _OUR_LOOP & {*(opt.get('logger') or {})}:
         raise UserError(f'logger.{name}: {why.removesuffix("reads it")}does not read it; leave it out.')
     model = registered('MODEL_REGISTRY', opt['model_type'])
@@ -146,22 +135,6 @@ def _options_of_our_models() -> list[type[Section]]:
     from ..stages.selfsr_model import STAGE1_MODELS, SelFSROptions
 
     return [SelFSROptions, SelfCondSROptions, *(each.options_class for each in STAGE1_MODELS.values())]
-
-
-def _check_learning(opt: Mapping[str, Any]) -> None:
-    """What SRModel and SRGANModel learn by, and what derives from them and sets its training up as they do."""
-    no_numbers_as_text(opt['train'], 'train')
-    settings = getattr(registered('MODEL_REGISTRY', opt['model_type']), 'init_training_settings', None)
-    why = f'{opt["model_type"]} learns by it'
-    if settings is SRGANModel.init_training_settings:
-        require(opt, ['network_d'], '', why)
-        require(opt['train'], ['optim_g', 'optim_d', 'gan_opt'], 'train', why)
-        Optimizer.parse(opt['train']['optim_d'], 'train.optim_d')
-    elif settings is SRModel.init_training_settings:
-        losses = [] if opt['train'].get('perceptual_opt') else ['pixel_opt']
-        require(opt['train'], ['optim_g', *losses], 'train', why)
-    if settings in (SRModel.init_training_settings, SRGANModel.init_training_settings):
-        Optimizer.parse(opt['train']['optim_g'], 'train.optim_g')
 
 
 def _check_weights(opt: Mapping[str, Any]) -> None:

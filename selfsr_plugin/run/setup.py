@@ -57,7 +57,7 @@ def check(opt: dict[str, Any], args: argparse.Namespace, is_train: bool) -> None
             f'{args.opt}: model_type',
         )
     else:
-        check_guest_parts(opt, args.opt, is_train, args.force_yml)
+        check_guest_parts(opt, args, is_train)
     if args.shorten and not (is_train and is_plugin_model(opt)):
         raise UserError("--shorten: it is for the training of this package's models; leave it out.")
 

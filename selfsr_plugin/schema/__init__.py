@@ -19,7 +19,7 @@ name the key and the remedy.
 """
 
 from .components import Loss, Metric, Network, Optimizer, Scheduler, registered, registered_names
-from .sections import Component, Option, Section, alternatives, expected, option, options_of, parse
+from .sections import Component, Option, Section, alternatives, check_values, expected, option, options_of, parse
 from .values import is_section, join, known, no_numbers_as_text, one_of, renamed, require, to_yaml
 
 __all__ = [
@@ -32,6 +32,7 @@ __all__ = [
     'Scheduler',
     'Section',
     'alternatives',
+    'check_values',
     'expected',
     'is_section',
     'join',

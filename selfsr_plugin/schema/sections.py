@@ -135,6 +135,18 @@ def parse(cls: type[Section], section: Any, key: str) -> Any:
     return found
 
 
+def check_values(cls: type[Section], section: Mapping[str, Any], key: str, names: Iterable[str] = ()) -> None:
+    """Check of a section that is not this package's what ``cls`` knows of it, or of that the ``names``; what else is
+    there, or missing, does not matter.
+
+    Raises:
+        UserError: as :func:`parse`.
+    """
+    for name, (kind, about, _) in options_of(cls).items():
+        if section.get(name) is not None and (not names or name in names):
+            _convert(section[name], kind, about, join(key, name))
+
+
 class Component(dict):
     """A section with a ``type`` and the arguments of the class or function of that name."""
 

@@ -170,11 +170,39 @@ def test_keys_of_our_models_are_refused(trained, capsys, key, value):
         ('train/optim_g', dict(lr='3e-3'), r'train\.optim_g\.lr: YAML reads 3e-3 as text; write !!float 3e-3'),
         ('train/optim_g', dict(betas=0.9), r'train\.optim_g\.betas: 0\.9 must be two numbers'),
         ('datasets/train', dict(num_worker_per_gpu=0), r'persistent_workers: there are no workers .* write false'),
+        ('datasets/train', dict(num_worker_per_gpu=-1), r'train\.num_worker_per_gpu: -1 must be a whole number, 0 or'),
+        ('datasets/train', dict(batch_size_per_gpu=2.0), r'batch_size_per_gpu: 2\.0 must be .* write 2\.'),
+        ('datasets/train', dict(dataset_enlarge_ratio='x'), r"dataset_enlarge_ratio: 'x' must be a number, 0 or more"),
+        ('datasets/train', dict(prefetch_mode='cuda'), r'prefetch_mode: cuda needs a GPU and pin_memory: true'),
+        (
+            'datasets',
+            dict(valid=dict(name='v', type='PairedFaceDataset')),
+            r'datasets\.valid: unknown phase; use train',
+        ),
+        ('', dict(name='a/b'), r"name: 'a/b' must be a text without"),
+        ('', dict(name=5), r'name: 5 must be a text'),
+        ('', dict(manual_seed='x'), r"manual_seed: 'x' must be a whole number"),
+        ('', dict(num_gpu='one'), r"num_gpu: 'one' must be 'auto' or a number"),
+        ('logger', dict(print_freq=0), r'logger\.print_freq: 0 must be a whole number, 1 or more'),
+        ('logger', dict(wandb=dict(project='p')), r'logger\.use_tb_logger: it must be true for logger\.wandb'),
+        ('val', dict(val_freq=0), r'val\.val_freq: 0 must be a whole number, 1 or more'),
+        ('val', dict(save_img='false'), r"val\.save_img: 'false' must be true or false"),
+        ('train', dict(warmup_iter='x'), r"train\.warmup_iter: 'x' must be a whole number"),
+        ('train', dict(ema_decay=2), r'train\.ema_decay: 2 must be a number from 0 to below 1'),
+        ('train', dict(scheduler=None), r'train\.scheduler: this key is missing; SRModel learns by it'),
+        (
+            'train',
+            dict(scheduler=dict(type='LinearDecayLR', decay_from=1)),
+            r'there are CosineAnnealing.*, MultiStepLR',
+        ),
+        ('train', dict(scheduler=dict(type='MultiStepLR', milestone=[3])), r"scheduler\.milestone: .*'milestones'"),
+        ('train/pixel_opt', dict(los_weight=1.0), r"train\.pixel_opt\.los_weight: unknown key; .*'loss_weight'"),
+        ('train/pixel_opt', dict(type='L7Loss'), r"train\.pixel_opt\.type: unknown name .*'L1Loss'"),
     ],
 )
 def test_what_basicsr_ends_at_with_a_traceback(trained, capsys, section, changes, message):
     found = trained
-    for key in section.split('/'):
+    for key in filter(None, section.split('/')):
         found = found[key]
     found.update(changes)
     assert re.search(message, refused(capsys, trained))
@@ -254,6 +282,73 @@ def test_a_test_without_ground_truth(tested, capsys):
     test.update(type='HRFaceDataset', dataroot_gt='data/hr')
     del test['dataroot_lq']
     assert 'datasets.test.type: SRModel needs pairs' in refused(capsys, tested, entry=test_entry)
+
+
+def test_processes_that_were_not_started_so(trained, capsys, monkeypatch):
+    """BasicSR's meet on GPUs alone; what is said of them is of those."""
+    alone = (
+        'several processes of BasicSR meet on GPUs alone (NCCL), and there is none here: start one, without torchrun'
+    )
+    assert alone in refused(capsys, trained, '--launcher', 'pytorch')
+    with monkeypatch.context() as patched:
+        patched.setenv('WORLD_SIZE', '2')
+        assert alone in refused(capsys, trained)
+        patched.setattr(torch.cuda, 'is_available', lambda: True)
+        assert 'torchrun started 2 processes, and without --launcher each' in refused(capsys, trained)
+        assert 'was not started by torchrun (RANK is not set)' in refused(capsys, trained, '--launcher', 'pytorch')
+        assert 'was not started by srun (SLURM_PROCID' in refused(capsys, trained, '--launcher', 'slurm')
+    trained['num_gpu'] = 1
+    assert 'num_gpu: 1 GPUs are asked for and this machine shows none' in refused(capsys, trained)
+    assert not Path('experiments').exists()
+
+
+def test_what_a_run_would_go_on_from(trained, capsys, monkeypatch):
+    """BasicSR writes under the final names, takes the newest state as it is, and needs a GPU to read it."""
+    states, models = Path('experiments/tiny/training_states'), Path('experiments/tiny/models')
+    for folder in (states, models):
+        folder.mkdir(parents=True)
+    torch.save(dict(iter=8, optimizers=[], schedulers=[]), states / '8.state')
+    torch.save(dict(params=dict(a=torch.zeros(1))), models / 'net_g_8.pth')
+    goes_on = []
+    monkeypatch.setattr('basicsr.train.train_pipeline', lambda root: goes_on.append(root))
+    message = refused(capsys, trained, '--auto_resume')
+    assert '--auto_resume: SRModel is of BasicSR, which goes on from a checkpoint on a GPU alone' in message
+    monkeypatch.setattr(torch.cuda, 'is_available', lambda: True)
+    start(trained, '--auto_resume')
+    assert len(goes_on) == 1
+    whole = (states / '8.state').read_bytes()
+    (states / '12.state').write_bytes(whole[: len(whole) // 2])
+    message = refused(capsys, trained, '--auto_resume')
+    assert re.search(r'--auto_resume: \S*/12\.state cannot be read .* or remove \S*/12\.state: then it is', message)
+    torch.save(dict(iter=12), states / '12.state')
+    assert 'there is no checkpoint' in (message := refused(capsys, trained, '--auto_resume')) and 'net_g_12' in message
+    (states / 'notes.state').write_bytes(b'')
+    assert 'notes.state for a checkpoint, and its name is no iteration' in refused(capsys, trained, '--auto_resume')
+    trained['path']['resume_state'] = 'none.state'
+    assert 'path.resume_state: there is no checkpoint none.state: give another' in refused(capsys, trained)
+    assert len(goes_on) == 1
+
+
+def test_what_ends_basicsrs_loop_is_a_sentence(trained, capsys, monkeypatch):
+    models = Path('experiments/tiny/models')
+
+    def full_disk(root):  # BasicSR warns, and goes on
+        models.mkdir(parents=True)
+        torch.save(dict(params={}), models / 'net_g_4.pth')
+        (models / 'net_g_8.pth').write_bytes(b'')
+        (models / 'net_g_latest.pth').write_bytes((models / 'net_g_4.pth').read_bytes()[:-20])
+
+    monkeypatch.setattr('basicsr.train.train_pipeline', full_disk)
+    message = refused(capsys, trained)
+    assert 'models/net_g_latest.pth was not saved whole' in message and 'the newest that was is net_g_4.pth.' in message
+
+    def ends(root):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr('basicsr.train.train_pipeline', ends)
+    with pytest.raises(SystemExit) as caught:
+        start(trained)
+    assert caught.value.code == 130 and capsys.readouterr().err.splitlines()[-1].startswith('error: interrupted')
 
 
 @pytest.mark.parametrize('traceback', [[], ['--traceback']])
