@@ -58,6 +58,13 @@ def test_a_bound_below_zero_is_refused(max_flow):
         FlowDegradationNet(max_flow=max_flow, **SMALL)
 
 
+def test_without_flow_nothing_moves():
+    net = make(FlowDegradationNet, max_flow=0.0, **SMALL)
+    parts = net(rand(1, 3, 8, 8), return_parts=True)
+    assert not parts.flow.any()
+    torch.testing.assert_close(parts.degraded, parts.intermediate)
+
+
 @pytest.mark.parametrize('max_flow', [0.5, 2.0, 7.0])
 def test_flow_is_bounded_whatever_the_weights(max_flow):
     net = make(FlowDegradationNet, max_flow=max_flow, **SMALL)

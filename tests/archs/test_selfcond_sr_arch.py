@@ -37,6 +37,12 @@ def test_parameter_count(arguments, count):
     assert count_on_meta(SelfCondSRNet, **arguments) == count
 
 
+def test_hidden_channels_of_the_condition_are_the_whole_quotient():
+    net = SelfCondSRNet(widths=[11, 7, 3], num_block=1, cond_ratio=4)
+    sigmas = [(level.blocks[0].sigma1, level.blocks[0].sigma2) for level in net.levels]
+    assert [[sigma.conv1.out_channels for sigma in pair] for pair in sigmas] == [[2, 2], [1, 1], [1, 1]]
+
+
 def test_built_by_basicsr():
     assert_built_by_basicsr(SelfCondSRNet, dict(widths=[8, 4], num_block=1, condition='concat'))
 

@@ -100,6 +100,38 @@ def test_every_parameter_learns(name):
     assert len(learn) == len(list(net.parameters())) or name.startswith('PFSR')  # these grow
 
 
+DEEP = {
+    'RDN': dict(num_block=4, num_conv=5),
+    'RDN stepwise': dict(scale=16),
+    'SRResNet': dict(num_block=5, scale=8),
+    'FSRNet': dict(num_block=[2, 3, 4]),
+    'FSRNet unshared': dict(num_block=[4, 5, 4], num_hourglass=4),
+    'DIC': dict(num_step=4, num_group=4, num_fusion_block=4, num_landmark=68),
+    'PFSRNet': dict(num_feat=16, num_level=4),
+    'PFSRDiscriminator': dict(num_level=4),
+    'WaveletSRNet': dict(num_block=4, scale=8),
+    'DeepDeblur': dict(num_block=5, num_scale=4, scale=8),
+    'HighToLow': dict(num_block=3, num_down=4, num_up=4),
+    'LowToHigh': dict(widths=[5, 4, 3, 2], num_block=[4, 5, 4]),
+    'SNDiscriminator': dict(num_block=6, num_down=3),
+    'TransferNet': dict(num_block=5),
+    'NLayerDiscriminator': dict(num_layer=5, num_down=1),
+}
+
+
+@pytest.mark.parametrize('name', DEEP)
+def test_however_deep_every_layer_learns(name):
+    small = SMALL[name]
+    net = make(small.cls, **{**small.arguments, **DEEP[name]}).double()
+    given = inputs(small)
+    if name == 'NLayerDiscriminator':
+        given = [rand(1, 3, 56, 56).double()]
+    keywords = dict(return_parts=True) if small.has_parts else {}
+    learn = parameters_with_gradient(net, lambda: sum(part.sum() for part in tensors(net(*given, **keywords))))
+    lower = {key for key, _ in net.named_parameters() if 'rgb' in key and name.startswith('PFSR')}  # of other levels
+    assert {key for key, _ in net.named_parameters()} - learn <= lower
+
+
 @every_network
 def test_evaluation_changes_nothing_and_mixes_no_faces(name):
     small, net = SMALL[name], made(name)

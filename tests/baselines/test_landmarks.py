@@ -1,12 +1,22 @@
 """The file of landmarks, their mirroring, their heatmaps, and the polygons made of them."""
 
+from contextlib import nullcontext
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
 
 from method_kit import drawn_landmarks
 
-from selfsr_plugin.baselines.landmarks import FaceLandmarks, heatmaps, mirror, read_landmarks, write_landmarks
+from selfsr_plugin.baselines.landmarks import (
+    FaceLandmarks,
+    heatmaps,
+    mirror,
+    read_landmarks,
+    refuse_other_faces,
+    write_landmarks,
+)
 from selfsr_plugin.baselines.parsing import PAIRS, from_landmarks, mirror_labels, one_hot
 from selfsr_plugin.errors import UserError
 
@@ -16,11 +26,27 @@ def face(points=None, side=129) -> FaceLandmarks:
 
 
 def test_the_file_gives_back_what_was_written(tmp_path):
-    faces = {'a': face(), 'b, "c"': FaceLandmarks(40, 50, 1.25, None)}
+    faces = {'a': face(drawn_landmarks(129) + 0.37), 'b, "c"': FaceLandmarks(40, 50, 1.25, None)}
     write_landmarks(tmp_path / 'x.csv', faces, 68)
     found = read_landmarks(tmp_path / 'x.csv')
     assert list(found) == list(faces) and found['b, "c"'] == faces['b, "c"']
     assert np.allclose(found['a'].points, faces['a'].points, atol=0.005) and found['a'].grey == 100
+
+
+def test_shares_are_of_each_side():
+    wide = FaceLandmarks(40, 20, 1.0, np.array([(-0.5, -0.5), (9.5, 9.5), (39.5, 19.5)], np.float32))
+    assert np.allclose(wide.shares, [(0, 0), (0.25, 0.5), (1, 1)])
+
+
+@pytest.mark.parametrize(
+    'width, height, grey, is_other',
+    [(8, 6, 101.9, False), (8, 6, 98.1, False), (8, 6, 102.5, True), (9, 6, 100, True), (8, 5, 100, True)],
+)
+def test_landmarks_of_an_image_of_another_size_or_mean_are_of_other_faces(width, height, grey, is_other):
+    source = SimpleNamespace(names=['a', 'b'], path=lambda index: f'{index}.png')
+    faces = {'b': FaceLandmarks(width, height, grey, None)}
+    with pytest.raises(UserError, match='1.png is 8x6 with a mean of 100.0') if is_other else nullcontext():
+        refuse_other_faces(faces, source, [1], lambda index: np.full((6, 8, 3), 100, np.uint8), 'x.csv')
 
 
 GOOD = 'name,width,height,grey,x1,y1,x2,y2,x3,y3,x4,y4,x5,y5\n'
@@ -90,6 +116,8 @@ def test_mirrored_labels():
     assert (mirrored != labels).float().mean() < 0.02  # but for the pixels at the edges of polygons
     assert torch.equal(mirror_labels(mirrored), labels)
     assert mirrored[50, 35] == 4  # the left eye is in the left half still
+    parts = torch.arange(12, dtype=torch.uint8)[None]
+    assert mirror_labels(parts).tolist() == [[11, 10, 9, 8, 6, 7, 4, 5, 2, 3, 1, 0]]
 
 
 def test_one_hot_gives_shares():

@@ -4,6 +4,8 @@ import importlib.util
 import json
 import re
 import shutil
+import sys
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -74,6 +76,93 @@ def test_the_manifest_of_prepare_faces_carries_landmarks_into_the_crops(faces, f
     for x, y in found:
         around = crop[round(y) - 1 : round(y) + 2, round(x) - 1 : round(x) + 2, 0]
         assert around[1, 1] == around.max() > 60, framing
+
+
+def test_landmarks_of_a_manifest_are_counted_from_the_middle_of_the_first_pixel_of_the_crop():
+    points = np.array([(10.0, 20.0), (30.0, 40.0), (50.0, 50.0)])
+    square = landmark_sources._in_crop(points, dict(left=10, top=20, side=40), 80)
+    assert np.allclose(square, [(-0.5, -0.5), (39.5, 39.5), (79.5, 59.5)])
+    narrow = landmark_sources._in_crop(points, dict(left=10, top=20, width=40, height=20), 80)
+    assert np.allclose(narrow, [(-0.5, -0.5), (39.5, 79.5), (79.5, 119.5)])
+    turned = dict(centre_x=30.0, centre_y=40.0, side=40, angle=90.0)  # clockwise: what was right is up
+    assert np.allclose(
+        landmark_sources._in_crop(np.array([(30.0, 40.0), (30.0, 50.0), (40.0, 40.0)]), turned, 80),
+        [(39.5, 39.5), (59.5, 39.5), (39.5, 19.5)],
+    )
+
+
+def test_a_manifest_with_all_points_gives_all_of_them(faces):
+    points = np.random.default_rng(0).uniform(4, 28, (68, 2))
+    crop = dict(left=0, top=0, side=32)
+    lines = [
+        {'settings': {}},
+        {
+            'photo': 'a.jpg',
+            'faces': [dict(file='a.png', crop=crop, size=32, landmarks=FIVE.tolist(), points=points.tolist())],
+        },
+        {'photo': 'b.jpg', 'faces': [dict(file='b.png', crop=crop, size=32, landmarks=FIVE.tolist())]},
+    ]
+    (faces / 'hr/manifest.jsonl').write_text(''.join(json.dumps(each) + '\n' for each in lines))
+    found = run(faces, '--annotations', faces / 'hr/manifest.jsonl')
+    assert np.allclose(found['a'].points, points - 0.5, atol=0.01) and found['b'].points is None
+
+
+def test_of_several_detected_faces_the_one_in_the_middle_counts(monkeypatch):
+    asked = []
+
+    class Detector:
+        def __init__(self, weights, device):
+            asked.append((weights, device))
+
+        def __call__(self, image, threshold):
+            asked.append(threshold)
+            return [SimpleNamespace(landmarks=FIVE + shift) for shift in (30, 8, 0)]
+
+    monkeypatch.setattr(landmark_sources, 'FaceDetector', Detector)
+    detect = landmark_sources.retinaface('w.pth', 'cpu')
+    assert np.array_equal(detect(np.zeros((50, 52, 3), np.uint8)), FIVE + 8)
+    assert asked == [('w.pth', 'cpu'), 0.5]  # less than of photos: these are known to be faces
+
+
+def test_dlib_is_given_the_colours_in_its_order_and_asked_for_the_largest_face(monkeypatch):
+    image, seen = np.full((20, 30, 3), (200, 100, 50), np.uint8), []
+    boxes = [SimpleNamespace(area=lambda side=side: side**2, side=side) for side in (4, 9, 6)]
+
+    def find(rgb, enlarged):
+        seen.append((rgb[0, 0].tolist(), enlarged))
+        return boxes[: len(boxes) * (rgb.shape[0] == 20)]
+
+    def predict(rgb, box):
+        seen.append((rgb[0, 0].tolist(), box.side))
+        return SimpleNamespace(parts=lambda: [SimpleNamespace(x=number, y=2 * number) for number in range(68)])
+
+    dlib = SimpleNamespace(get_frontal_face_detector=lambda: find, shape_predictor=lambda path: predict)
+    monkeypatch.setitem(sys.modules, 'dlib', dlib)
+    spec = SimpleNamespace(submodule_search_locations=['nowhere'])
+    monkeypatch.setattr(landmark_sources.importlib.util, 'find_spec', lambda name, *rest: spec)
+    detect = landmark_sources.dlib_68(None, 'cpu')
+    assert np.array_equal(detect(image), np.stack([np.arange(68), 2 * np.arange(68)], 1))
+    assert seen == [([50, 100, 200], 1), ([50, 100, 200], 9)]
+    assert detect(image[:10]) is None
+
+
+def test_fan_is_run_in_eval_mode(monkeypatch):
+    pytest.importorskip('facexlib')
+    given = np.random.default_rng(0).uniform(0, 60, (98, 2))
+
+    class Fan(torch.nn.Module):
+        def __init__(self, **_):
+            super().__init__()
+
+        def get_landmarks(self, image):
+            assert not self.training and not torch.is_grad_enabled()
+            return given
+
+    monkeypatch.setattr(landmark_sources, 'facexlib_file', lambda *_: None)
+    monkeypatch.setattr(landmark_sources, 'load_facexlib', lambda *_: None)
+    monkeypatch.setattr('facexlib.alignment.FAN', Fan)
+    found = landmark_sources.fan(None, 'cpu')(np.zeros((64, 64, 3), np.uint8))
+    assert found.shape == (68, 2) and np.allclose(found[8], given[16])  # the chin
 
 
 @pytest.mark.parametrize(
@@ -311,14 +400,24 @@ def test_parts_of_parsenet(monkeypatch):
             super().__init__()
 
         def forward(self, image):
+            seen.append((image, self.training))
             band = torch.arange(512) * 19 // 512
             return [(torch.arange(19)[:, None] == band).float()[None, :, :, None].expand(1, 19, 512, 512)]
 
+    seen = []
     monkeypatch.setattr(parsing, 'facexlib_file', lambda *_: None)
     monkeypatch.setattr(parsing, 'load_facexlib', lambda *_: None)
     monkeypatch.setattr('facexlib.parsing.parsenet.ParseNet', Bands)
-    labels = parsing.parsenet(None, 'cpu')(np.zeros((190, 100, 3), np.uint8))
+    face = np.full((190, 100, 3), (255, 51, 0), np.uint8)  # BGR
+    labels = parsing.parsenet(None, 'cpu')(face)
     assert labels.shape == (190, 100) and labels[5::10, 50].tolist() == [parts.get(name, 0) for name in names]
+    expected = np.repeat([parts.get(name, 0) for name in names], 10)  # no part between two others at their border
+    assert (labels == expected[:, None]).mean() > 0.9
+    borders = [{*expected[max(row - 10, 0) : row + 11]} for row in range(190)]
+    assert all({*row} <= around for row, around in zip(labels, borders))
+    ((image, training),) = seen
+    assert not training and image.shape == (1, 3, 512, 512)
+    assert np.allclose(image[0, :, 256, 256], [-1, 51 / 127.5 - 1, 1])  # RGB in [-1, 1]
 
 
 def test_left_and_right_of_a_parsing_are_where_they_lie():

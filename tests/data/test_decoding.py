@@ -86,6 +86,34 @@ def test_colours_of_a_wide_profile_come_out_as_srgb(face, name, form):
     assert difference(encoded(wide, form, **options), face) > 10  # the test would see it if nothing were converted
 
 
+def test_a_profile_in_a_tiff_of_either_byte_order(face):
+    profile = rgb_profile('Adobe RGB')
+    wide = np.ascontiguousarray(np.asarray(widened(face, profile)))
+    for order in '<>':
+        entries = [
+            *((256, 3, 1, 32), (257, 3, 1, 32), (258, 3, 3, 8), (259, 3, 1, 1), (262, 3, 1, 2), (273, 4, 1, 0)),
+            *((277, 3, 1, 3), (278, 3, 1, 32), (279, 4, 1, wide.nbytes), (34675, 7, len(profile), 0)),
+        ]
+        after = 8 + 2 + 12 * len(entries) + 4
+        places = {258: after, 273: after + 6, 34675: after + 6 + wide.nbytes}
+        head = (b'II*\0' if order == '<' else b'MM\0*') + struct.pack(f'{order}IH', 8, len(entries))
+        for tag, kind, count, value in entries:
+            value = places.get(tag, value)
+            short = kind == 3 and tag not in places
+            head += struct.pack(f'{order}HHI' + ('HH' if short else 'I'), tag, kind, count, value, *([0] * short))
+        data = head + bytes(4) + struct.pack(f'{order}3H', 8, 8, 8) + wide.tobytes() + profile
+        assert difference(data, face) <= 3, order
+
+
+def test_a_profile_of_other_colours_here_and_there_is_converted():
+    """Most colours stay within two levels: the one that changes most decides."""
+    profile = grey_profile(2.2, black=0.004)
+    greys = np.arange(256, dtype=np.uint8)[None]
+    change = ImageCms.applyTransform(Image.fromarray(greys), to_srgb(profile, 'L'))
+    change = np.abs(np.asarray(change).astype(int) - greys[..., None])
+    assert change.mean() < 2 < change.max()
+
+
 def test_rotation_and_profile_together(face):
     profile, turn = rgb_profile('Display P3'), Image.Exif()
     turn[0x0112] = 6
@@ -169,6 +197,14 @@ def test_too_many_pixels_are_refused_before_they_take_memory(monkeypatch):
     monkeypatch.setattr(decoding.cv2, 'imdecode', lambda *_: pytest.fail('decoded'))
     with pytest.raises(CorruptImageError, match='x: its header claims more than 178956970 pixels'):
         decode_image(bomb, 'x')
+
+
+def test_too_many_pixels_are_refused_whatever_pillow_would_take(face, monkeypatch):
+    monkeypatch.setattr(Image, 'MAX_IMAGE_PIXELS', None)  # as programs that work with large pictures set it
+    check_header(encoded(face), 'x')
+    monkeypatch.setattr(decoding, 'MAX_PIXELS', 32 * 32 - 1)
+    with pytest.raises(CorruptImageError, match='x: it is 32x32, more than 1023 pixels'):
+        check_header(encoded(face), 'x')
 
 
 def test_heic(face):

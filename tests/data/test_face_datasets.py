@@ -14,7 +14,7 @@ from selfsr_plugin.data import (
     UnpairedFaceDataset,
     build_train_loader,
 )
-from selfsr_plugin.data.face_images import is_square
+from selfsr_plugin.data.face_images import is_square, one_thread, size_options
 
 ALL = [UnpairedFaceDataset, HRFaceDataset, LRFaceDataset, PairedFaceDataset]
 
@@ -97,6 +97,30 @@ def test_resizing_is_basicsrs_bicubic_clamped(files, roots):
     )
     assert_image(small, 6)
     assert_image(large, 6)
+
+
+def test_an_image_that_is_right_in_height_alone_is_resized_too(files, tmp_path):
+    root = files.write_folder(tmp_path / 'odd', {'a': files.make_image(1, 16, 17), 'b': files.make_image(2, 17, 16)})
+    dataset = LRFaceDataset({'dataroot_lq': root, 'lq_size': 16, 'phase': 'test'})
+    for index in range(2):
+        assert_image(dataset[index]['lq'], 16)
+
+
+@pytest.mark.parametrize('cls', [UnpairedFaceDataset, HRFaceDataset, PairedFaceDataset])
+@pytest.mark.parametrize('given', [dict(phase='train'), dict(phase='val', use_hflip=True), dict(phase='test')])
+def test_nothing_is_mirrored_unless_training_asks_for_it(pairs, cls, given):
+    dataset = cls({**pairs, 'gt_size': 16, 'lq_size': 4, **given})
+    expected = dataset.gt.read(1)
+    assert not torch.equal(expected, expected.flip(-1))
+    assert all(torch.equal(dataset[1]['gt'], expected) for _ in range(12))
+
+
+def test_sizes_may_be_equal_and_must_fit_the_scale():
+    assert size_options(dict(gt_size=16, lq_size=16)) == (16, 16)
+    assert size_options(dict(gt_size=16, lq_size=4, scale=4)) == (16, 4)
+    for gt_size in (12, 20):
+        with pytest.raises(ValueError, match=f'gt_size {gt_size} is not scale 4 x lq_size 4: set gt_size to 16'):
+            size_options(dict(gt_size=gt_size, lq_size=4, scale=4))
 
 
 def test_flips_are_real_and_independent(roots):
@@ -304,6 +328,9 @@ def test_torch_has_its_threads_back(roots):
     try:
         torch.set_num_threads(2)
         HRFaceDataset({'dataroot_gt': roots['dataroot_gt'], 'gt_size': 8})[0]
+        assert torch.get_num_threads() == 2
+        with one_thread():
+            assert torch.get_num_threads() == 1
         assert torch.get_num_threads() == 2
     finally:
         torch.set_num_threads(threads)

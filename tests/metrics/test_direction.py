@@ -47,6 +47,8 @@ def test_a_foreign_metric_says_so_in_the_option_file_or_in_its_signature(foreign
     assert direction(dict(type='calculate_foreign', better='lower')) == 'lower'
     METRIC_REGISTRY._obj_map['calculate_foreign'] = lambda img, img2, better='lower': 1.0
     assert direction(dict(type='calculate_foreign')) == 'lower'
+    METRIC_REGISTRY._obj_map['calculate_foreign'] = lambda img, img2, better=0.5: 1.0  # a parameter of its own
+    assert direction(dict(type='calculate_foreign')) is None
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,13 @@ import torch
 from selfsr_plugin.errors import UserError
 from selfsr_plugin.metrics import calculate_frechet_alex
 from selfsr_plugin.metrics.feature_statistics import FeatureStatistics
-from selfsr_plugin.metrics.frechet import extract_features, frechet_distance, reference_statistics
+from selfsr_plugin.metrics.frechet import (
+    check_reference,
+    extract_features,
+    frechet_distance,
+    reference_statistics,
+    small_sample_warning,
+)
 from selfsr_plugin.metrics.frechet_alex_metric import FRECHET_ALEX
 
 
@@ -159,6 +165,17 @@ def test_n_is_logged_with_a_warning_below_the_dimension(faces, alexnet_file, cap
         logger.propagate = False
     assert 'N = 8 restored images, N = 8 reference images' in caplog.text
     assert 'biased upwards' in caplog.text and '256 features' in caplog.text
+
+
+def test_as_many_images_as_features_are_enough():
+    assert small_sample_warning(FRECHET_ALEX, 256, None, 300) == ''
+    assert 'N = 256 and 255 is below the 256 features' in small_sample_warning(FRECHET_ALEX, 256, 255)
+
+
+def test_a_reference_of_one_image_is_refused_before_anything_is_computed(faces, write, tmp_path):
+    check_reference(FRECHET_ALEX, write(tmp_path / 'two', faces.hr[:2]))
+    with pytest.raises(UserError, match='holds one image, and Frechet-AlexNet compares sets'):
+        check_reference(FRECHET_ALEX, write(tmp_path / 'one', faces.hr[:1]))
 
 
 def test_one_image_has_no_distance(faces, alexnet_file):

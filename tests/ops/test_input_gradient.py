@@ -123,3 +123,33 @@ def test_images_stay_without_a_graph():
     images = rand(1, 3, 5, 5)
     output, gradient = input_gradient(nn.Conv2d(3, 1, 3).double(), images)
     assert not images.requires_grad and gradient.requires_grad and output.requires_grad
+
+
+class Elsewhere(torch.Tensor):
+    """A tensor of the CPU that says it is on a GPU."""
+
+    device = torch.device('cuda')
+
+
+def test_on_gpus_it_gives_the_same():
+    net = nn.Sequential(nn.Conv2d(3, 4, 3, padding=1), nn.LeakyReLU(0.2), nn.AvgPool2d(2), nn.Conv2d(4, 1, 3)).double()
+    images = rand(3, 3, 8, 8)
+    given = []
+    for each in (images, images.as_subclass(Elsewhere)):
+        output, gradient = input_gradient(net, each)
+        net.zero_grad()
+        gradient.square().sum().backward()
+        given.append([output, gradient, net[0].weight.grad.clone()])
+    for found, expected in zip(*reversed(given), strict=True):
+        torch.testing.assert_close(found.as_subclass(torch.Tensor), expected, rtol=1e-9, atol=1e-12)
+
+
+def test_under_autocast_convolutions_are_those_of_torch():
+    net, x = nn.Conv2d(3, 4, 3), rand(1, 3, 6, 6).float().requires_grad_()
+    with OwnDerivatives(), torch.autocast('cpu', torch.bfloat16):
+        output = net(x)
+    with torch.autocast('cpu', torch.bfloat16):
+        expected = net(x)
+    assert output.dtype == torch.bfloat16 and torch.equal(output, expected)
+    output.sum().backward()
+    assert net.weight.grad.dtype == torch.float32 and net.weight.grad.any()

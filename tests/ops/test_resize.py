@@ -42,6 +42,29 @@ def test_equals_pillow(size, out):
     np.testing.assert_allclose(got.numpy(), expected, rtol=0, atol=3e-6)
 
 
+def keys(x: float) -> float:
+    x = abs(x)
+    if x <= 1:
+        return 1.5 * x**3 - 2.5 * x**2 + 1
+    return -0.5 * x**3 + 2.5 * x**2 - 4 * x + 2 if x < 2 else 0.0
+
+
+@pytest.mark.parametrize('convention', CONVENTIONS)
+@pytest.mark.parametrize('in_size, out_size', [(13, 10), (10, 13), (11, 4), (3, 8), (17, 16), (29, 9), (2, 1), (1, 3)])
+def test_every_weight_is_the_kernels(in_size, out_size, convention):
+    """Summed sample by sample, beyond the image as far as the kernel reaches."""
+    stretch = max(in_size / out_size, 1)
+    expected = torch.zeros(out_size, in_size, dtype=torch.float64)
+    for row in range(out_size):
+        centre = (row + 0.5) * in_size / out_size
+        for tap in range(-3 * in_size - 9, 4 * in_size + 9):
+            place = tap % (2 * in_size)
+            if convention == 'matlab' or 0 <= tap < in_size:
+                expected[row, min(place, 2 * in_size - 1 - place)] += keys((tap + 0.5 - centre) / stretch)
+    expected /= expected.sum(1, keepdim=True)
+    torch.testing.assert_close(bicubic_matrix(in_size, out_size, convention), expected, rtol=0, atol=1e-14)
+
+
 def test_halving_has_matlabs_published_weights():
     row = bicubic_matrix(32, 16)[8]
     expected = torch.zeros(32, dtype=torch.float64)
@@ -144,6 +167,8 @@ def test_memory_does_not_grow_with_the_number_of_sizes(monkeypatch):
     kept = resize._kept[images.device]
     assert 0 < sum(matrix.nbytes for matrix in kept.values()) <= 8 * 16 * 160
     assert (60, 16, 'matlab', torch.float64) in kept and made.count(60) == 1  # used every time
+    assert (89, 16, 'matlab', torch.float64) in kept  # and the newest, not the oldest
+    assert (50, 16, 'matlab', torch.float64) not in kept
     bicubic_resize(random_images(1, 500, 500), 16)  # one that is too large for it is not kept
     assert torch.equal(bicubic_resize(images[:, :50, :40], 16), expected)
 
