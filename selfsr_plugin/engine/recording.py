@@ -20,7 +20,7 @@ class Recordings:
     """Functions of a batch that leave gradients in parameters, recorded when they come for the third time.
 
     What is recorded is bound to its memory: batches are copied to where that of the recording lay, and what it returns,
-    gradients too, is overwritten by the next replay.
+    gradients too, is overwritten by the next replay, and by that of recordings made before it.
 
     Args:
         capture: gives what a function returns and what replays it; :func:`cuda_graph`, but in tests.

@@ -3,7 +3,7 @@
 import contextlib
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Hashable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -198,7 +198,7 @@ class Updater:
             iteration: its number, for messages.
 
         Returns:
-            The loss without graphs: terms averaged over the parts, ``made`` put together again. Recorded ones are
+            The loss without graphs: terms averaged over the parts, ``made`` put together again. A recorded ``made`` is
             overwritten in the next iteration.
         """
         loss = self.compute(update, batch)
@@ -258,7 +258,10 @@ class Updater:
         if not self._records:
             return self._gradients(update, batch)
         nets = [self.nets[label] for label in update.labels]
-        return self.recordings.run((update.labels, update.variant), partial(self._gradients, update), batch, nets)
+        loss = self.recordings.run((update.labels, update.variant), partial(self._gradients, update), batch, nets)
+        # The log keeps them for iterations, in which other replays write over them.
+        terms, logged = ({name: value.clone() for name, value in each.items()} for each in (loss.terms, loss.logged))
+        return replace(loss, terms=terms, logged=logged)
 
     def rehearse(self, update: Update, batch: Batch) -> Losses:
         """:meth:`compute`; what a run will record is recorded too, and dropped.

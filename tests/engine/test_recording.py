@@ -50,6 +50,16 @@ def test_recorded_updates_compute_the_same(tmp_path, make, changes, iterations, 
     assert (graphs.recorded, graphs.replayed) == (recorded, replayed)
 
 
+def test_the_log_keeps_what_is_not_computed_each_time(tmp_path):
+    """R1 of the last iteration that had it; where its recording left it, other replays have been since."""
+    opt = stage2_options(tmp_path, supervision='pseudo', grow_at=[], net_d_reg_every=4)
+    models = start(opt), recording(opt)[0]
+    for iteration in range(1, 20):
+        logs = [train(model, [iteration]).get_current_log() for model in models]
+        assert logs[0] == logs[1]
+    assert 'l_d_r1' in logs[0]
+
+
 def test_another_phase_is_another_recording(tmp_path):
     """Of the same shapes, as where a part of a network that was frozen learns: its gradients are in no recording."""
     model, graphs = recording(stage1_options(tmp_path))

@@ -7,10 +7,14 @@ from selfsr_plugin.engine.recording import Recordings
 
 
 class Graphs:
-    """Of CPUs: a replay computes into the tensors that recording returned, and changes nothing else."""
+    """Of CPUs: a replay computes into the tensors that recording returned, and over those of later recordings.
+
+    These lie where it puts what it computes by the way: a recording's memory is free for the next but for its results.
+    """
 
     def __init__(self, model):
         self.updater, self.recorded, self.replayed = model.updater, 0, 0
+        self.results = []
         self.updater.recordings = Recordings(self.capture)
         self.updater._records = True
 
@@ -29,12 +33,16 @@ class Graphs:
         kept = self.tensors(result)
         for each in kept:  # a graph that is recorded is not computed
             each.detach().fill_(torch.nan)
+        self.results.append(kept)
+        number = self.recorded
         for each, before in buffers:
             each.copy_(before)
 
         def replay():
             self.replayed += 1
             self.learning = learning
+            for each in tree_leaves(self.results[number:]):
+                each.detach().fill_(torch.nan)
             before = [each.grad for each in self.parameters()]
             for old, new in zip(kept, self.tensors(function()), strict=True):
                 old.detach().copy_(new)
