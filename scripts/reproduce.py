@@ -399,6 +399,8 @@ def places(args: argparse.Namespace) -> Places:
 def train_all(options: list[dict[str, Any]]) -> bool:
     """Train one after the other, or go on where a call before this one stopped; False if one ends with an error."""
     for opt in options:
+        if torch.cuda.is_available():
+            use_gpu(opt)
         file = Path(f'options/{opt["name"]}.yml')
         file.parent.mkdir(exist_ok=True)
         file.write_text(yaml.safe_dump(opt, sort_keys=False))
@@ -409,6 +411,15 @@ def train_all(options: list[dict[str, Any]]) -> bool:
                 raise
             return False
     return True
+
+
+def use_gpu(opt: dict[str, Any]) -> None:
+    """What is computed stays; score files do not say it."""
+    stages = [opt['train'][stage] for stage in ('degradation', 'sr') if stage in opt['train']] or [opt['train']]
+    for stage in stages:
+        stage.update(channels_last=True, cuda_graphs=True)
+    data = opt['datasets']['train']
+    data.update(num_worker_per_gpu=data['num_worker_per_gpu'] or 2, pin_memory=True)
 
 
 def baseline_amount(

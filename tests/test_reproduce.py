@@ -104,6 +104,23 @@ def test_no_row_of_tables_1_and_2_has_a_smaller_network_than_the_method():
         assert 1 <= theirs / ours <= 1.3, row
 
 
+@pytest.mark.parametrize('row', ['vanilla', 'ff_idt', 'cyc', 'bulat', 'dicgan'])
+def test_a_gpu_changes_how_a_row_is_computed_and_nothing_else(row, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    written = []
+    monkeypatch.setattr(reproduce.train, 'main', lambda argv: written.append(read_option_file(argv[1])))
+    for gpu in (False, True):
+        monkeypatch.setattr(torch.cuda, 'is_available', lambda gpu=gpu: gpu)
+        assert reproduce.train_all(reproduce_rows.trainings(row, 0, 'hours', 100))
+    half = len(written) // 2
+    data = ('datasets.train.num_worker_per_gpu', 'datasets.train.pin_memory')
+    for cpu, gpu in zip(written[:half], written[half:], strict=True):
+        changed = {key for key, value in flat(gpu).items() if value != flat(cpu).get(key)} - set(data)
+        stages = [each for each in ('degradation', 'sr') if each in cpu['train']]
+        sections = [f'train.{each}' for each in stages] or ['train']
+        assert changed == {f'{each}.{key}' for each in sections for key in ('channels_last', 'cuda_graphs')}
+
+
 def test_iterations_are_the_papers_divided():
     full = options('unpaired_full', 'full', 400)
     assert (full['train']['total_iter'], full['train']['grow_at']) == (700, [100, 300])
