@@ -63,7 +63,7 @@ def main() -> None:
     problems: list[str] = []
     with one_sentence_errors(args.traceback):
         check_output(args.output, [args.gt, args.lq])
-        settings = metric_settings(args.metric, weights_by_name(args.weights, ('lpips', 'identity')))
+        settings = metric_settings(args.metric, weights_by_name(args.weights, ('lpips', 'identity'), [args.metric]))
         net = load(args.model, args.key, SelfCondSRNet)
         pairs = PairedFaceDataset(dict(phase='test', scale=net.scale, dataroot_gt=args.gt, dataroot_lq=args.lq))
         cases = list(restore(net, pairs, settings, problems))

@@ -49,11 +49,12 @@ _INTERRUPTED = 'interrupted; what was saved before is unharmed.'
 def one_sentence_errors(traceback: bool = False) -> Iterator[None]:
     """End the process with status 1 and the message of what was wrong; with ``traceback``, show where it came from.
 
-    That is every UserError, every error of the file system, Ctrl-C (status 130), SIGTERM where it raises (143), and
-    what is raised here because another process of the run has ended.
+    That is every UserError, every error of the file system, Ctrl-C (status 130), SIGTERM where it raises (143), lack of
+    memory, and what is raised here because another process of the run has ended.
 
     Names that the terminal's or the pipe's encoding does not hold are printed with escapes, as Python prints errors.
     """
+    _open_standard_streams()
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors='backslashreplace')
     status, message = 1, ''
@@ -73,11 +74,15 @@ def one_sentence_errors(traceback: bool = False) -> Iterator[None]:
     except KeyboardInterrupt as error:
         status = 143 if isinstance(error, Terminated) else 130
         message = _INTERRUPTED
-    except RuntimeError as error:
+    except (RuntimeError, MemoryError) as error:
         if isinstance(error.__cause__, KeyboardInterrupt):  # Python 3.11 wraps one that comes while a class is made
             status, message = 130, _INTERRUPTED
-        elif traceback or not lost_a_process(error):
+        elif traceback or not (is_out_of_memory(error) or lost_a_process(error)):
             raise
+        elif is_out_of_memory(error):
+            message = (
+                f'there is not enough memory ({why_not_loaded(error)}): give smaller sizes or images, or free some.'
+            )
         else:
             message = 'another process of this run has ended; its own message says why.'
     finally:
@@ -106,6 +111,16 @@ REMEDIES = {
     errno.EEXIST: 'a part of this path is a file, give another',
     errno.EISDIR: 'it is a folder, give a file name',
 }  # what to do about a file that cannot be written
+
+
+def _open_standard_streams() -> None:
+    """Of a process that was started without (``2>&-``): what is printed goes nowhere, and no file takes their place."""
+    while (descriptor := os.open(os.devnull, os.O_RDWR)) < 3:
+        pass
+    os.close(descriptor)
+    for name in ('stdout', 'stderr'):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, 'w'))
 
 
 def _with_remedy(error: Exception) -> str:

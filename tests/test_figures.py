@@ -383,6 +383,7 @@ def test_scripts_end_with_one_sentence(files, tmp_path, monkeypatch, capsys):
             'there is no file no.pth',
         ),
         (worst, ['--model', files['g'], '--gt', DEMO / 'test_hr', '--weights', 'no.pth'], 'write NAME=FILE'),
+        (worst, ['--model', files['g'], '--gt', DEMO / 'test_hr', '--weights', 'lpips=no.pth'], 'lpips is not used'),
     ):
         assert message in refused_by(module, monkeypatch, capsys, *arguments)
 

@@ -180,6 +180,22 @@ def test_names_that_the_encoding_of_the_output_does_not_hold_are_printed_escaped
     assert done.stdout == '\\u9854.jpg\n' and done.returncode == 0
 
 
+def test_without_standard_streams(tmp_path):
+    code = (
+        'import sys; from selfsr_plugin.errors import one_sentence_errors as o\n'
+        f'with o(): print("a"); sys.stderr.write("b"); file = open({str(tmp_path / "file")!r}, "w"); '
+        'file.write(str(file.fileno()))'
+    )
+    done = subprocess.run(['sh', '-c', '"$0" -c "$1" <&- >&- 2>&-', sys.executable, code])
+    assert done.returncode == 0 and int((tmp_path / 'file').read_text()) > 2
+
+
+def test_lack_of_memory_is_a_sentence(capsys):
+    with pytest.raises(SystemExit), one_sentence_errors():
+        np.empty(1 << 50)
+    assert 'error: there is not enough memory (Unable to allocate' in capsys.readouterr().err
+
+
 def test_ctrl_c_while_a_class_is_made_is_one(capsys):
     """Up to Python 3.11 it comes as RuntimeError, for example during an import."""
     with pytest.raises(SystemExit) as ended, one_sentence_errors():

@@ -122,6 +122,8 @@ class FeatureStatistics:
                 f'{path} holds statistics of shapes {mean.shape} and {covariance.shape}, but the features '
                 f'compared here have {dimension} values: make the file with the same metric.'
             )
+        if not (np.isfinite(mean).all() and np.isfinite(covariance).all()):
+            raise UserError(f'{path} holds values that are not finite (NaN or infinity): make it again.')
         statistics = cls(dimension)
         statistics._mean, statistics._count = mean, count
         statistics._scatter = covariance if count is None else covariance * (count - 1)

@@ -93,6 +93,9 @@ def test_bad_files_are_refused_by_name(tmp_path):
     for name in ('other.npz', 'text.npz'):
         with pytest.raises(ValueError, match=rf'{name} is no statistics file'):
             FeatureStatistics.load(tmp_path / name, 7)
+    np.savez(tmp_path / 'nan.npz', mu=np.full(7, np.nan), sigma=np.eye(7))
+    with pytest.raises(ValueError, match='nan.npz holds values that are not finite'):
+        FeatureStatistics.load(tmp_path / 'nan.npz', 7)
     with pytest.raises(FileNotFoundError, match='none.npz'):
         FeatureStatistics.load(tmp_path / 'none.npz', 7)
 
