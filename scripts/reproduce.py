@@ -20,10 +20,7 @@ import argparse
 import datetime
 import hashlib
 import json
-import math
 import os
-import re
-import shutil
 import subprocess
 import tempfile
 import time
@@ -31,8 +28,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import yaml
-from selfsr_plugin import files, train
+from selfsr_plugin import files
 from selfsr_plugin.arguments import add_traceback, add_weights, positive, renamed, weights_by_name
 from selfsr_plugin.baselines.landmarks import read_count
 from selfsr_plugin.data.face_images import FaceImages
@@ -40,17 +36,16 @@ from selfsr_plugin.data.image_source import open_image_source
 from selfsr_plugin.errors import UserError, one_sentence_errors
 from selfsr_plugin.metrics.weights import ALEXNET, FID_INCEPTION, WeightsFile, find_weights
 from selfsr_plugin.ops import bicubic_downsample, to_image
-from selfsr_plugin.pictures import Images, draw_sheet, write_picture
 
-from reproduce_baselines import BASELINES, TABLE1, TABLE2, Places
-from reproduce_rows import BUDGETS, ROWS, TABLE3, TABLE4, least_iterations, method_of, trainings
+from reproduce_baselines import BASELINES
+from reproduce_pictures import draw_pictures
+from reproduce_rows import BUDGETS, ROWS, trainings
 from reproduce_scoring import LR_SIDE, cost, curve, cut_lq_faces, models, score
+from reproduce_training import TRIAL, baseline_amount, check_minutes, own_amount, places, train_all
 from results_page import write_page
 from score_files import flat_trainings
 
 HEADLINE = ('vanilla', 'cyc_idt', 'ff_idt', 'paired_full', 'unpaired_full')  # run with every seed
-PICTURED = 8  # faces on a sheet
-TRIAL = 60  # iterations that say how long one takes
 POINTS = 68  # landmarks of a face that the networks of the rows are made for
 VGG19 = WeightsFile(
     "torchvision's VGG19", 'vgg19-dcbb9e9d.pth', 'https://download.pytorch.org/models/vgg19-dcbb9e9d.pth'
@@ -257,35 +252,6 @@ def lacks(row: str, args: argparse.Namespace) -> str:
     return ''
 
 
-def check_minutes(args: argparse.Namespace) -> None:
-    """Raises: UserError, if a row is to get as many minutes as one that has not been run and is not to be."""
-    for row in args.rows:
-        if row in BASELINES and args.least_minutes is None and method_of(row) not in args.rows:
-            method_minutes(row, args)
-
-
-def method_minutes(row: str, args: argparse.Namespace) -> float:
-    """The longest training of SelFSR's row of the table of ``row``, at this budget.
-
-    Raises:
-        UserError: no score file says it.
-    """
-    method, amount = method_of(row), own_amount(args)
-    found = [json.loads(path.read_text()) for path in Path('scores').glob(f'{method}_seed*.json')]
-    minutes = [run.get('minutes') for run in found if (run['budget'], run['amount']) == (args.budget, amount)]
-    if not any(minutes):
-        raise UserError(
-            f'{row} gets as many minutes as {method}, of which no run in {Path("scores").absolute()} says how many it '
-            f'took from its start to its end: run {method} first, or give --least-minutes.'
-        )
-    return max(filter(None, minutes))
-
-
-def own_amount(args: argparse.Namespace) -> int:
-    """What says how long SelFSR's rows are trained."""
-    return args.iterations if args.budget == 'hours' else args.divide
-
-
 def prepare(args: argparse.Namespace) -> None:
     """Make data/: the real LR faces cut again and 16x16, the test's HR faces at 64 and 128, and their clean LR faces.
 
@@ -390,81 +356,6 @@ def run_once(row: str, seed: int | None, args: argparse.Namespace) -> bool:
     return True
 
 
-def places(args: argparse.Namespace) -> Places:
-    """Where the data and the weights of this call lie."""
-    lq = str(Path('data/train_lq').absolute())
-    return Places(args.train_gt, lq, args.landmarks, args.parsing, str(models('').parent.absolute()))
-
-
-def train_all(options: list[dict[str, Any]]) -> bool:
-    """Train one after the other, or go on where a call before this one stopped; False if one ends with an error."""
-    for opt in options:
-        if torch.cuda.is_available():
-            use_gpu(opt)
-        file = Path(f'options/{opt["name"]}.yml')
-        file.parent.mkdir(exist_ok=True)
-        file.write_text(yaml.safe_dump(opt, sort_keys=False))
-        try:
-            train.main(['-opt', str(file), '--auto_resume'])
-        except SystemExit as end:
-            if end.code != 1:  # a signal
-                raise
-            return False
-    return True
-
-
-def use_gpu(opt: dict[str, Any]) -> None:
-    """What is computed stays; score files do not say it."""
-    stages = [opt['train'][stage] for stage in ('degradation', 'sr') if stage in opt['train']] or [opt['train']]
-    for stage in stages:
-        stage.update(channels_last=True, cuda_graphs=True)
-    data = opt['datasets']['train']
-    data.update(num_worker_per_gpu=data['num_worker_per_gpu'] or 2, pin_memory=True)
-
-
-def baseline_amount(
-    row: str, seed: int, before: dict[str, Any] | None, args: argparse.Namespace
-) -> tuple[int, dict[str, Any]]:
-    """How many iterations a row of Tables I and II is trained for, and what it gets at the least, for its score file.
-
-    What a run began with stays, however long an iteration takes today.
-    """
-    iterations = least_iterations(row, args.budget, own_amount(args))
-    if before is not None and before.get('least', {}).get('iterations') == iterations:
-        return before['amount'], before['least']
-    minutes = method_minutes(row, args) if args.least_minutes is None else args.least_minutes
-    wanted = math.ceil(60 * minutes / trial_seconds(row, seed, args)) if minutes else 0
-    return max(iterations, wanted), dict(iterations=iterations, minutes=minutes)
-
-
-def trial_seconds(row: str, seed: int, args: argparse.Namespace) -> float:
-    """Seconds of an iteration, the mean over the trainings of a row, each tried in small under another name."""
-    options = trainings(row, seed, args.budget, len(BASELINES[row].files) * TRIAL, places(args))
-    for opt in options:
-        opt['name'] = f'trial_{opt["name"]}'
-        opt['path'] = {
-            key: path and path.replace(f'/{row}_seed', f'/trial_{row}_seed') for key, path in opt['path'].items()
-        }
-    folders = [models(opt['name']).parent for opt in options]
-    for folder in folders:
-        shutil.rmtree(folder, ignore_errors=True)  # of a trial that was killed
-    for opt in options:
-        opt['logger'].update(print_freq=1, save_checkpoint_freq=opt['train']['total_iter'])
-    if not train_all(options):
-        raise UserError(f'{row}: a trial of it ended with the error above.')
-    seconds = 0.0
-    for opt, folder in zip(options, folders):
-        log = ''.join(path.read_text() for path in folder.glob('*.log'))
-        times = [
-            datetime.datetime.strptime(each, '%Y-%m-%d %H:%M:%S,%f')
-            for each in re.findall(r'^(\S+ \S+) INFO: \[[^\]]*\]\[epoch:', log, re.MULTILINE)
-        ]
-        seconds += (times[-1] - times[0]).total_seconds() / (len(times) - 1) * opt['train']['total_iter']
-    for folder in folders:
-        shutil.rmtree(folder)
-    return seconds / sum(opt['train']['total_iter'] for opt in options)
-
-
 def write_scores(path: Path, result: dict[str, Any]) -> None:
     path.parent.mkdir(exist_ok=True)
     files.write_file(path, f'{json.dumps(result, indent=2)}\n'.encode())
@@ -486,38 +377,6 @@ def fingerprint(folder: str) -> str:
     """Says whether two machines have the same faces: their number, and a hash of their names."""
     names = open_image_source(folder).names
     return f'{len(names)} images, {hashlib.sha256(chr(10).join(names).encode()).hexdigest()[:12]}'
-
-
-def draw_pictures(seed: int) -> None:
-    """Sheets of what there is: LR, bicubic, every row of the table, HR; and what stage 1 makes of clean LR faces."""
-    sheets = {
-        'table1': ('data/test_clean_x8', 'bicubic_x8', (*TABLE1, 'unpaired_full', 'paired_full'), 'data/test_gt_x8'),
-        'table2': ('data/test_lq', 'bicubic_x4', (*TABLE2, 'ff_idt'), None),
-        'table3': ('data/test_lq', 'bicubic_x4', TABLE3, None),
-    }
-    for half in ('paired', 'unpaired'):
-        rows = [row for row in TABLE4 if row.startswith(f'{half}_')]
-        sheets[f'table4_{half}'] = ('data/test_clean_x8', 'bicubic_x8', rows, 'data/test_gt_x8')
-    for sheet, (lq, bicubic, rows, hr) in sheets.items():
-        there = [row for row in rows if Path(f'restored/{row}_seed{seed}').exists()]
-        columns = {
-            'LR': lq,
-            'bicubic': f'restored/{bicubic}',
-            **{row: f'restored/{row}_seed{seed}' for row in there},
-            **({'HR': hr} if hr else {}),
-        }
-        draw(sheet, columns)
-    stage1 = {row: f'degraded/{row}_seed{seed}' for row in TABLE3 if Path(f'degraded/{row}_seed{seed}').exists()}
-    draw('table3_degraded', {'clean LR': 'data/test_clean_x4', **stage1, 'real LR': 'data/test_lq'})
-
-
-def draw(sheet: str, columns: dict[str, str]) -> None:
-    """Faces at equal steps through each folder; real LR faces show others than HR faces."""
-    images = {title: Images(folder) for title, folder in columns.items()}
-    names = {title: list(each)[:: max(len(each) // PICTURED, 1)][:PICTURED] for title, each in images.items()}
-    count = min(map(len, names.values()))
-    rows = [[images[title][names[title][number]] for title in columns] for number in range(count)]
-    write_picture(f'pictures/{sheet}.png', draw_sheet(rows, list(columns)))
 
 
 def hardware() -> str:

@@ -39,7 +39,7 @@ ELSEWHERE = {
     'scripts/make_portrait_pairs.py': 'test_portrait_pairs.py',
     'scripts/figure_web_page.py': 'test_figures.py, and a browser',
     'scripts/reproduce.py': 'test_reproduce.py',
-    'scripts/results_page.py': 'test_reproduce.py',
+    'scripts/results_page.py': 'test_results_page.py',
     'scripts/demo_report.py': 'quickstart.sh',
     'scripts/short_runs.py': 'test_experiments.py',
     'scripts/make_options.py': 'test_make_options.py',
