@@ -158,7 +158,9 @@ def run_on_photos(args: argparse.Namespace) -> None:
     check_output(args.input, args.output)
     kind, file = {'auto': None, 'jpg': 'JPEG', 'png': 'PNG'}[args.ext], None
     if args.output.suffix.lower() in SUFFIXES and len(args.input) == 1 and not args.input[0].is_dir():
-        kind, file = SUFFIXES[args.output.suffix.lower()], args.output
+        given, kind, file = kind, SUFFIXES[args.output.suffix.lower()], args.output
+        if given not in (None, kind):
+            raise UserError(f'--ext {args.ext}: --output {files.printable(file)} says another format: leave --ext out.')
     elif (mimetypes.guess_type(args.output.name)[0] or '').startswith('image/') and not args.output.is_dir():
         raise UserError(
             f'--output {files.printable(args.output)}: a result is a .jpg or .png, of one photo; for several, and for '

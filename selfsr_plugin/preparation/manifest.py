@@ -10,7 +10,7 @@ import os
 import re
 import sys
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -32,10 +32,25 @@ def read_manifest(folder: str | os.PathLike) -> tuple[dict[str, Any], list[dict[
         return {}, []
     try:
         with open(path, encoding='utf-8') as file:
-            first, *lines = (json.loads(line) for line in file if line.endswith('\n'))  # the last may be cut off
-        return first['settings'], list({line['photo']: line for line in lines}.values())
+            settings, photos = _parse(line for line in file if line.endswith('\n'))  # the last may be cut off
+        return settings, list(photos.values())
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(f'{printable(path)} is broken ({error}): repair or remove it.') from error
+
+
+def _parse(lines: Iterable[str | bytes]) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
+    """The settings, and the line of each photo by its name, of all lines of a manifest.
+
+    Raises:
+        ValueError, KeyError, TypeError: a line is not as this module writes it.
+    """
+    first, *rest = map(json.loads, lines)
+    photos = {line['photo']: line for line in rest}
+    for line in rest:
+        line.setdefault('left_out', [])
+        if any({'file', 'crop', 'size'} - {*face} for face in line['faces']):
+            raise ValueError(f'the line of {line["photo"]} lacks something')
+    return dict(first['settings']), photos
 
 
 class Manifest:
@@ -93,14 +108,13 @@ class Manifest:
         if whole < len(data):  # killed in the middle of a line
             self._file.truncate(whole)
         try:
-            lines = [json.loads(line) for line in data[:whole].splitlines()]
-            photos = {line['photo']: line for line in lines[1:]}
+            old, photos = _parse(data[:whole].splitlines()) if whole else (None, {})
         except (ValueError, KeyError, TypeError) as error:
             raise UserError(f'{self.path} is broken ({error}): repair it, or name another --output.') from error
-        if not lines:
+        if old is None:
             self._append({'settings': settings})
         else:
-            self._compare_settings(lines[0].get('settings', {}), json.loads(json.dumps(settings)))
+            self._compare_settings(old, json.loads(json.dumps(settings)))
         return photos
 
     def _compare_settings(self, old: Mapping[str, Any], new: Mapping[str, Any]) -> None:
@@ -145,7 +159,7 @@ class Manifest:
         """'photos', 'refused' photos, 'faces' cut out, 'padded' ones among them, and faces 'left_out'."""
         count: Counter = Counter()
         for line in self.photos.values():
-            padded = sum(any(face['padded']) for face in line['faces'])
+            padded = sum(any(face.get('padded', [])) for face in line['faces'])
             count.update(
                 photos=1,
                 refused=int('refused' in line),

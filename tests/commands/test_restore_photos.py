@@ -211,6 +211,13 @@ def test_a_picture_of_another_kind_or_of_several_photos_is_no_folder(workplace, 
     assert f'--output {output}: a result is a .jpg or .png, of one photo' in message and not Path(output).exists()
 
 
+def test_two_formats_for_one_result(workplace, capsys):
+    arguments = ['--input', 'photos/a.png', '--output', 'x.png', '--model', 'g.pth', '--ext']
+    assert '--ext jpg: --output x.png says another format: leave --ext out' in refused(
+        capsys, restore.main, *arguments, 'jpg'
+    )
+
+
 def test_a_photo_without_faces_comes_back_as_it_was_whatever_it_is(workplace, capsys):
     black = np.zeros((60, 60, 3), np.uint8)
     Image.fromarray(black).convert('CMYK').save('photos/black.jpg')

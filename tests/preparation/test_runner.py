@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from common_kit import refused
 
-from selfsr_plugin import prepare_faces
+from selfsr_plugin import prepare_faces, split_faces
 from selfsr_plugin.data import open_image_source
 from selfsr_plugin.preparation import runner
 from selfsr_plugin.preparation.detection import WEIGHTS_FILE, FaceDetector
@@ -304,6 +304,17 @@ def test_one_writer_and_one_kind_of_crops_per_folder(kit, photos, tmp_path):
         prepare(photos, photos / 'crops', Settings(), detect=kit.two_faces)
     with pytest.raises(UserError, match='not a folder'):
         prepare(photos, kit.write(tmp_path / 'file.png'), Settings(), detect=kit.two_faces)
+
+
+@pytest.mark.parametrize('line', ['[]', '{"photo": "x.png"}', '{"photo": "x.png", "faces": [1], "left_out": []}'])
+def test_a_manifest_of_other_lines_is_broken(kit, photos, tmp_path, capsys, line):
+    prepare(photos, tmp_path / 'out', Settings(), detect=kit.two_faces)
+    with open(tmp_path / 'out/manifest.jsonl', 'a') as file:
+        file.write(line + '\n')
+    with pytest.raises(UserError, match=r'manifest\.jsonl is broken .*: repair it'):
+        prepare(photos, tmp_path / 'out', Settings(), detect=kit.two_faces)
+    message = refused(capsys, split_faces.main, '--input', tmp_path / 'out', '--output', tmp_path / 'PART')
+    assert 'manifest.jsonl is broken' in message
 
 
 @pytest.mark.parametrize(
