@@ -142,6 +142,10 @@ def run(args: argparse.Namespace) -> None:
     for option, other in (('--reference', args.reference), ('--lq', args.lq)):
         if other is not None and os.path.realpath(other) == os.path.realpath(args.restored):
             raise UserError(f'{option} is the folder of --restored, {files.printable(other)}, which equals itself.')
+    if args.lq is not None and args.metrics and 'identity_lq' not in settings:
+        raise UserError('--lq: none of --metrics compares with the LR faces: add identity_lq, or leave --lq out.')
+    if args.reference is not None and not (paired or sets):
+        raise UserError(f'--reference: {", ".join(settings)} compare with none: leave it out.')
     if args.save_statistics and not sets:
         raise UserError(f'--save-statistics: none of {", ".join(SETS)} is run, so there are no statistics to save.')
     restored = Path(args.restored)

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Sequence
 
 from .arguments import add_traceback, add_weights, renamed, weights_by_name
-from .errors import one_sentence_errors
+from .errors import UserError, one_sentence_errors
 from .files import path, printable, refuse_lmdb_name
 from .preparation.settings import FRAMINGS, Settings
 
@@ -117,6 +117,8 @@ def run(args: argparse.Namespace) -> None:
         args.threshold,
         args.max_faces,
     )
+    if args.annotations is not None and args.threshold != Settings.threshold:
+        raise UserError('--threshold: nothing is detected with --annotations: leave it out.')
     weights = weights_by_name(args.weights, [NETWORK], [NETWORK] * (args.annotations is None)).get(NETWORK)
     manifest = prepare(
         args.input, args.output, settings, weights, args.annotations, args.workers, args.device, args.retry

@@ -84,10 +84,11 @@ def check_loop(opt: Mapping[str, Any], args: argparse.Namespace, is_train: bool)
         )
     if is_train:
         known = options_of(LoggerOptions)
-        parse(LoggerOptions, {name: value for name, value in opt['logger'].items() if name in known}, 'logger')
-        check_values(_Learning, opt['train'], 'train')
+        mine = {name: value for name, value in _spelled_whole(opt['logger']).items() if name in known}
+        parse(LoggerOptions, mine, 'logger')
+        check_values(_Learning, _spelled_whole(opt['train']), 'train')
     if opt.get('val') is not None:
-        check_values(TrainValOptions if is_train else TestValOptions, opt['val'], 'val')
+        check_values(TrainValOptions if is_train else TestValOptions, _spelled_whole(opt['val']), 'val')
     for phase, settings in opt['datasets'].items():
         _check_dataset(str(phase), settings, is_train)
     if is_train and 'train' not in opt['datasets']:
@@ -116,6 +117,15 @@ def _check_dataset(phase: str, settings: Mapping[str, Any], is_train: bool) -> N
         raise UserError(f'{key}.prefetch_mode: cuda needs a GPU and pin_memory: true; write cpu.')
 
 
+def _spelled_whole(node: Any) -> Any:
+    """A section in which 5000.0, BasicSR's own ``!!float 5e3`` for a number of iterations, is a whole number."""
+    if isinstance(node, dict):
+        return {name: _spelled_whole(value) for name, value in node.items()}
+    if isinstance(node, list):
+        return [_spelled_whole(value) for value in node]
+    return int(node) if isinstance(node, float) and node.is_integer() else node
+
+
 def check_learning(opt: Mapping[str, Any]) -> None:
     """What SRModel and SRGANModel learn by, and what derives from them and sets its training up as they do.
 
@@ -138,7 +148,7 @@ def check_learning(opt: Mapping[str, Any]) -> None:
     Optimizer.parse(opt['train']['optim_g'], 'train.optim_g')
     is_section(opt['train']['scheduler'], 'train.scheduler')
     one_of(opt['train']['scheduler'].get('type'), _SCHEDULES, 'train.scheduler.type')
-    Scheduler.parse(opt['train']['scheduler'], 'train.scheduler')
+    Scheduler.parse(_spelled_whole(opt['train']['scheduler']), 'train.scheduler')
     for name, section in opt['train'].items():
         if name.endswith('_opt') and section and name in words_of(model):
             Loss.parse(section, f'train.{name}')

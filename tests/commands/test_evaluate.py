@@ -164,6 +164,17 @@ def alone(*arguments):
     return json.loads(Path('out_scores/scores.json').read_text())
 
 
+@pytest.mark.parametrize(
+    'arguments, message',
+    [
+        (['--metrics', 'psnr', '--lq', 'gt'], '--lq: none of --metrics compares with the LR faces: add identity_lq'),
+        (['--metrics', 'blur'], '--reference: blur compare with none: leave it out'),
+    ],
+)
+def test_folders_that_no_metric_looks_at_are_refused(folders, capsys, arguments, message):
+    assert message in refused(capsys, *arguments)
+
+
 def test_blur_beside_metrics_of_pairs(folders):
     run('--metrics', 'psnr', 'blur')
     found = json.loads(Path('out_scores/scores.json').read_text())['images']['face3']

@@ -204,6 +204,11 @@ def test_crops_that_are_gone_are_named(kit, photos, tmp_path, capsys, monkeypatc
     assert 'warning: 1 crops of earlier runs are not in' in err and 'such as sub_1_000.png' in err
 
 
+def test_a_threshold_that_nothing_is_detected_with(photos, tmp_path, capsys):
+    arguments = ['--input', photos, '--output', tmp_path / 'out', '--annotations', 'list.txt', '--threshold', '0.5']
+    assert '--threshold: nothing is detected with --annotations' in refused(capsys, prepare_faces.main, *arguments)
+
+
 def test_annotated(kit, tmp_path):
     for name in ('000001.jpg', '000009.jpg'):
         kit.write(tmp_path / 'in' / name, kit.photo(0, 218, 178))

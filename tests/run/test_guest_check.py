@@ -284,6 +284,22 @@ def test_a_test_without_ground_truth(tested, capsys):
     assert 'datasets.test.type: SRModel needs pairs' in refused(capsys, tested, entry=test_entry)
 
 
+def test_what_basicsrs_own_option_files_hold(trained, monkeypatch):
+    seen = []
+    monkeypatch.setattr('basicsr.train.train_pipeline', seen.append)
+    trained['logger'].update(save_checkpoint_freq=5e3, wandb=dict(project=None, resume_id=None))
+    trained['val'].update(val_freq=5e3, pbar=True, suffix=None)
+    trained['train'].update(total_iter=1e6, warmup_iter=-1, ema_decay=0.999, perceptual_opt=None)
+    trained['train']['scheduler'] = dict(type='MultiStepLR', milestones=[2e5, 400000], gamma=0.5)
+    trained['datasets']['train'].update(dataset_enlarge_ratio=100, prefetch_mode=None, use_shuffle=True)
+    trained.update(dist_params=dict(backend='nccl', port=29500), manual_seed=0)
+    start(trained)
+    cosine = dict(type='CosineAnnealingRestartLR', periods=[250000] * 4, restart_weights=[1] * 4, eta_min=1e-7)
+    trained['train']['scheduler'] = cosine
+    start(trained)
+    assert len(seen) == 2
+
+
 def test_processes_that_were_not_started_so(trained, capsys, monkeypatch):
     """BasicSR's meet on GPUs alone; what is said of them is of those."""
     alone = (
