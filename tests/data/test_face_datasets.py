@@ -99,6 +99,24 @@ def test_resizing_is_basicsrs_bicubic_clamped(files, roots):
     assert_image(large, 6)
 
 
+def test_a_pair_is_what_is_stored(files, pairs):
+    dataset = PairedFaceDataset({**pairs, 'phase': 'train', 'gt_size': 16})
+    for index in range(4):
+        item = dataset[index]
+        assert torch.equal(item['gt'], as_tensor(files.make_image(index)))
+        assert torch.equal(item['lq'], as_tensor(files.make_image(index, 4)))
+    assert dataset.bad_image_log.totals == {pairs['dataroot_gt']: 4, pairs['dataroot_lq']: 4}
+
+
+def test_both_sides_of_an_hr_image_must_be_multiples_of_the_scale(files, tmp_path):
+    images = {'a': files.make_image(0, 16, 16), 'b': files.make_image(1, 18, 16), 'c': files.make_image(2, 16, 18)}
+    root = files.write_folder(tmp_path / 'hr', images)
+    dataset = PairedFaceDataset({'dataroot_gt': root, 'scale': 4, 'phase': 'val'})
+    for index, said in ((1, '16x18'), (2, '18x16')):
+        with pytest.raises(CorruptImageError, match=f'it is {said}, which scale 4 does not divide'):
+            dataset[index]
+
+
 def test_an_image_that_is_right_in_height_alone_is_resized_too(files, tmp_path):
     root = files.write_folder(tmp_path / 'odd', {'a': files.make_image(1, 16, 17), 'b': files.make_image(2, 17, 16)})
     dataset = LRFaceDataset({'dataroot_lq': root, 'lq_size': 16, 'phase': 'test'})

@@ -52,6 +52,29 @@ def test_folder_and_lmdb_give_the_same_images(files, tmp_path, images):
     assert_same(open_image_source(f'{tmp_path}/b/'), images)
 
 
+def test_images_are_in_the_order_of_their_names(files, tmp_path):
+    """Not in that of files, whose extensions count, nor in that of a list: pairs are found by their place."""
+    images = {name: files.make_image(number) for number, name in enumerate(('b', 'a', 'a-1', 'a b', 'B', '10', '9'))}
+    files.write_folder(tmp_path / 'set', {name: images.pop(name) for name in ('a-1', '9')}, '.bmp')
+    files.write_folder(tmp_path / 'set', images)
+    everything = {
+        name: files.make_image(number) for number, name in enumerate(('b', 'a', 'a-1', 'a b', 'B', '10', '9'))
+    }
+    assert_same(open_image_source(tmp_path / 'set'), everything)
+    lines = [f'{name}.png (16,16,3) 1' for name in everything]
+    assert lines != sorted(lines)
+    assert_same(open_image_source(files.write_lmdb(tmp_path / 'set.lmdb', everything, lines)), everything)
+
+
+def test_reading_an_lmdb_leaves_nothing_beside_it(files, tmp_path, images):
+    root = files.write_lmdb(tmp_path / 'a.lmdb', images)
+    for file in ('lock.mdb', 'data.mdb-lock'):
+        (tmp_path / 'a.lmdb' / file).unlink(missing_ok=True)
+    before = sorted(os.listdir(root))
+    assert_same(open_image_source(root), images)
+    assert sorted(os.listdir(root)) == before
+
+
 def test_lmdb_made_by_basicsr(files, tmp_path, images):
     folder = files.write_folder(tmp_path / 'a', images)
     root = str(tmp_path / 'a.lmdb')

@@ -7,7 +7,13 @@ import stat
 import pytest
 import torch
 
-from selfsr_plugin.engine.checkpoint import checkpoint_iterations, load_checkpoint, save_checkpoint, save_safetensors
+from selfsr_plugin.engine.checkpoint import (
+    checkpoint_iterations,
+    load_checkpoint,
+    remove_old_checkpoints,
+    save_checkpoint,
+    save_safetensors,
+)
 from selfsr_plugin.errors import UserError
 
 
@@ -161,6 +167,21 @@ def test_what_a_file_is_instead_is_said(tmp_path, name, data, what):
         path.write_bytes(data)
     with pytest.raises(UserError, match=f'{name} cannot be read as a checkpoint: {what}'):
         load_checkpoint(path)
+
+
+def test_only_the_newest_checkpoints_and_what_is_needed_stay(tmp_path):
+    states, models = tmp_path / 'states', tmp_path / 'models'
+    states.mkdir(), models.mkdir()
+    for iteration in (2, 10, 8, 4, 6):
+        (states / f'{iteration}.state').touch()
+        for label in ('deg', 'g'):
+            (models / f'net_{label}_{iteration}.pth').touch()
+    (models / 'net_g_latest.pth').touch()
+    opt = dict(path=dict(training_states=str(states), models=str(models)))
+    remove_old_checkpoints(opt, 2, {'net_deg_4.pth'})
+    assert checkpoint_iterations(states) == [10, 8]
+    kept = {f'net_{label}_{iteration}.pth' for label in ('deg', 'g') for iteration in (8, 10)}
+    assert {path.name for path in models.iterdir()} == kept | {'net_deg_4.pth', 'net_g_latest.pth'}
 
 
 def test_states_of_others_do_not_count(tmp_path):

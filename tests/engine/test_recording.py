@@ -4,6 +4,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / 'stages'))  # the models' kit
 from graph_kit import Graphs  # noqa: E402
@@ -117,3 +118,18 @@ def test_what_cannot_be_recorded_is_named(tmp_path):
 def test_graphs_are_refused_on_a_cpu(tmp_path):
     with pytest.raises(UserError, match=r'^cuda_graphs: true: .* computes on the CPU: write cuda_graphs: false\.$'):
         start(stage1_options(tmp_path, cuda_graphs=True))
+
+
+def test_batches_of_another_kind_are_recorded_for_themselves():
+    given = []
+
+    def function(batch):
+        given.append(batch['x'])
+        return batch['x'].sum()
+
+    recordings = Recordings(lambda function, pool: (function(), lambda: None))
+    kinds = (torch.zeros(2, 3), torch.zeros(2, 3, dtype=torch.float64), torch.zeros(1, 3))
+    for number, x in enumerate(kinds, 1):
+        for _ in range(5):
+            assert recordings.run('key', function, {'x': x}, ()).dtype == x.dtype
+        assert len(given) == 3 * number  # twice as ever, and once to be recorded

@@ -1,6 +1,7 @@
 """Validation image by image: one that fails costs neither the others nor the run, and no picture replaces another."""
 
 import copy
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -160,6 +161,11 @@ def test_picture_name(path, root, name):
     assert picture_name(path, dict(dataroot_lq=root)) == name
 
 
+def test_pictures_are_called_after_the_lr_image_where_one_folder_lies_in_the_other():
+    roots = dict(dataroot_gt='/faces', dataroot_lq='/faces/lq')
+    assert picture_name('/faces/lq/a/b.png', roots) == 'a/b' and picture_name('/faces/c.png', roots) == 'c'
+
+
 # ----- the best values of a resumed run -----
 
 
@@ -200,3 +206,23 @@ def test_records_of_before_go_on(model):
     model.opt['val']['metrics']['psnr']['crop_border'] = 0
     validate(model, [('/faces/a.png', 0.2)], 9)
     assert model.best_metric_results['people']['psnr']['iter'] == 9  # equal counts as better, as in BasicSR
+
+
+@pytest.mark.parametrize('value', [float('nan'), float('inf')])
+def test_one_value_that_is_not_finite_is_enough_to_draw_nothing(value):
+    output = torch.zeros(1, 3, 4, 4)
+    output[0, 1, 2, 3] = value
+    with pytest.raises(ValueError, match='not finite'):
+        to_image(output)
+
+
+def test_a_best_value_outlives_a_move_of_files_and_no_other_change():
+    model = SimpleNamespace()
+    settings = dict(type='calculate_lpips', weights='a.pth')
+    record = ValidatedModel._best_record(model, 'faces', 'lpips', settings)
+    assert record['val'] == float('inf') and record['better'] == 'lower'
+    record['val'] = 0.25
+    for same in (dict(weights='b.pth'), dict(better='lower'), dict(reference='c')):
+        assert ValidatedModel._best_record(model, 'faces', 'lpips', {**settings, **same})['val'] == 0.25
+    other = ValidatedModel._best_record(model, 'faces', 'lpips', dict(settings, crop_border=4))
+    assert other['val'] == float('inf')

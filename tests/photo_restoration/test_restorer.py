@@ -10,7 +10,7 @@ from common_kit import small_network
 
 from selfsr_plugin import PhotoRestorer
 from selfsr_plugin.errors import UserError
-from selfsr_plugin.ops import bicubic_resize
+from selfsr_plugin.ops import bicubic_resize, to_image
 from selfsr_plugin.photo_restoration import finding, restorer
 from selfsr_plugin.photo_restoration.background import bicubic
 from selfsr_plugin.preparation.detection import FaceDetector
@@ -73,6 +73,18 @@ def test_sizes_that_a_network_knows(kit):
     faces = [kit.face(100, 100, side, 0.99 - 0.01 * side / 200) for side in (10, 14, 40, 100, 130)]
     result = kit.restorer(*faces, lq_size=(12, 32))(kit.photo(300, 300))
     assert [face.lq_size for face in result.faces] == [12, 14, 40, 100, 0]
+    faces = [kit.face(20, 20, side, 0.99 - 0.01 * side / 200) for side in (127, 129, 137, 151)]
+    result = kit.restorer(*faces, lq_size=(12, 64))(kit.photo(200, 200))
+    assert [face.lq_size for face in result.faces] == [128, 136, 144, 152]
+
+
+def test_faces_that_are_kept_are_the_pixels_that_went_in_and_what_came_out(kit):
+    photo = kit.photo()
+    (face,) = kit.restorer(kit.face(30, 40, 20))(photo, keep_faces=True).faces
+    assert np.array_equal(face.lq, photo[40:60, 30:50])
+    outputs = torch.rand(2, 3, 7, 7, generator=torch.Generator().manual_seed(0))
+    found = restorer._to_images(outputs)
+    assert all(np.array_equal(image, to_image(output)) for image, output in zip(found, outputs, strict=True))
 
 
 @pytest.mark.parametrize('upscale, limit', [(1, 64), (2, 32), (3, 32), (4, 32), (5, 32)])
@@ -294,6 +306,30 @@ def test_small_faces_of_large_photos_are_looked_for_at_their_own_pixels(kit):
         (round(face.landmarks[0, 0] - 0.357 * 20), round(face.landmarks[0, 1] - 0.466 * 20)) for face in found[:-1]
     )
     assert small == sorted(places)  # each once, whole; what lies within the large face is none
+
+
+@pytest.mark.parametrize('largest', [128, 480])
+def test_every_face_that_is_restored_fits_into_a_tile_with_room_around_it(largest):
+    photo = np.zeros((40, 5000, 3), np.uint8)  # each pixel says in which column it is
+    photo[..., 0], photo[..., 1] = np.arange(5000) % 256, np.arange(5000) // 256
+    seen = []
+
+    def detect(image, threshold):
+        ends = [int(image[0, at, 0]) + 256 * int(image[0, at, 1]) for at in (0, -1)]
+        seen.append((ends[0], ends[1] + 1))
+        return []
+
+    assert finding.find_faces(photo, detect, 0.8, largest) == [] and seen[0] == (0, 5000)
+    tiles = sorted(seen[1:])
+    assert tiles[0][0] == 0 and tiles[-1][1] == 5000 and all(right - left == finding.TILE for left, right in tiles)
+    assert all(right - left >= 2 * largest for (_, right), (left, _) in zip(tiles, tiles[1:]))
+
+
+@pytest.mark.parametrize('side', [60, 64, 65, 100, 128, 129, 300])
+def test_of_faces_that_only_the_whole_photo_shows_none_is_lost(kit, side):
+    photo, face = np.zeros((400, 3000, 3), np.uint8), kit.face(700, 50, side)
+    found = finding.find_faces(photo, lambda image, _: [face] if image.shape == photo.shape else [], 0.8, 64)
+    assert found == [face]
 
 
 @pytest.mark.parametrize('height, width', [(100, 1280), (1281, 5000), (8000, 12000)])

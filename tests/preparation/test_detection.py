@@ -3,6 +3,8 @@
 from types import SimpleNamespace
 
 import numpy as np
+import pytest
+import torch
 
 from selfsr_plugin.preparation.detection import FaceDetector
 
@@ -40,3 +42,38 @@ def test_photos_are_shrunk_by_means():
     detector(lambda image: seen.append(image) or [])(photo, 0.5)
     assert [image.shape[1] for image in seen] == [1280, 640] and all(abs(image.mean() - 127.5) < 2 for image in seen)
     assert np.ptp(seen[1].astype(int)) < 10
+
+
+def test_boxes_and_landmarks_are_in_pixels_of_the_photo():
+    photo = np.zeros((100, 150, 3), np.uint8)
+    photo[:] = np.arange(0, 600, 4)[:, None].clip(0, 255)
+    for enlarge in (1, 2):
+        seen, one = [], detector(lambda image: [])
+        row = [10, 20, 50, 80, 0.7, *range(10)]
+        one.net = SimpleNamespace(
+            detect_faces=lambda image, conf_threshold, seen=seen: (
+                seen.append((image, conf_threshold)) or np.array([row])
+            )
+        )
+        one.enlarge = float(enlarge)
+        (face,) = one(photo, 0.6)
+        assert face.box == tuple(edge / enlarge for edge in row[:4]) and face.score == 0.7
+        np.testing.assert_array_equal(face.landmarks, np.arange(10).reshape(5, 2) / enlarge)
+        ((image, threshold),) = seen
+        assert image.shape == (100 * enlarge, 150 * enlarge, 3) and threshold == 0.6
+        assert (np.diff(image[50, 8:60, 0].astype(int)) > 0).all()  # a slope stays one, without steps
+
+
+def test_a_detector_is_made_in_eval_mode_for_photos_of_1280_pixels(tmp_path, monkeypatch):
+    pytest.importorskip('facexlib')
+
+    class Net(torch.nn.Linear):
+        def __init__(self, network_name, device):
+            super().__init__(2, 1)
+
+    monkeypatch.setattr('facexlib.detection.retinaface.RetinaFace', Net)
+    weights = {f'module.{key}': value for key, value in Net('', '').state_dict().items()}
+    torch.save(weights, tmp_path / 'w.pth')
+    one = FaceDetector(tmp_path / 'w.pth')
+    assert not one.net.training and torch.equal(one.net.weight, weights['module.weight'])
+    assert (one.max_side, one.enlarge) == (1280, 1.0)

@@ -1,3 +1,4 @@
+import dataclasses
 import io
 import struct
 import zlib
@@ -171,3 +172,8 @@ def test_a_jpeg_cannot_be_that_wide(files):
 def test_impossible_recipes(wrong):
     with pytest.raises(ValueError, match=f'{list(wrong)[0]} must be .*got'):
         Recipe(**wrong)
+
+
+def test_what_a_recipe_means_where_it_says_nothing():
+    """As create_lmdb --help states it."""
+    assert dataclasses.asdict(Recipe()) == dict(size=None, enlarge=False, encode='keep', png_level=1, quality=95)

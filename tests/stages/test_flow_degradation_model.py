@@ -225,3 +225,10 @@ def test_weights_of_another_bound_of_the_flow_are_refused(tmp_path, name, value)
     opt['network_deg'].update(max_flow=2, center_flow=False)
     opt['path']['pretrain_network_deg'] = str(tmp_path / 'net_deg_before.pth')
     assert_identical(snapshot(start(opt, seed_heads=False).net_deg), snapshot(model.net_deg))
+
+
+@pytest.mark.parametrize('max_flow', [0.5, 1.0, 3.0])
+def test_colours_of_a_flow_are_those_of_its_share_of_the_bound(max_flow):
+    flow = np.random.default_rng(0).uniform(-1, 1, (2, 6, 7))
+    assert np.abs(draw_flow(flow * max_flow, max_flow).astype(int) - draw_flow(flow * 2, 2.0)).max() <= 1
+    assert (draw_flow(np.zeros((2, 4, 4)), max_flow) == 255).all()

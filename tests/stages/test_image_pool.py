@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from selfsr_plugin.stages import image_pool
 from selfsr_plugin.stages.image_pool import ImagePool
 
 
@@ -89,3 +90,13 @@ def test_a_pool_of_size_0_gives_every_batch_back():
     for i in range(4):
         assert numbers(pool.exchange(numbered(i, 3), i)) == [i, i + 1, i + 2]
     assert pool.state_dict() == {'images': None}
+
+
+def test_every_process_is_given_its_own_share(monkeypatch):
+    """Two that hold the same pool; what each gathers is the batch of both."""
+    whole, pools = ImagePool(5, 0, 'a'), [ImagePool(5, 0, 'a') for _ in range(2)]
+    for i in range(12):
+        batch = numbered(4 * i, 4)
+        monkeypatch.setattr(image_pool, '_gather', lambda images, world_size, batch=batch: batch)
+        shares = [pool.exchange(batch[2 * rank : 2 * rank + 2], i, rank, 2) for rank, pool in enumerate(pools)]
+        assert numbers(torch.cat(shares)) == numbers(whole.exchange(batch, i))
