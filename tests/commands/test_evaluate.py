@@ -307,6 +307,8 @@ def test_images_that_cannot_be_used_are_left_out_and_named(folders, alexnet_file
     assert list(content['images']) == ['face0', 'face1', 'face5'] and len(content['left_out']) == 3
     assert content['metrics']['psnr']['n'] == 3
     assert content['metrics']['frechet_alex']['n'] == content['metrics']['frechet_alex']['n_reference'] == 5
+    message = refused(capsys, '--metrics', 'frechet_alex', '--weights', f'frechet_alex={alexnet_file}', suffix='')
+    assert message.startswith('error: 2 images were left out') and 'out/face3_run.png' in message  # of sets alone
 
 
 def test_an_image_too_small_for_a_metric_is_left_out_and_named(folders, capsys):

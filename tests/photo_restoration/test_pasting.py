@@ -101,3 +101,11 @@ def test_feathers_of_squares_beyond_the_photo_do_not_fade_at_its_edge(kit):
 def test_a_photo_of_one_row(kit):
     photo = torch.from_numpy(np.arange(30, dtype=np.uint8).reshape(1, 10, 3))
     assert cut(photo, Box(2, -3, 7), 7).shape == (3, 7, 7)
+
+
+def test_in_the_corners_the_mask_fades_in_both_directions():
+    photo = torch.zeros(40, 40, 3, dtype=torch.uint8)
+    paste(photo, torch.ones(3, 20, 20), Box(10, 10, 20), 1)
+    ramp = feather(20, torch.device('cpu'))
+    expected = (255 * ramp[:, None] * ramp[None]).round()
+    assert torch.equal(photo[10:30, 10:30, 0].float(), expected) and 0 < expected[0, 0] + 1 < expected[0, 10]

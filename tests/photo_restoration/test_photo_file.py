@@ -5,7 +5,7 @@ import io
 import cv2
 import numpy as np
 import pytest
-from PIL import Image, ImageCms, JpegImagePlugin
+from PIL import Image, ImageCms, ImageOps, JpegImagePlugin
 
 from selfsr_plugin.data.decoding import CorruptImageError
 from selfsr_plugin.photo_restoration.background import bicubic
@@ -173,3 +173,16 @@ def test_a_jpeg_too_large(kit):
     photo = read_photo_file(saved(rgb(kit), 'JPEG'), 'a')
     with pytest.raises(ValueError, match='65500 a side: give --ext png'):
         photo.encode(np.broadcast_to(np.zeros((1, 1, 3), np.uint8), (1, 70000, 3)), 'JPEG')
+
+
+@pytest.mark.parametrize('orientation', range(1, 9))
+def test_every_orientation_is_turned_upright_and_back(orientation):
+    stored = Image.fromarray(np.random.default_rng(0).integers(0, 256, (5, 7, 3), dtype=np.uint8))
+    turn, file = Image.Exif(), io.BytesIO()
+    turn[0x0112] = orientation
+    stored.save(file, 'PNG', exif=turn)
+    photo = read_photo_file(file.getvalue(), 'x.png')
+    upright = ImageOps.exif_transpose(Image.open(io.BytesIO(file.getvalue())))
+    assert np.array_equal(photo.pixels[..., ::-1], np.asarray(upright))
+    again = Image.open(io.BytesIO(photo.encode(photo.pixels, 'PNG')))
+    assert np.array_equal(np.asarray(again), np.asarray(stored)) and again.getexif()[0x0112] == orientation

@@ -70,12 +70,29 @@ def test_sizes(kit):
 
 
 def test_sizes_that_a_network_knows(kit):
-    faces = [kit.face(100, 100, side, 0.99 - 0.01 * side / 200) for side in (10, 14, 40, 100, 130)]
+    faces = [kit.face(100, 100, side, 0.99 - 0.01 * side / 200) for side in (10, 11, 14, 40, 100, 130)]
     result = kit.restorer(*faces, lq_size=(12, 32))(kit.photo(300, 300))
-    assert [face.lq_size for face in result.faces] == [12, 14, 40, 100, 0]
+    assert [face.lq_size for face in result.faces] == [12, 12, 14, 40, 100, 0]
     faces = [kit.face(20, 20, side, 0.99 - 0.01 * side / 200) for side in (127, 129, 137, 151)]
     result = kit.restorer(*faces, lq_size=(12, 64))(kit.photo(200, 200))
     assert [face.lq_size for face in result.faces] == [128, 136, 144, 152]
+
+
+def test_sizes_of_the_network_that_comes_with_the_package_and_of_others(kit):
+    shipped = PhotoRestorer(detect=kit.detector(), device='cpu')
+    assert (shipped.smallest, shipped.limit) == (12, 24 * shipped.net.scale)
+    other = kit.restorer()
+    assert (other.smallest, other.limit) == (16, 16 * other.net.scale)
+
+
+def test_colours_that_a_network_shifts_are_those_of_the_photo(kit):
+    class Tinted(kit.Enlarge):
+        def forward(self, lq):
+            return (super().forward(lq) + torch.tensor([0.2, -0.1, 0.0])[:, None, None].to(lq.device)).clamp(0, 1)
+
+    photo = np.full((100, 100, 3), (90, 128, 140), np.uint8)
+    result = kit.restorer(kit.face(20, 20, 40), net=Tinted())(photo)
+    assert len(result.restored) == 1 and np.abs(result.image.astype(int) - photo).max() <= 1
 
 
 def test_faces_that_are_kept_are_the_pixels_that_went_in_and_what_came_out(kit):
