@@ -52,7 +52,6 @@ class FaceImages:
         self.size = size
         self._may_enlarge = root_key == 'dataroot_lq'
         self.tolerated = tolerated_bad_images(len(self), max_bad_share(opt))
-        self.bad_at_first = len(self) - 1 if opt.get('phase') == 'test' else self.tolerated
 
     def __len__(self) -> int:
         return len(self._source)
@@ -109,7 +108,7 @@ class FaceImages:
         Training bears a share of bad images, a test all but one: it goes on without them.
         """
         try:
-            find_first_good(self.read, self.bad_at_first)
+            find_first_good(self.read, self.tolerated)
         except ValueError as error:
             raise UserError(f'{self._called}: {error}.') from error
 

@@ -58,7 +58,7 @@ class PairedFaceDataset(Dataset):
             self._check_names()
         self.bad_image_log = BadImageLog(totals, max_bad_share(opt))
         try:
-            find_first_good(self._read, self.gt.bad_at_first)
+            find_first_good(self._read, self.gt.tolerated)
         except ValueError as error:
             raise UserError(f'{error}.') from error
 

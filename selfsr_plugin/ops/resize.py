@@ -57,10 +57,7 @@ def bicubic_matrix(in_size: int, out_size: int, convention: Convention = 'matlab
         taps = torch.where(taps < in_size, taps, 2 * in_size - 1 - taps)
     else:
         taps = torch.arange(in_size).expand(out_size, in_size)
-        # Pillow rounds the ends of the window to whole samples (Resample.c, precompute_coeffs).
-        low = (centre - 2 * stretch + 0.5).long().clamp(min=0)[:, None]
-        high = (centre + 2 * stretch + 0.5).long().clamp(max=in_size)[:, None]
-        weights = _cubic((taps + 0.5 - centre[:, None]) / stretch) * ((taps >= low) & (taps < high))
+        weights = _cubic((taps + 0.5 - centre[:, None]) / stretch)
     matrix = torch.zeros(out_size, in_size, dtype=torch.float64).scatter_add_(1, taps, weights)
     return matrix / matrix.sum(1, keepdim=True)
 
