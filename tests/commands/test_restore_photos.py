@@ -9,6 +9,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+import torch
 from common_kit import refused, save_params, small_network
 from PIL import Image
 
@@ -94,6 +95,44 @@ def test_enlarged(workplace, capsys):
     command('--input', 'photos/black.jpg', 'photos/a.png', '-s', 2)
     assert cv2.imread('out/a.png').shape == (240, 320, 3) and cv2.imread('out/black.jpg').shape == (120, 120, 3)
     assert 'no face found, the photo written enlarged: photos/black.jpg' in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    'options, changes',
+    [
+        ((), {}),
+        (('--lq-size', 24, 12), dict(lq_size=(12, 24))),
+        (('--lq-size', 16), dict(lq_size=(16, 16))),
+        (('--threshold', 0.9, '--batch', 3), dict(threshold=0.9, batch=3)),
+        (('--key', 'params', '--only_center_face'), dict(key='params', only_center_face=True)),
+        (('--weights', 'retinaface=g.pth', '--upscale', 2), dict(detector_weights='g.pth', upscale=2)),
+    ],
+    ids=str,
+)
+def test_what_is_asked_for_reaches_the_restorer(workplace, monkeypatch, options, changes):
+    expected = dict(
+        upscale=1,
+        lq_size=None,
+        only_center_face=False,
+        detector_weights=None,
+        threshold=restorer.THRESHOLD,
+        batch=16,
+        key=None,
+        device=torch.device('cpu'),
+    )
+
+    def asked(model, background, **given):
+        assert model == Path('g.pth') and {**given, 'detector_weights': str(given['detector_weights'])} == {
+            **expected,
+            **changes,
+            'detector_weights': str(changes.get('detector_weights')),
+        }
+        raise SystemExit(7)
+
+    monkeypatch.setattr(restorer, 'PhotoRestorer', asked)
+    with pytest.raises(SystemExit) as end:
+        command('--input', 'photos', *options)
+    assert end.value.code == 7
 
 
 def test_one_photo_to_one_file(workplace):
