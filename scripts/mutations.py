@@ -2204,4 +2204,25 @@ MUTATIONS = [
         'if self.total_iter < total:',
         ('test_option_check.py',),
     ),
+    Mutation(
+        'restore: another threshold',
+        'restore.py',
+        'threshold=0.8',
+        'threshold=0.7',
+        ('commands/test_restore_photos.py::test_what_is_asked_for_reaches_the_restorer',),
+    ),
+    Mutation(
+        'restore: sizes not in order',
+        'restore.py',
+        '(min(sizes), max(sizes))',
+        '(sizes[0], sizes[-1])',
+        ('commands/test_restore_photos.py::test_what_is_asked_for_reaches_the_restorer',),
+    ),
+    Mutation(
+        'restore: the batch left out',
+        'restore.py',
+        'batch=args.batch,',
+        'batch=16,',
+        ('commands/test_restore_photos.py::test_what_is_asked_for_reaches_the_restorer',),
+    ),
 ]
