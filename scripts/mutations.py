@@ -2207,8 +2207,8 @@ MUTATIONS = [
     Mutation(
         'restore: another threshold',
         'restore.py',
-        'threshold=0.8',
-        'threshold=0.7',
+        'default=0.8',
+        'default=0.7',
         ('commands/test_restore_photos.py::test_what_is_asked_for_reaches_the_restorer',),
     ),
     Mutation(
