@@ -78,8 +78,12 @@ def test_a_file_that_is_no_text_of_ours_is_named_with_a_remedy(tmp_path):
     path.write_text(points('a.jpg'), encoding='utf-16')
     with pytest.raises(UserError, match='a.csv is not UTF-8 text: save it as UTF-8'):
         read_annotations(path)
-    path.write_text(points('a.jpg', ';'))
-    with pytest.raises(UserError, match='the number of faces of a.jpg;') as caught:
+    for mark, called in ((';', 'semicolons'), ('\t', 'tabs')):
+        path.write_text(points('a.jpg', mark))
+        with pytest.raises(UserError, match=f'are separated by {called}: save it with commas'):
+            read_annotations(path)
+    path.write_text(points('a.jpg', '|'))
+    with pytest.raises(UserError, match='the number of faces of a.jpg.0.5') as caught:
         read_annotations(path)
     assert len(str(caught.value)) < len(str(path)) + 250
     with pytest.raises(UserError, match='none.csv cannot be read .No such file'):
