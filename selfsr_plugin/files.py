@@ -127,9 +127,10 @@ class OwnResults:
         """
         try:
             line = self._line(path, path.read_bytes()) if os.path.lexists(path) else None
-            if line not in (None, *self._known):
-                self._read()  # another process may write there as well
             known = line is None or line in self._known
+            if not known:
+                self._read()  # another process may write there as well
+                known = line in self._known
         except OSError:  # a folder, or not to be read
             known = False
         if not known:

@@ -111,7 +111,8 @@ class Stage(ValidatedModel):
     def compilable(self) -> Sequence[str]:
         """Labels of the networks that ``compile: true`` compiles.
 
-        None of which several processes take a second derivative (R1): they know one form of a network alone.
+        Not one that R1 is taken of where several processes train: DistributedDataParallel holds one form of a network,
+        and R1 needs the one that is not compiled.
         """
         return ()
 

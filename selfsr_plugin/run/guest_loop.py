@@ -223,10 +223,8 @@ def in_sentences(opt: Mapping[str, Any], args: argparse.Namespace) -> Iterator[N
         yield
         return
     with one_sentence_errors(args.traceback):
-        before, logging.raiseExceptions = (
-            logging.raiseExceptions,
-            args.traceback,
-        )  # a full disk, for each line of the log
+        before = logging.raiseExceptions
+        logging.raiseExceptions = args.traceback  # or a full disk is shown for each line of the log
         try:
             yield
             if os.environ.get('RANK', '0') == '0':
