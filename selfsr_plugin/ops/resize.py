@@ -97,7 +97,8 @@ def bicubic_resize(images: Tensor, size: int | tuple[int, int], convention: Conv
         convention: see :func:`bicubic_matrix`.
 
     Returns:
-        Tensor (..., size[0], size[1]) of the dtype of ``images``.
+        Tensor (..., size[0], size[1]) of the dtype of ``images``, also under autocast, whose 16 bits would round an
+        image to 1/256 of its range.
 
     Raises:
         ValueError: ``images`` are whole numbers, in which the weights of the kernel would be 0.
@@ -107,7 +108,10 @@ def bicubic_resize(images: Tensor, size: int | tuple[int, int], convention: Conv
     height, width = (size, size) if isinstance(size, int) else size
     rows = _matrix_like(images.shape[-2], height, convention, images)
     columns = _matrix_like(images.shape[-1], width, convention, images)
-    return rows @ images @ columns.T
+    if images.is_meta or not torch.is_autocast_enabled(images.device.type):
+        return rows @ images @ columns.T
+    with torch.autocast(images.device.type, enabled=False):
+        return rows @ images @ columns.T
 
 
 def bicubic_downsample(images: Tensor, scale: int, convention: Convention = 'matlab') -> Tensor:

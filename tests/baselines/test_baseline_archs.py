@@ -100,6 +100,17 @@ def test_every_parameter_learns(name):
     assert len(learn) == len(list(net.parameters())) or name.startswith('PFSR')  # these grow
 
 
+@every_network
+def test_close_in_mixed_precision(name):
+    """In which GPUs train by default."""
+    net, given = made(name).float().eval(), [each.float() for each in inputs(SMALL[name])]
+    with torch.no_grad():
+        expected = net(*given)
+        with torch.autocast('cpu', torch.bfloat16):
+            got = net(*given).float()
+    assert (got - expected).abs().max() < 0.1 * expected.abs().max()
+
+
 DEEP = {
     'RDN': dict(num_block=4, num_conv=5),
     'RDN stepwise': dict(scale=16),

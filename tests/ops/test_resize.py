@@ -130,6 +130,13 @@ def test_keeps_dtype_and_leading_dimensions(dtype, tolerance):
     torch.testing.assert_close(whole[1, 2, 3].double(), alone, rtol=0, atol=max(tolerance, 1e-14))
 
 
+def test_is_exact_under_autocast():
+    images = torch.rand(2, 3, 8, 8)
+    with torch.autocast('cpu', torch.bfloat16):
+        got = bicubic_resize(images, 16)
+    assert got.dtype == torch.float32 and torch.equal(got, bicubic_resize(images, 16))
+
+
 def test_one_number_means_a_square():
     images = random_images(1, 12, 20)
     assert torch.equal(bicubic_resize(images, 6), bicubic_resize(images, (6, 6)))
