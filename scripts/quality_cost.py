@@ -6,7 +6,7 @@ budget and scale beside the page. A point is a checkpoint that was measured; not
 
 from pathlib import Path
 
-from score_files import Run, Runs, cost_of, stages
+from score_files import ON_GPU, Run, Runs, cost_of, stages
 
 METRICS = {'lpips': 'LPIPS', 'frechet_alex': 'frechet_alex', 'frechet_alex_real': 'frechet_alex of real faces'}
 COSTS = {'minutes': 'minutes of training', 'multiply_adds': 'multiply-adds of a face, 10^9'}
@@ -16,16 +16,16 @@ COLOURS = 10  # of matplotlib's cycle
 Points = dict[str, list[tuple[float, float]]]  # of a run's name: cost and quality
 
 
-def draw_costs(runs: Runs, budget: str, page: Path) -> list[str]:
-    """Write the pictures of a budget beside ``page``, and return their names; none where no run has a curve."""
+def draw_costs(runs: Runs, part: str, page: Path) -> list[str]:
+    """Write the pictures of a part of the page beside it, and return their names; none where no run has a curve."""
     names = []
     for scale in (4, 8):
         found = [run for each in runs.values() for run in each if run.get('curve') and run['options']['scale'] == scale]
         panels = {(metric, cost): points(found, metric, cost) for metric in METRICS for cost in COSTS}
         panels = {key: each for key, each in panels.items() if each}
         if panels:
-            names.append(f'{page.stem}_cost_{budget}_x{scale}.png')
-            draw(panels, page.with_name(names[-1]), f'x{scale}, budget: {budget}')
+            names.append(f'{page.stem}_cost_{part.replace(ON_GPU, "_gpu")}_x{scale}.png')
+            draw(panels, page.with_name(names[-1]), f'x{scale}, budget: {part}')
     return names
 
 

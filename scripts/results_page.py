@@ -2,10 +2,10 @@
 
     python scripts/results_page.py --scores docs/scores --page docs/results.md
 
-The score files may be of several calls, machines and budgets; there is a part of the page for each budget. A file of
-other options than its row has today is refused: that row is due again. Add a row by its score file. What
-scripts/quality_claims.py has measured of degradation networks is on the page where its file lies with the scores, and
-scripts/quality_cost.py draws their curves beside the page.
+The score files may be of several calls, machines and budgets; there is a part of the page for each budget, and another
+for what GPUs trained at it. A file of other options than its row has today is refused: that row is due again. Add a row
+by its score file. What scripts/quality_claims.py has measured of degradation networks is on the page where its file
+lies with the scores, and scripts/quality_cost.py draws their curves beside the page.
 
 The paper's own figures stay out of the page: they are of other data and other budgets, and nobody here measured them.
 """
@@ -153,12 +153,10 @@ def write_page(scores: Path, page: Path) -> None:
     Raises:
         UserError: as :func:`read_scores`.
     """
-    budgets, claims = read_scores(scores)
+    by_part, claims = read_scores(scores)
     page.parent.mkdir(parents=True, exist_ok=True)
     parts = [
-        f'# Budget: {budget}\n\n{generate(runs, draw_costs(runs, budget, page))}'
-        for budget, runs in budgets.items()
-        if runs
+        f'# Budget: {part}\n\n{generate(runs, draw_costs(runs, part, page))}' for part, runs in by_part.items() if runs
     ]
     parts += [claims_table(each) for each in claims]
     text = page.read_text(encoding='utf-8') if page.exists() else f'# Results\n\n{BEGIN}\n{END}\n'

@@ -10,19 +10,23 @@ from selfsr_plugin.errors import UserError
 from reproduce_rows import BUDGETS, ROWS, trainings
 
 LR_FACE = (1, 3, 16, 16)
+ON_GPU = ', on a GPU'
 
 Run = dict[str, Any]  # what a file holds
 Runs = dict[str, list[Run]]  # by row
 
 
 def read_scores(folder: Path) -> tuple[dict[str, Runs], list[dict[str, Any]]]:
-    """All score files in a folder and below it, by budget and row; and the files of scripts/quality_claims.py there.
+    """All score files in a folder and below it, by part and row; and the files of scripts/quality_claims.py there.
+
+    What is computed on a GPU, in its number formats, is a part of its own beside the CPU's; bicubic faces, which
+    nobody trains, are in every part of their budget.
 
     Raises:
         UserError: there is none, one cannot be read, two are of one run, or one is not of the options that its row has
             today.
     """
-    budgets: dict[str, Runs] = {budget: {} for budget in BUDGETS}
+    parts: dict[str, Runs] = {part: {} for budget in BUDGETS for part in (budget, budget + ON_GPU)}
     claims, known = [], {}
     for path in sorted(folder.rglob('*.json')):
         content = read(path)
@@ -31,14 +35,24 @@ def read_scores(folder: Path) -> tuple[dict[str, Runs], list[dict[str, Any]]]:
         if 'row' not in content:
             continue  # scores.json of evaluate
         check_run(path, content)
-        run = (content['budget'], content['row'], content['seed'])
+        run = (part_of(content), content['row'], content['seed'])
         if run in known:
             raise UserError(f'{path} and {known[run]} are of the same row, seed and budget: take one away.')
         known[run] = path
-        budgets[content['budget']].setdefault(content['row'], []).append(content)
+        parts[run[0]].setdefault(content['row'], []).append(content)
     if not known:
         raise UserError(f'{folder}: there is no score file of scripts/reproduce.py.')
-    return budgets, claims
+    for budget in BUDGETS:
+        if parts[budget + ON_GPU]:
+            bicubic = {row: runs for row, runs in parts[budget].items() if runs[0]['seed'] is None}
+            parts[budget + ON_GPU] = {**bicubic, **parts[budget + ON_GPU]}
+    return parts, claims
+
+
+def part_of(run: Run) -> str:
+    """Its budget; with ON_GPU behind it where a GPU trained it."""
+    is_trained = run['seed'] is not None
+    return run['budget'] + ON_GPU * (is_trained and not run.get('hardware', 'CPU').startswith('CPU'))
 
 
 def read(path: Path) -> dict[str, Any]:

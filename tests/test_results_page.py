@@ -22,12 +22,29 @@ def write_scores(folder, figures):
                 scores={key: dict(value=value, n=7) for key, value in scores.items()},
                 minutes=1.0,
                 lq_crop=[0, 0, 1],
-                hardware='h',
+                hardware='CPU',
                 torch='t',
                 date='d',
                 options=reproduce_rows.run_options(row, seed, 'minutes', 600),
             )
             (folder / f'{row}_seed{seed}.json').write_text(json.dumps(run))
+
+
+def test_what_a_gpu_trained_stands_beside_the_cpus(tmp_path):
+    """bf16 beside single precision; bicubic faces, which nobody trains, stand in both."""
+    for part, value in (('cpu', 20), ('gpu', 30)):
+        write_scores(tmp_path / part, {'vanilla': [dict(frechet_alex=value)]})
+    for path, changed in (
+        (tmp_path / 'gpu/vanilla_seed0.json', dict(hardware='NVIDIA H100')),
+        (tmp_path / 'cpu/vanilla_seed0.json', dict(hardware='CPU, 1 of 2 cores')),
+        (tmp_path / 'cpu/bicubic_x4.json', dict(row='bicubic_x4', seed=None, options=None, hardware='CPU')),
+    ):
+        run = json.loads((path if path.exists() else tmp_path / 'cpu/vanilla_seed0.json').read_text())
+        path.write_text(json.dumps({**run, **changed}))
+    results_page.write_page(tmp_path, tmp_path / 'page.md')
+    cpu, gpu = (tmp_path / 'page.md').read_text().split('# Budget: minutes, on a GPU\n')
+    assert '| vanilla | 0 | 20.00 |' in cpu and '| vanilla | 0 | 30.00 |' in gpu
+    assert all('| bicubic_x4 |' in part for part in (cpu, gpu))
 
 
 def test_orders_are_compared_with_the_spread_over_seeds(tmp_path):
