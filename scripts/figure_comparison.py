@@ -30,7 +30,11 @@ def main() -> None:
     )
     parser.add_argument('--scale', type=positive, default=8, help='HR side / LR side, without --lq (default: 8)')
     parser.add_argument(
-        '--faces', nargs='+', metavar='FACE', help='names without extension; by default the first --count'
+        '--faces',
+        nargs='+',
+        action='extend',
+        metavar='FACE',
+        help='names without extension; by default the first --count',
     )
     parser.add_argument('--count', type=positive, default=6, help='number of faces (default: 6)')
     parser.add_argument('--tile', type=positive, default=128, help='side of each drawn image in pixels (default: 128)')

@@ -43,7 +43,7 @@ def draw_sheet(portraits: Sequence[Path]) -> Image.Image:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('--portraits', type=Path, required=True, help='folder of portraits, one per person')
-    parser.add_argument('--weights', nargs='+', default=[], metavar='NAME=FILE', help='as for restore')
+    parser.add_argument('--weights', nargs='+', action='extend', default=[], metavar='NAME=FILE', help='as for restore')
     parser.add_argument('--output', type=Path, default='web_page.png', help='picture to write (default: web_page.png)')
     parser.add_argument('--port', type=int, default=7861, help='where the page is for that while (default: 7861)')
     args = parser.parse_args()

@@ -59,7 +59,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('--faces', required=True, type=files.path, metavar='DIR', help='HR faces, folder or LMDB')
     parser.add_argument(
-        '--networks', required=True, nargs='+', metavar='NAME=FILE', help='net_deg_*.pth, by their rows'
+        '--networks',
+        required=True,
+        nargs='+',
+        action='extend',
+        metavar='NAME=FILE',
+        help='net_deg_*.pth, by their rows',
     )
     parser.add_argument('--output', required=True, type=files.path, metavar='FILE', help='JSON file to write')
     parser.add_argument('--lq-size', type=positive, default=16, metavar='PIXELS', help='LR side (default: 16)')

@@ -97,6 +97,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument(
         '--rows',
         nargs='*',
+        action='extend',
         choices=ROWS,
         metavar='ROW',
         help=f'any of {" ".join(ROWS)} (default: all for which there is what they need; none: the page and the '
@@ -105,8 +106,8 @@ def parse() -> argparse.Namespace:
     parser.add_argument(
         '--seeds',
         nargs='+',
+        action='extend',
         type=int,
-        default=[0, 1],
         metavar='SEED',
         help=f'all for {", ".join(HEADLINE)}, the first for the others (default: 0 1)',
     )
@@ -183,7 +184,7 @@ def main() -> None:
                     f'--landmarks: {args.landmarks} has {read_count(args.landmarks)} points of each face, and these '
                     f'rows are made for {POINTS}: make them with --detector fan or dlib.'
                 )
-        args.rows = rows_to_run(args)
+        args.rows, args.seeds = rows_to_run(args), args.seeds or [0, 1]
         args.commit = commit()  # now: the code of this process stays what it is, whatever is checked out later
         page = (args.page or args.output / 'results.md').absolute()
         args.output.mkdir(parents=True, exist_ok=True)

@@ -51,7 +51,7 @@ def add_model(
 
 def add_weights(parser: argparse._ActionsContainer, holds: str) -> None:
     """``--weights NAME=FILE ...``, for :func:`weights_by_name`; ``holds``: the names and their files, for the help."""
-    parser.add_argument('--weights', nargs='+', default=[], metavar='NAME=FILE', help=holds)
+    parser.add_argument('--weights', nargs='+', action='extend', default=[], metavar='NAME=FILE', help=holds)
 
 
 class _Renamed(argparse.Action):

@@ -81,6 +81,7 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         '--metrics',
         nargs='+',
+        action='extend',
         choices=METRICS,
         metavar='NAME',
         help=f'any of {" ".join(METRICS)} (default: {" ".join(DEFAULT)} with --reference, identity_lq '

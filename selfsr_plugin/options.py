@@ -32,11 +32,19 @@ class _OptionLoader(getattr(yaml, 'CSafeLoader', yaml.SafeLoader)):  # the one i
 
     def _check_keys(self, node: yaml.MappingNode) -> None:
         seen = set()
-        for key_node, _ in node.value:
+        for key_node, value_node in node.value:
             if key_node.tag == _MERGE:
                 continue
             key = self.construct_object(key_node, deep=True)
             if not isinstance(key, str):
+                if node.flow_style and not (value_node.value or getattr(value_node, 'style', None)):
+                    raise yaml.constructor.ConstructorError(
+                        None,
+                        None,
+                        'a comma within { } begins the next key: write several values in brackets, [0.9, 0.99], and a '
+                        'decimal with a point, 0.003',
+                        key_node.start_mark,
+                    )
                 plain = getattr(key_node, 'value', None)
                 quoted = (
                     f", and YAML reads {plain} as something else: write '{plain}'" if isinstance(plain, str) else ''
@@ -73,6 +81,7 @@ def parse_arguments(
     parser.add_argument(
         '--force_yml',
         nargs='+',
+        action='extend',
         default=[],
         metavar='KEY:KEY=VALUE',
         help='override options, e.g. train:total_iter=1000',

@@ -49,6 +49,7 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
         required=True,
         type=files.path,
         nargs='+',
+        action='extend',
         metavar='PATH',
         help='photos, folders of photos with their subfolders, LMDBs; with --faces one folder or LMDB of LR faces',
     )
@@ -65,6 +66,7 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
         '--lq-size',
         type=positive,
         nargs='+',
+        action='extend',
         metavar='PIXELS',
         help='side of the LR faces that the network was trained on, or the smallest and the largest (default: '
         '12 24 for the network that comes with the package, otherwise 16): '

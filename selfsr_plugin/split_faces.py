@@ -38,7 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument(
         '--shares',
         nargs='+',
-        default=SHARES,
+        action='extend',
         metavar='PART=SHARE',
         help=f'of the images, adding up to 1 (default: {" ".join(SHARES)})',
     )
@@ -57,7 +57,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Split and say what is where."""
-    shares = read_shares(args.shares)
+    shares = read_shares(args.shares or SHARES)
     if not re.search(PART, str(args.output)):
         raise UserError(
             f'--output: {printable(args.output)} has no PART in it, for which train, val and test would stand: '

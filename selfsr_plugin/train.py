@@ -34,13 +34,16 @@ def main(argv: Sequence[str] | None = None) -> None:
                 if stopped_by is not None:
                     sys.exit(128 + stopped_by)  # as a shell reports a process that the signal ended
             return
-    # BasicSR's own, which reads the command line itself (of two -opt the last) and shows its own tracebacks.
+    # BasicSR's own, which reads the command line itself and shows its own tracebacks. Of an option given twice it takes
+    # the last.
     from basicsr.train import train_pipeline
 
     from .run.guest_loop import in_sentences
 
     given = sys.argv[1:] if argv is None else argv
     sys.argv[1:] = [*(argument for argument in given if argument != '--traceback'), '-opt', args.opt]
+    if args.force_yml:
+        sys.argv += ['--force_yml', *args.force_yml]
     with in_sentences(opt, args):
         train_pipeline(basicsr_root(opt))
 

@@ -34,6 +34,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         '--lq-size',
         type=positive,
         nargs='+',
+        action='extend',
         metavar='PIXELS',
         help='side of the LR faces that networks were trained on, or the smallest and the largest '
         '(default: as for restore)',

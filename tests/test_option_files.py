@@ -19,6 +19,8 @@ from selfsr_plugin.options import apply_overrides, parse_arguments, read_option_
         ('[a, b]: 1\n', 'line 1, column 1 is not valid YAML: a key must be text'),
         ('a:\n  1: 2\n', "line 2, column 3 is not valid YAML: a key must be text, .* 1 as .*: write '1'"),
         ('a: {on: 2}\n', "line 1, column 5 is not valid YAML: a key must be text, .* on as .*: write 'on'"),
+        ('a: {lr: 0,003}\n', r'column 11 is not valid YAML: a comma within . . begins the next key: .* \[0.9, 0.99\]'),
+        ('a: {b: 0.9, 0.99}\n', 'a comma within .* a decimal with a point, 0.003'),
         ('a: 1\na: 2\n', "line 2, column 1 is not valid YAML: the key 'a' is given twice"),
         ('a: &a {b: 1}\nc: {<<: *a, d: 1, d: 2}\n', "line 2, column 19 is not valid YAML: the key 'd' is given twice"),
         ('a: &a {b: 1, b: 2}\nc: {<<: *a}\n', "line 1, column 14 is not valid YAML: the key 'b' is given twice"),

@@ -22,7 +22,7 @@ def is_for_us(argv: Sequence[str]) -> bool:
     """
     parser = argparse.ArgumentParser(add_help=False, exit_on_error=False)
     parser.add_argument('-opt')
-    parser.add_argument('--force_yml', nargs='+', default=[])
+    parser.add_argument('--force_yml', nargs='+', action='extend', default=[])
     try:
         args = parser.parse_known_args(argv)[0]
     except argparse.ArgumentError:
