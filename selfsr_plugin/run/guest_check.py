@@ -3,23 +3,24 @@
 import argparse
 import os
 from collections.abc import Mapping, Sequence
+from copy import deepcopy
 from typing import Any
 
-import numpy as np
 import torch
 from basicsr.models.sr_model import SRModel
 from basicsr.utils.options import _postprocess_yml_value
-from basicsr.utils.registry import ARCH_REGISTRY, DATASET_REGISTRY
+from basicsr.utils.registry import ARCH_REGISTRY
 
 from ..data import LRFaceDataset, PairedFaceDataset
 from ..engine.checkpoint import is_safetensors, load_checkpoint, select_weights
-from ..engine.validation import score, sentence
+from ..engine.validation import sentence
 from ..errors import UserError
-from ..metrics import check_metric, needs_ground_truth
+from ..metrics import check_metric, direction, needs_ground_truth
 from ..option_check import check_guest_dataset, check_weights_given, words_of
 from ..registration import is_ours, uses_plugin
 from ..schema import Metric, Network, Section, is_section, one_of, options_of, registered, registered_names, require
 from .guest_loop import check_learning, check_loop
+from .rehearsal import try_metrics
 
 _ON_GPU_ALONE = ('RealESRNetModel', 'RealESRGANModel')
 _OUR_LOOP = {'keep_checkpoints', 'collapse_iter'}  # keys of the section logger that only our training loop knows
@@ -46,7 +47,7 @@ def check_guest_parts(opt: dict[str, Any], args: argparse.Namespace, is_train: b
         _check_keys(opt, is_train)
         check_loop(opt, args, is_train)
         _check_names(opt)
-        _check_metrics(opt)
+        _check_metrics(opt, is_train)
         if not is_train and 'network_g' in opt:
             check_weights_given(opt, ['g'])
         _check_weights(opt)
@@ -55,8 +56,7 @@ def check_guest_parts(opt: dict[str, Any], args: argparse.Namespace, is_train: b
             if is_network and is_ours('ARCH_REGISTRY', settings.get('type')):
                 _check_network(opt, key, settings)
         for phase, settings in opt['datasets'].items():
-            if is_ours('DATASET_REGISTRY', settings.get('type')):
-                _check_dataset(opt, str(phase), settings)
+            _check_dataset(opt, str(phase), settings)
         _check_device(opt)
     except UserError as error:
         raise UserError(f'{args.opt}: {error}') from error
@@ -205,18 +205,22 @@ def _check_network(opt: Mapping[str, Any], key: str, settings: Mapping[str, Any]
             ) from error
 
 
-def _check_metrics(opt: Mapping[str, Any]) -> None:
-    noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
+def _check_metrics(opt: Mapping[str, Any], is_train: bool) -> None:
     metrics = (opt.get('val') or {}).get('metrics') or {}
     is_section(metrics, 'val.metrics')
     for name, settings in metrics.items():
         Metric.parse(settings, f'val.metrics.{name}')
-        if is_ours('METRIC_REGISTRY', settings['type']):
-            try:
+        try:
+            if is_ours('METRIC_REGISTRY', settings['type']):
                 check_metric(settings)
-            except (OSError, ValueError) as error:
-                raise UserError(f'val.metrics.{name}: {error}') from error
-            score(name, settings, dict(img=noise, img2=noise))
+            counts = direction(settings)
+        except (OSError, ValueError) as error:
+            raise UserError(f'val.metrics.{name}: {error}') from error
+        if is_train and counts == 'lower' and 'better' not in settings:
+            raise UserError(
+                f'val.metrics.{name}.better: this key is missing; {opt["model_type"]} takes higher values for better '
+                f'without it, and of {settings["type"]} lower ones are: write better: lower.'
+            )
 
 
 def _check_dataset(opt: Mapping[str, Any], phase: str, settings: Mapping[str, Any]) -> None:
@@ -227,11 +231,17 @@ def _check_dataset(opt: Mapping[str, Any], phase: str, settings: Mapping[str, An
     """
     key, model = f'datasets.{phase}', opt['model_type']
     check_guest_dataset(settings, key)
-    kind = phase.split('_')[0]
+    kind, ours = phase.split('_')[0], is_ours('DATASET_REGISTRY', settings['type'])
     try:  # not BasicSR's build_dataset, which would start the log before there is a file for it
-        dataset = DATASET_REGISTRY.get(settings['type'])({'scale': opt.get('scale'), **settings, 'phase': kind})
-    except (OSError, ValueError) as error:
-        raise UserError(f'{key}: {error}') from error
+        cls = registered('DATASET_REGISTRY', settings['type'])
+        dataset = cls({'scale': opt.get('scale'), **deepcopy(settings), 'phase': kind})
+        first = None if ours else dataset[0]
+    except Exception as error:
+        if ours and not isinstance(error, (OSError, ValueError)):
+            raise
+        if isinstance(error, KeyError):
+            raise UserError(f'{key}.{error.args[0]}: this key is missing; {settings["type"]} reads it.') from error
+        raise UserError(f'{key}: {" ".join(str(error).split()) or type(error).__name__}') from error
     batch = settings.get('batch_size_per_gpu', 1)
     if kind == 'train' and batch > len(dataset) * settings.get('dataset_enlarge_ratio', 1):
         raise UserError(
@@ -243,10 +253,13 @@ def _check_dataset(opt: Mapping[str, Any], phase: str, settings: Mapping[str, An
             f'{key}.type: {model} makes the LR images from kernels, which {type(dataset).__name__} does not give: '
             'write PairedFaceDataset, and high_order_degradation: false at the top of the file.'
         )
-    if issubclass(registered('MODEL_REGISTRY', model), SRModel):
+    pairs = issubclass(registered('MODEL_REGISTRY', model), SRModel)
+    if pairs and ours:
         _check_pairs(opt, key, dataset, kind)
+    elif pairs and kind != 'train' and 'gt' not in first:
+        _check_no_ground_truth_needed(opt, key)
     bad = []
-    for index in range(len(dataset) if kind != 'train' else 0):
+    for index in range(len(dataset) if kind != 'train' and ours else 0):  # those of others may hold whole films
         try:
             dataset[index]
         except (OSError, ValueError) as error:
@@ -257,6 +270,8 @@ def _check_dataset(opt: Mapping[str, Any], phase: str, settings: Mapping[str, An
             f'{key}: {len(bad)} of {len(dataset)} images cannot be used: {"; ".join(bad[:3])}{more}. Repair or remove '
             f'them: {model} ends at the first.'
         )
+    if kind != 'train' and opt.get('val') is not None:
+        try_metrics([(phase, dataset)], {**opt, 'dist': False})  # each process for itself
 
 
 def _check_pairs(opt: Mapping[str, Any], key: str, dataset: Any, kind: str) -> None:
@@ -268,6 +283,10 @@ def _check_pairs(opt: Mapping[str, Any], key: str, dataset: Any, kind: str) -> N
             f'{key}.type: {opt["model_type"]} needs pairs, which {type(dataset).__name__} does not give: write '
             'PairedFaceDataset.'
         )
+    _check_no_ground_truth_needed(opt, key)
+
+
+def _check_no_ground_truth_needed(opt: Mapping[str, Any], key: str) -> None:
     for name, settings in ((opt.get('val') or {}).get('metrics') or {}).items():
         if needs_ground_truth(settings):
             raise UserError(

@@ -3,8 +3,10 @@ they end at is a sentence."""
 
 import argparse
 import contextlib
+import inspect
 import logging
 import os
+import re
 import zipfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -139,19 +141,29 @@ def check_learning(opt: Mapping[str, Any]) -> None:
     if settings is SRGANModel.init_training_settings:
         require(opt, ['network_d'], '', why)
         require(opt['train'], ['optim_g', 'optim_d', 'gan_opt', 'scheduler'], 'train', why)
-        Optimizer.parse(opt['train']['optim_d'], 'train.optim_d')
+        _check_optimizer(model, opt['train']['optim_d'], 'train.optim_d')
     elif settings is SRModel.init_training_settings:
         losses = [] if opt['train'].get('perceptual_opt') else ['pixel_opt']
         require(opt['train'], ['optim_g', *losses, 'scheduler'], 'train', why)
     else:
         return
-    Optimizer.parse(opt['train']['optim_g'], 'train.optim_g')
+    _check_optimizer(model, opt['train']['optim_g'], 'train.optim_g')
     is_section(opt['train']['scheduler'], 'train.scheduler')
     one_of(opt['train']['scheduler'].get('type'), _SCHEDULES, 'train.scheduler.type')
     Scheduler.parse(_spelled_whole(opt['train']['scheduler']), 'train.scheduler')
     for name, section in opt['train'].items():
         if name.endswith('_opt') and section and name in words_of(model):
             Loss.parse(section, f'train.{name}')
+
+
+def _check_optimizer(model: type, settings: Any, key: str) -> None:
+    Optimizer.parse(settings, key)
+    known = re.findall(r"optim_type == '(\w+)'", inspect.getsource(model.get_optimizer))
+    if known and settings['type'] not in known:  # a model with a get_optimizer of its own says so otherwise
+        raise UserError(
+            f'{key}.type: {model.__name__} cannot make {settings["type"]}: write {" or ".join(known)}, or use '
+            'SelfCondSRModel, which takes any optimizer of torch.'
+        )
 
 
 def _check_launcher(launcher: str) -> None:

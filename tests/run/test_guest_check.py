@@ -197,6 +197,7 @@ def test_keys_of_our_models_are_refused(trained, capsys, key, value):
         ),
         ('train', dict(scheduler=dict(type='MultiStepLR', milestone=[3])), r"scheduler\.milestone: .*'milestones'"),
         ('train/pixel_opt', dict(los_weight=1.0), r"train\.pixel_opt\.los_weight: unknown key; .*'loss_weight'"),
+        ('train/optim_g', dict(type='AdamW'), r'train\.optim_g\.type: SRModel cannot make AdamW: write Adam, or use'),
         ('train/pixel_opt', dict(type='L7Loss'), r"train\.pixel_opt\.type: unknown name .*'L1Loss'"),
     ],
 )
@@ -246,6 +247,60 @@ def test_weights_under_another_key(tested, capsys, content, remedy):
 def test_metrics_are_tried(trained, capsys):
     trained['val']['metrics'] = dict(mine=dict(type='calculate_identity', weights='none.pth'))
     assert 'val.metrics.mine: there is no file none.pth' in refused(capsys, trained)
+
+
+def test_metrics_are_tried_on_the_images_that_there_are(trained, capsys):
+    trained['val']['metrics'] = dict(natural=dict(type='calculate_niqe', crop_border=0, better='lower'))
+    assert re.search(
+        r'val\.metrics\.natural: it cannot be computed for the images of datasets\.val \(64x64\): ',
+        refused(capsys, trained),
+    )
+
+
+def test_which_values_of_a_metric_are_better_is_said(trained, capsys):
+    """BasicSR's loop keeps the worst for the best without it, and says nothing."""
+    settings = trained['val']['metrics']['blur'] = dict(type='calculate_blur')
+    remedy = 'val.metrics.blur.better: this key is missing; SRModel takes higher values for better without it'
+    assert remedy in (message := refused(capsys, trained)) and message.endswith('write better: lower.')
+    settings['better'] = 'higher'
+    assert 'val.metrics.blur: better: higher is wrong for calculate_blur' in refused(capsys, trained)
+
+
+BASICSRS = dict(
+    name='theirs', type='PairedImageDataset', dataroot_gt='data/hr', dataroot_lq='data/lr', io_backend=dict(type='disk')
+)
+
+
+@pytest.mark.parametrize(
+    'changes, message',
+    [
+        (dict(io_backend=None), r'datasets\.train\.io_backend: this key is missing; PairedImageDataset reads it'),
+        (dict(gt_size=None), r'datasets\.train\.gt_size: this key is missing'),
+        (dict(gt_size=128), r'datasets\.train: LQ \(16, 16\) is smaller than patch size \(32, 32\)'),
+        (dict(dataroot_gt='data/test_hr'), r'datasets\.train: .*different number of images: 9, 3'),
+    ],
+)
+def test_data_sets_of_basicsr(trained, capsys, changes, message):
+    """What they end at with a traceback, some when a batch is read."""
+    for extra in ('009', '010', '011'):
+        Path(f'data/hr/{extra}.png').unlink()
+    kept = {key: trained['datasets']['train'][key] for key in ('batch_size_per_gpu', 'use_hflip')}
+    settings = dict(BASICSRS, **kept, gt_size=64, use_rot=False, num_worker_per_gpu=0)
+    trained['datasets']['train'] = {key: value for key, value in {**settings, **changes}.items() if value is not None}
+    assert re.search(message, refused(capsys, trained))
+    assert not Path('experiments').exists()
+
+
+def test_data_sets_of_basicsr_without_ground_truth(tested, capsys):
+    tested['datasets']['test'] = dict(
+        name='theirs', type='SingleImageDataset', dataroot_lq='data/lr', io_backend=dict(type='disk')
+    )
+    assert 'val.metrics.psnr: it compares with a ground truth, and datasets.test has none' in refused(
+        capsys, tested, entry=test_entry
+    )
+    tested['val']['metrics'] = None
+    start(tested, entry=test_entry)
+    assert len(list(Path('results/tiny/visualization/theirs').glob('*.png'))) == 9
 
 
 def test_a_test_runs_with_what_is_asked_for(tested):
@@ -373,5 +428,8 @@ def test_basicsr_is_given_its_own_command_line(workplace, monkeypatch, traceback
     seen = []
     monkeypatch.setattr(sys, 'argv', ['train'])
     monkeypatch.setattr('basicsr.train.train_pipeline', lambda root: seen.append(sys.argv[1:]))
-    start(dict(model_type='SRModel', network_g=dict(type='MSRResNet')), '--launcher', 'none', *traceback)
+    model = dict(model_type='SRModel', network_g=dict(type='MSRResNet'))
+    start(model, '--launcher', 'none', *traceback)
     assert seen == [['-opt', 'options.yml', '--launcher', 'none', '-opt', 'options.yml']]
+    start(model, '--force_yml', 'a=1', *traceback, '--force_yml', 'b=2')  # of which it would take the last alone
+    assert seen[1][-3:] == ['--force_yml', 'a=1', 'b=2']
