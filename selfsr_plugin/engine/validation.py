@@ -171,7 +171,7 @@ class ValidatedModel(BaseModel):
         for key, value in averages.items():
             line = f'\t # {key}: {value:.4f}'
             if key in metrics and self.is_train and not left_out:
-                best = self._best_record(name, key, metrics[key])
+                best = self._best_record(name, key, metrics[key], _kind_of(dataset))
                 self._update_best_metric_result(name, key, value, current_iter)
                 line += f'\tBest: {best["val"]:.4f} @ {best["iter"]} iter'
             lines.append(line)
@@ -179,8 +179,11 @@ class ValidatedModel(BaseModel):
                 tb_logger.add_scalar(f'metrics/{name}/{key}', value, current_iter)
         get_root_logger().info('\n'.join(lines) + '\n')
 
-    def _best_record(self, dataset_name: str, metric: str, settings: Mapping[str, Any]) -> dict[str, Any]:
-        """BasicSR's record of the best value, a new one for a metric new or set otherwise since the run stopped.
+    def _best_record(
+        self, dataset_name: str, metric: str, settings: Mapping[str, Any], images: dict[str, Any]
+    ) -> dict[str, Any]:
+        """BasicSR's record of the best value, a new one for a metric new or set otherwise since the run stopped, or
+        computed on other images, as far as ``images`` (:func:`_kind_of`) says.
 
         Paths are not compared: what they lead to may have been moved.
         """
@@ -190,10 +193,12 @@ class ValidatedModel(BaseModel):
         better = direction(settings) or 'higher'
         asked = {key: value for key, value in settings.items() if key not in ('better', 'weights', 'reference')}
         record = records.get(metric)
-        if record is None or record['better'] != better or record.get('settings', asked) != asked:
+        now = dict(better=better, settings=asked, images=images)
+        if record is None or any(record.get(key, value) != value for key, value in now.items()):
             worst = float('-inf') if better == 'higher' else float('inf')
-            records[metric] = dict(better=better, val=worst, iter=-1, settings=asked)
-        return records[metric]
+            record = records[metric] = dict(val=worst, iter=-1)
+        record.update(now)
+        return record
 
 
 _NAMED = 10  # problems of a validation that the log of a training names
@@ -210,6 +215,15 @@ def picture_name(path: str, dataset_opt: Mapping[str, Any]) -> str:
             if osp.abspath(path).startswith(osp.join(root, '')):
                 return osp.splitext(osp.relpath(path, root))[0]
     return osp.splitext(osp.basename(path))[0]
+
+
+def _kind_of(dataset: Any) -> dict[str, Any]:
+    """What tells the images of a data set from others under its name, but for their paths."""
+    kept = {key: bool(value) if key.startswith('dataroot') else value for key, value in dataset.opt.items()}
+    return {
+        'number': len(dataset),
+        **{key: value for key, value in kept.items() if key == 'type' or key.endswith('_size') or value is True},
+    }
 
 
 def _first_readable(dataset: Any) -> dict[str, Any] | None:

@@ -10,7 +10,7 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 
 from selfsr_plugin.data.image_source import CorruptImageError
-from selfsr_plugin.engine.validation import Evaluation, ValidatedModel, picture_name, to_image
+from selfsr_plugin.engine.validation import Evaluation, ValidatedModel, _kind_of, picture_name, to_image
 
 
 class Model(ValidatedModel):
@@ -174,7 +174,11 @@ def test_a_record_for_each_metric_that_is_new_or_set_otherwise(model):
     assert validate(model, GOOD, 5) == []
     saved = copy.deepcopy(model.best_metric_results)
     assert saved['people']['psnr'] == dict(
-        better='higher', val=float('inf'), iter=5, settings=dict(type='calculate_psnr', crop_border=0)
+        better='higher',
+        val=float('inf'),
+        iter=5,
+        settings=dict(type='calculate_psnr', crop_border=0),
+        images=dict(number=2, dataroot_gt=True),
     )
     metrics['ssim'] = dict(type='calculate_ssim', crop_border=0)
     model.best_metric_results['people']['psnr']['val'] = 1e9
@@ -219,10 +223,26 @@ def test_one_value_that_is_not_finite_is_enough_to_draw_nothing(value):
 def test_a_best_value_outlives_a_move_of_files_and_no_other_change():
     model = SimpleNamespace()
     settings = dict(type='calculate_lpips', weights='a.pth')
-    record = ValidatedModel._best_record(model, 'faces', 'lpips', settings)
+
+    def best(settings, **images):
+        return ValidatedModel._best_record(model, 'faces', 'lpips', settings, _kind_of(Images(GOOD, **images)))
+
+    record = best(settings)
     assert record['val'] == float('inf') and record['better'] == 'lower'
     record['val'] = 0.25
     for same in (dict(weights='b.pth'), dict(better='lower'), dict(reference='c')):
-        assert ValidatedModel._best_record(model, 'faces', 'lpips', {**settings, **same})['val'] == 0.25
-    other = ValidatedModel._best_record(model, 'faces', 'lpips', dict(settings, crop_border=4))
-    assert other['val'] == float('inf')
+        assert best({**settings, **same})['val'] == 0.25
+    assert best(settings, root='/moved')['val'] == 0.25
+    assert best(dict(settings, crop_border=4))['val'] == float('inf')
+
+
+def test_a_best_value_is_that_of_its_images(model):
+    """A run is resumed with more of them, or with other LR images."""
+    validate(model, GOOD, 5)
+    records = model.best_metric_results['people']
+    for iteration, change in enumerate((dict(names=GOOD[:1]), dict(lq='/bicubic')), start=6):
+        records['psnr']['val'] = 1e9  # out of reach
+        dataset = Images(change.get('names', GOOD))
+        dataset.opt['dataroot_lq'] = change.get('lq')
+        model._report(dict(psnr=1.0), dataset, iteration, None, model.opt['val']['metrics'], 0)
+        assert records['psnr']['iter'] == iteration
