@@ -21,6 +21,7 @@ from typing import Any
 
 import selfsr_plugin  # noqa: F401  before basicsr: applies the alias that its import needs
 from selfsr_plugin import test, train
+from selfsr_plugin.errors import one_sentence_errors
 from selfsr_plugin.option_check import shorten_options
 from selfsr_plugin.options import apply_overrides, read_option_file
 from selfsr_plugin.registration import ENTRIES
@@ -120,8 +121,10 @@ def main() -> None:
     parser.add_argument(
         'files', nargs='*', type=Path, help='option files, those that train before those that test; all by default'
     )
-    for path in parser.parse_args().files or experiment_files():
-        run_short(path)
+    files = parser.parse_args().files or experiment_files()
+    with one_sentence_errors(False):
+        for path in files:
+            run_short(path)
 
 
 if __name__ == '__main__':

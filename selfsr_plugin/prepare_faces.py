@@ -151,6 +151,11 @@ def run(args: argparse.Namespace) -> None:
     if manifest.others:
         print(f'--input holds more than photos: {left_out(kinds_of(manifest.others))}.')
     print(f'Reasons: {output}/{REFUSED_FILE} and {output}/{MANIFEST_FILE}')
+    if not count['faces']:
+        raise UserError(
+            f'no face came out of the {count["photos"]} photos: mend what the reasons above name; then '
+            'name another --output, or the same with --retry.'
+        )
 
 
 if __name__ == '__main__':

@@ -40,6 +40,13 @@ TRAIN = [name for name in FILES if Path(name).name.startswith('train')]
 TEST = [name for name in FILES if Path(name).name.startswith('test')]
 
 
+def test_a_file_that_is_not_there_is_said_in_a_sentence(monkeypatch, capsys):
+    monkeypatch.setattr('sys.argv', ['short_runs.py', 'none.yml'])
+    with pytest.raises(SystemExit):
+        short_runs.main()
+    assert capsys.readouterr().err.startswith('error: the option file none.yml cannot be read')
+
+
 # ----- what the files say -----
 
 DATA = 'datasets.train.'

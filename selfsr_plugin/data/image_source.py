@@ -111,6 +111,8 @@ class _FolderSource(ImageSource):
             hint = (
                 'it holds only subfolders, which are not searched: give one of them, or move the images up'
                 if self.folders and not self.passed_over
+                else 'the folders in it are not searched: give one of them, or move the images up'
+                if self.folders
                 else f'put images there ({", ".join(readable_extensions())}) or correct the path'
             )
             but = f', only {left_out(self.passed_over)}' if self.passed_over else ''

@@ -230,6 +230,9 @@ def test_folder_errors(files, tmp_path):
     (tmp_path / 'nested' / 'inside').mkdir(parents=True)
     with pytest.raises(ValueError, match='only subfolders, which are not searched'):
         open_image_source(str(tmp_path / 'nested'))
+    (tmp_path / 'nested' / 'test.log').write_text('')
+    with pytest.raises(ValueError, match='log 1.*: the folders in it are not searched: give one of them'):
+        open_image_source(str(tmp_path / 'nested'))
     twice = files.write_folder(tmp_path / 'twice', {'a': files.make_image(0)})
     files.write_folder(tmp_path / 'twice', {'a': files.make_image(0)}, '.jpg')
     with pytest.raises(ValueError, match='both a.jpg and a.png'):

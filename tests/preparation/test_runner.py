@@ -136,6 +136,16 @@ def test_what_became_of_everything_is_printed(kit, photos, tmp_path, capsys, mon
     assert 'files with other extensions (.gif 1)' in said and len(files(tmp_path / 'out')) == 5
 
 
+def test_photos_of_which_no_face_comes_end_with_status_1(photos, tmp_path, capsys, monkeypatch):
+    """What comes next in a script would go on with an empty folder."""
+    monkeypatch.setattr(runner, 'FaceDetector', lambda *_: lambda *_: [])
+    for _ in range(2):  # the second time nothing is left to do
+        with pytest.raises(SystemExit):
+            prepare_faces.main(['--input', str(photos), '--output', str(tmp_path / 'out')])
+        said = capsys.readouterr()
+        assert '5 x no face found' in said.out and 'no face came out of the 5 photos' in said.err
+
+
 def test_500_faces(kit, photos, tmp_path):
     for path in list((photos / 'sub').iterdir())[1:]:
         path.unlink()
