@@ -101,11 +101,11 @@ def faces(folder: Path, side: int, suffix: str = '') -> None:
         cv2.imwrite(str(folder / f'{path.stem}{suffix}.png'), cv2.resize(cv2.imread(str(path)), (side, side)))
 
 
-def photos(folder: Path) -> None:
+def photos(folder: Path, side: int = 450) -> None:
     folder.mkdir(parents=True)
     for number in range(40):  # enough for a part of one twentieth
         coarse = np.random.default_rng(number).integers(0, 256, (9, 9, 3), dtype=np.uint8)
-        cv2.imwrite(str(folder / f'{number:06d}.jpg'), cv2.resize(coarse, (450, 450), interpolation=cv2.INTER_LINEAR))
+        cv2.imwrite(str(folder / f'{number:06d}.jpg'), cv2.resize(coarse, (side, side), interpolation=cv2.INTER_LINEAR))
 
 
 def network(path: Path) -> None:
@@ -150,7 +150,7 @@ def supply(target: str, words: list) -> None:
                 f'rightmouth_x rightmouth_y\n{boxes}'
             )
         elif flag == '--input' and target.endswith('prepare_faces'):
-            photos(value)
+            photos(value, 150 if '--max-face' in words else 450)
         elif flag == '--input' and target.endswith('restore') and '--faces' not in words:
             cv2.imwrite(str(value), np.full((300, 300, 3), 99, np.uint8))
         elif flag == '--input' and target.endswith('split_faces'):

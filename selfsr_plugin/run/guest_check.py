@@ -184,7 +184,7 @@ def _check_network(opt: Mapping[str, Any], key: str, settings: Mapping[str, Any]
     arguments = {name: value for name, value in settings.items() if name != 'type'}
     try:
         net = ARCH_REGISTRY.get(settings['type'])(**arguments)
-    except (TypeError, ValueError) as error:
+    except Exception as error:  # a width of 0 divides by it
         raise UserError(f'{key}: {settings["type"]} does not take these values: {str(error).rstrip(".")}.') from error
     scale = getattr(net, 'scale', None) if key == 'network_g' else None
     if scale not in (None, opt.get('scale')):

@@ -276,7 +276,7 @@ def raise_explained(error: Exception, iteration: int, opt: dict[str, Any]) -> No
         isinstance(error, UserError)
         or isinstance(error, RuntimeError)
         and lost_a_process(error)
-        or not isinstance(error, (TypeError, ValueError, AttributeError, RuntimeError))
+        or not isinstance(error, (TypeError, ValueError, AttributeError, RuntimeError, AssertionError))
     ):
         raise error
     raise UserError(

@@ -51,6 +51,10 @@ class Loss(_Registered):
     @classmethod
     def parse(cls, section: Any, key: str) -> 'Loss':
         found = super().parse(section, key)
+        if found.get('reduction') == 'none':
+            raise UserError(
+                f'{key}.reduction: none gives a value for each pixel, and a loss is one number: write mean.'
+            )
         target = cls.target(found['type'])
         if target.__module__.startswith('basicsr.') and target.__name__ != 'PerceptualLoss':  # which loads a network
             try:

@@ -61,6 +61,7 @@ def test_training_data(trained, capsys, changes, message):
     [
         (dict(widht=[8, 8]), r"network_g\.widht: unknown key; did you mean 'widths'"),
         (dict(widths=[8, 0]), r'network_g: SelfCondSRNet does not take these values: '),
+        (dict(cond_ratio=0), r'network_g: SelfCondSRNet does not take these values: .*zero'),
         (
             dict(widths=[8, 8, 8]),
             r'network_g: this SelfCondSRNet makes images 8 times as large, and scale is 4: make the two equal',
@@ -198,6 +199,7 @@ def test_keys_of_our_models_are_refused(trained, capsys, key, value):
         ('train', dict(scheduler=dict(type='MultiStepLR', milestone=[3])), r"scheduler\.milestone: .*'milestones'"),
         ('train/pixel_opt', dict(los_weight=1.0), r"train\.pixel_opt\.los_weight: unknown key; .*'loss_weight'"),
         ('train/optim_g', dict(type='AdamW'), r'train\.optim_g\.type: SRModel cannot make AdamW: write Adam, or use'),
+        ('train/pixel_opt', dict(reduction='none'), r'train\.pixel_opt\.reduction: none gives .* write mean'),
         ('train/pixel_opt', dict(type='L7Loss'), r"train\.pixel_opt\.type: unknown name .*'L1Loss'"),
     ],
 )

@@ -52,6 +52,19 @@ def earlier(workplace):  # noqa: F811
         ),
         (dict(train__sr__optim_g=dict(type='Adam', lr='0,003')), r'optim_g'),
         (dict(network_g__num_block=[1]), r'num_block|cannot be built|network_g'),
+        (
+            dict(
+                network_d=dict(type='VGGStyleDiscriminator', num_in_ch=3, num_feat=4, input_size=128),
+                train__sr__grow_at=[],
+                train__sr__r1_reg_weight=0,
+                train__sr__net_d_reg_every=1,
+            ),
+            r'cannot be computed with these options: Input size must be identical to input_size',
+        ),
+        (
+            dict(train__sr__pixel_opt=dict(type='L1Loss', reduction='none')),
+            r'train\.sr\.pixel_opt\.reduction: none gives a value for each pixel',
+        ),
         (dict(logger__wandb=dict(project='x'), logger__use_tb_logger=False), r'logger\.wandb'),
     ],
 )
