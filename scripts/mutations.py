@@ -1317,9 +1317,30 @@ MUTATIONS = [
     Mutation(
         'validation: best of other settings kept',
         'engine/validation.py',
-        "or record.get('settings', asked) != asked:",
-        'or False:',
+        'now = dict(better=better, settings=asked, images=images)',
+        'now = dict(better=better, images=images)',
         ('engine/test_validation.py::test_a_record_for_each_metric_that_is_new_or_set_otherwise',),
+    ),
+    Mutation(
+        'validation: best of other images kept',
+        'engine/validation.py',
+        'now = dict(better=better, settings=asked, images=images)',
+        'now = dict(better=better, settings=asked)',
+        ('engine/test_validation.py::test_a_best_value_is_that_of_its_images',),
+    ),
+    Mutation(
+        'options: overrides given twice replace each other',
+        'options.py',
+        "nargs='+',\n        action='extend',",
+        "nargs='+',",
+        ('test_given_twice.py::test_overrides',),
+    ),
+    Mutation(
+        'guest: the worst of a distance kept without a word',
+        'run/guest_check.py',
+        "if is_train and counts == 'lower' and 'better' not in settings:",
+        'if False:',
+        ('run/test_guest_check.py::test_which_values_of_a_metric_are_better_is_said',),
     ),
     Mutation(
         'frechet: tiny negative kept',
