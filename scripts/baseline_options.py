@@ -444,13 +444,21 @@ _method(
     'table1',
     'pfsr',
     'PFSR (Kim et al., BMVC 2019)',
-    """# Grows from x2 to x8, with a loss that looks at the landmarks. Its weights and schedule could not be found: all of train is
-# ours, as is the gradient penalty, and its second landmark loss is left out (docs/baselines.md).""",
+    """# Grows from x2 to x8, with two losses of landmarks. Its weights and schedule could not be found: all of train is ours, as is
+# the gradient penalty. Its distilled face alignment network is not to be had: in its place is the hourglass of
+# options/table1/train_celeba_dic_hourglass.yml (ours).""",
     'PFSRModel',
-    _PFSR.rstrip('\n') + '\n' + _PFSR_D,
+    _PFSR.rstrip('\n')
+    + '\n'
+    + _PFSR_D
+    + 'network_hg:                        # finds the landmarks that the heatmap loss compares; it does not learn\n'
+    + _HOURGLASS.replace('DIC: hourglass_feat of network_g', 'as it was trained')
+    .replace('that of network_g and of the landmarks', 'as it was trained')
+    .strip('\n'),
     data=_PRIORS.format(keys=_LANDMARKS),
     batch='16    # ours',
     total='150000    # ours',
+    path='path.pretrain_network_hg: experiments/table1_celeba_dic_hourglass/models/net_hg_latest.pth    # its weights\n',
     train=f"""
 train.supervision: paired          # the HR face of the LR face; nothing else
 train.grow_at: [50000, 100000]     # ours: x2, then x4, then x8
@@ -460,10 +468,82 @@ train.optim_d: {_adam('1e-3', '0.0, 0.99')}    # ours
 train.pixel_opt: {l1(10.0)}    # ours
 train.attention_weight: 10.0       # ours: facial attention loss, where landmarks are
 train.attention_sigma: 0.05        # ours: width of a landmark there, as a share of the side of the image
+train.heatmap_opt: {mse(2.0)}    # ours: heatmaps of output and HR image, to pixel_opt as in DIC
 train.gan_opt: {{type: GANLoss, gan_type: hinge, loss_weight: 1.0}}    # ours
 train.r1_reg_weight: 10            # ours: gradient penalty of Eq. 9
 """,
 )
+
+# ----- Table I, Helen: the files for CelebA, on other faces -----
+
+_HELEN_PRIORS = """
+datasets.train.landmarks: datasets/helen/train_hr.csv    # python -m selfsr_plugin.make_landmarks, Helen's 194 points
+datasets.train.use_hflip: false    # which of 194 points change places is not known
+"""
+_HELEN_FSRNET = """
+network_g.num_parsing: 0           # parsing maps; none for Helen
+network_g.num_landmark: 194        # FSRNet: heatmaps of landmarks, for Helen
+"""
+_HELEN_DIC = 'network_g.num_landmark: 194        # DIC: for Helen'
+_HELEN_HOURGLASS = 'network_hg.num_landmark: 194       # that of the landmarks'
+
+
+def _helen(method: str, title: str, nets: str = '', more: str = '', after: str = '') -> None:
+    """A training file and, unless ``title`` is '', one that tests; ``nets`` is what differs in network_g, ``more`` in the rest
+    of the training, and ``after`` the line of ``path`` that names the weights of another training."""
+    train, test, name = (f'table1/{kind}helen_{method}' for kind in ('train_', 'test_', ''))
+    run = name.replace('/', '_')
+    _add(
+        train,
+        f'table1/train_celeba_{method}.yml',
+        _lines(f"""
+# Table I, Helen, x8: {title or 'the network that finds landmarks, with which DIC starts'}.
+#   python -m selfsr_plugin.train -opt options/{train}.yml
+# options/table1/train_celeba_{method}.yml, whose comments are not said again, on other faces; as many iterations (ours).
+name: {run}
+datasets.train.name: helen_train
+{'- datasets.train.dataroot_parsing' if method in ('fsrnet', 'fsrgan') else ''}
+datasets.train.dataroot_gt: datasets/helen/train_hr.lmdb    # paper: 2,005 faces
+{'' if method == 'rdn' else _HELEN_PRIORS}
+datasets.val.name: helen_test
+datasets.val.dataroot_gt: datasets/helen/test_hr.lmdb       # paper: 50 faces
+{nets}
+{more}
+{f'path.pretrain_network_{after}' if after else ''}
+"""),
+    )
+    if title:
+        _add(
+            test,
+            f'table1/test_celeba_{method}.yml',
+            _lines(f"""
+# Table I, Helen, x8: restore the test faces by {title} and score them.
+#   python -m selfsr_plugin.test -opt options/{test}.yml
+# options/table1/test_celeba_{method}.yml with other faces and weights.
+name: test_{run}
+datasets.test.name: helen_test
+datasets.test.dataroot_gt: datasets/helen/test_hr.lmdb    # paper: 50 faces
+{nets}
+path.pretrain_network_g: experiments/{run}/models/net_g_latest.pth
+"""),
+        )
+
+
+_HELEN_HG = 'hg: experiments/table1_helen_dic_hourglass/models/net_hg_latest.pth    # its weights'
+_helen('rdn', 'RDN')
+_helen('fsrnet', 'FSRNet', _HELEN_FSRNET)
+_helen(
+    'fsrgan',
+    'FSRGAN',
+    _HELEN_FSRNET,
+    after='g: experiments/table1_helen_fsrnet/models/net_g_latest.pth    # weights of FSRNet',
+)
+_helen('dic_hourglass', '', more=_HELEN_HOURGLASS)
+_helen('dic', 'DIC', _HELEN_DIC, _HELEN_HOURGLASS, _HELEN_HG)
+_helen(
+    'dicgan', 'DICGAN', _HELEN_DIC, after='g: experiments/table1_helen_dic/models/net_g_latest.pth    # weights of DIC'
+)
+_helen('pfsr', 'PFSR', more=_HELEN_HOURGLASS, after=_HELEN_HG)
 
 # ----- Table II -----
 _T2_PAIRED = _PAIRED + 'datasets.train.gt_size: 64\n'

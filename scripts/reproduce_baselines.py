@@ -57,7 +57,8 @@ TABLE1 = {
     'fsrgan': Baseline(_FSRGAN_FILES, _FSRNET),
     'fsrgan_no_vgg': Baseline(_FSRGAN_FILES, _FSRNET, vgg=False),
     'pfsr': Baseline(
-        ('table1/train_celeba_pfsr.yml',), dict(g=dict(num_feat=152), d=dict(num_feat=16, num_hidden=512))
+        (_DIC_FILES[0], 'table1/train_celeba_pfsr.yml'),
+        dict(g=dict(num_feat=152), d=dict(num_feat=16, num_hidden=512), hg=_DIC['hg']),
     ),
     'dicgan': Baseline((*_DIC_FILES, 'table1/train_celeba_dicgan.yml'), _DIC),
 }

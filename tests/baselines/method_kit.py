@@ -84,10 +84,10 @@ def deep_deblur(folder: Path) -> dict[str, Any]:
 
 def pfsr(folder: Path, **train: Any) -> dict[str, Any]:
     settings = dict(supervision='paired', lq_from_gt=True, grow_at=[2, 4], fade_iter=2, attention_weight=2.0)
-    settings |= dict(optim_g=ADAM, optim_d=ADAM, pixel_opt=L1, gan_opt=HINGE, r1_reg_weight=1, **train)
-    nets = dict(network_g=dict(type='PFSRNet', num_feat=8), network_d=dict(type='PFSRDiscriminator', num_feat=2))
-    nets['network_d'].update(num_hidden=4)
-    return _options(folder, 'PFSRModel', settings, 8, **nets)
+    settings |= dict(optim_g=ADAM, optim_d=ADAM, pixel_opt=L1, gan_opt=HINGE, r1_reg_weight=1, heatmap_opt=MSE, **train)
+    nets = dict(network_g=dict(type='PFSRNet', num_feat=8), network_hg=HOURGLASS)
+    nets['network_d'] = dict(type='PFSRDiscriminator', num_feat=2, num_hidden=4)
+    return _with_weights(_options(folder, 'PFSRModel', settings, 8, **nets), 'hg', FeedbackHourglass, HOURGLASS)
 
 
 def high_to_low(folder: Path) -> dict[str, Any]:

@@ -108,6 +108,9 @@ CASES_OF_INPUT = [
     ('fsrnet', FACES, PRIORS, change(network_g__num_parsing=0, network_g__num_landmark=0), 'prior_opt: it is for'),
     ('pfsr', HR, {}, change(), r'HRFaceDataset gives no landmarks; the facial attention loss'),
     ('pfsr', FACES, PRIORS, change(train__supervision='unpaired'), r'train\.\w+: .*'),
+    ('pfsr', FACES, PRIORS, change(train__heatmap_opt=None), r'heatmap_opt: it and network_hg need each other'),
+    ('pfsr', FACES, PRIORS, change(network_hg=None), r'heatmap_opt: it and network_hg need each other'),
+    ('pfsr', FACES, PRIORS, change(path__pretrain_network_hg=None), r'pretrain_network_hg: .*HourglassModel has left'),
     ('high_to_low', HR, {}, change(), r'datasets\.train\.dataroot_lq: missing; High-to-Low compares'),
     ('bulat', HR, {}, change(), r'datasets\.train\.dataroot_lq: missing; High-to-Low compares'),
     ('bulat', OTHERS, dict(dataroot_lq='lr'), change(train__total_iter=9), r'must be the sum of the two stages, 6'),
@@ -159,7 +162,7 @@ def test_a_hourglass_of_another_size(tmp_path):
         build_model(opt)
 
 
-@pytest.mark.parametrize('case, label', [('dicgan', 'f'), ('bulat', 'deg')])
+@pytest.mark.parametrize('case, label', [('dicgan', 'f'), ('pfsr', 'hg'), ('bulat', 'deg')])
 def test_a_run_is_not_resumed_with_another_frozen_network(tmp_path, case, label):
     opt = CASES[case](tmp_path)
     model = build_model(opt)

@@ -24,7 +24,7 @@ TERMS = {
     'dicgan': {'l_g_pix', 'l_g_heat', 'l_g_feature', *JUDGED},
     'wavelet': {'l_g_low', 'l_g_high', 'l_g_img', 'l_g_texture', 'l_g_pix'},
     'deep_deblur': {'l_g_pix'},
-    'pfsr': {'l_g_rec', 'l_g_att', 'l_d_r1', *JUDGED},
+    'pfsr': {'l_g_rec', 'l_g_att', 'l_g_heat', 'l_d_r1', *JUDGED},
     'high_to_low': {'l_deg_adv', 'l_deg_pix', 'l_d_lq_real', 'l_d_lq_fake'},
     'bulat': {'l_g_pix', *JUDGED},
     'maeda': {

@@ -137,13 +137,14 @@ def test_deep_deblur(tmp_path):
     close(log['l_g_pix'], ((fine - data['gt']).abs().mean() + (coarse - small).abs().mean()) / 2)
 
 
-def test_pfsr_attention(tmp_path):
+def test_pfsr(tmp_path):
     model, log, data = logged(CASES['pfsr'](tmp_path))  # at the level x2
     real = bicubic_downsample(data['gt'], 4).clamp(0, 1)
-    lq = bicubic_downsample(data['gt'], 8).clamp(0, 1)
-    error = 2 * (model.net_g(lq, level=1, alpha=1.0) - real).abs()
+    fake = model.net_g(bicubic_downsample(data['gt'], 8).clamp(0, 1), level=1, alpha=1.0)
     maps = heatmaps(data['landmarks'], 16, 0.05 * 16).amax(1, keepdim=True)
-    close(log['l_g_att'], 2.0 * (maps * error).mean())
+    close(log['l_g_att'], 2.0 * (maps * 2 * (fake - real).abs()).mean())
+    found = [model.net_hg(F.interpolate(image, (64, 64), mode='bilinear')) for image in (fake, real)]
+    close(log['l_g_heat'], (found[0] - found[1]).square().mean())
 
 
 def test_high_to_low(tmp_path):

@@ -10,14 +10,14 @@ from basicsr.losses import build_loss
 from basicsr.utils import get_root_logger
 from torch import Tensor
 
-from ...engine.stage import Stage, digest
+from ...engine.stage import Stage
 from ...engine.stage_options import StageOptions, needs_networks
 from ...engine.update import Batch, Losses, Update
 from ...engine.validation import Evaluation, to_image
 from ...errors import UserError
 from ...schema import Loss, Optimizer, option, require
 from ..landmarks import heatmaps
-from .priors import needs_landmarks
+from .priors import frozen_state, needs_landmarks, refuse_other_weights
 from .supervised_sr_model import SupervisedSRModel, SupervisedSROptions, check_size
 
 _LANDMARKS = 68  # default of the networks
@@ -191,11 +191,8 @@ class DICModel(SupervisedSRModel):
         return fake, terms
 
     def extra_state(self) -> dict[str, Any]:
-        return {} if self.net_f is None else {'net_f': digest(self.net_f.state_dict())}
+        return {} if self.net_f is None else frozen_state('f', self.net_f)
 
     def load_extra_state(self, state: Mapping[str, Any]) -> None:
-        if self.net_f is not None and state.get('net_f') != digest(self.net_f.state_dict()):
-            raise ValueError(
-                'path.pretrain_network_f: these are not the weights that this run was trained with so far; give '
-                'those, or start a new run under another name.'
-            )
+        if self.net_f is not None:
+            refuse_other_weights('f', self.net_f, state)
