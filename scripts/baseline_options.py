@@ -468,7 +468,7 @@ train.optim_d: {_adam('1e-3', '0.0, 0.99')}    # ours
 train.pixel_opt: {l1(10.0)}    # ours
 train.attention_weight: 10.0       # ours: facial attention loss, where landmarks are
 train.attention_sigma: 0.05        # ours: width of a landmark there, as a share of the side of the image
-train.heatmap_opt: {mse(2.0)}    # ours: heatmaps of output and HR image, to pixel_opt as in DIC
+train.heatmap_opt: {mse(100.0)}    # ours: heatmaps of output and HR image; squares of a few thousandths
 train.gan_opt: {{type: GANLoss, gan_type: hinge, loss_weight: 1.0}}    # ours
 train.r1_reg_weight: 10            # ours: gradient penalty of Eq. 9
 """,

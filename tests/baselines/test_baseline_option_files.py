@@ -48,8 +48,8 @@ ROWS = (
 
 def test_every_row_has_a_file_to_train_and_one_to_test():
     for kind, names in (('train', TRAIN), ('test', TEST)):
-        for folder, rows in ((f'table1/{kind}_celeba', ROWS[0]), (f'table1/{kind}_helen', ROWS[0]), ('table2', ROWS[1])):
-            prefix = f'{folder}_' if '/' in folder else f'{folder}/{kind}_'
+        of_folder = {f'table1/{kind}_celeba_': ROWS[0], f'table1/{kind}_helen_': ROWS[0], f'table2/{kind}_': ROWS[1]}
+        for prefix, rows in of_folder.items():
             there = {name.removeprefix(prefix)[:-4] for name in names if name.startswith(prefix)}
             assert rows <= there <= rows | {'dic_hourglass', 'srresnet'}, prefix
 
