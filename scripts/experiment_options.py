@@ -2,7 +2,8 @@
 
 from typing import NamedTuple
 
-from baseline_options import BASELINES
+from baseline_options_table1 import TABLE1
+from baseline_options_table2 import TABLE2
 
 
 class Experiment(NamedTuple):
@@ -458,4 +459,4 @@ name: table4_{_half}_{_part}
         )
 
 
-EXPERIMENTS |= {name: Experiment(base, about) for name, (base, about) in BASELINES.items()}
+EXPERIMENTS |= {name: Experiment(base, about) for name, (base, about) in {**TABLE1, **TABLE2}.items()}

@@ -2,8 +2,8 @@
 
 Users copy whole files, so whole files are what options/ holds; but only four are written by hand, those in examples/,
 train_selfsr_real.yml and test_selfsr_real.yml. Each other file is stated in experiment_options.py, those of the methods
-compared with in baseline_options.py: a base and what it is about, a header and the keys that differ, with the comment
-that says why. A key that the base gains is in all of them after
+compared with in baseline_options_table1.py and baseline_options_table2.py: a base and what it is about, a header and
+the keys that differ, with the comment that says why. A key that the base gains is in all of them after
 
     python scripts/make_options.py
 
