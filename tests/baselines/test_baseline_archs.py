@@ -177,13 +177,15 @@ def test_statistics_are_learnt_in_training(name):
         (archs.FSRNet, dict(num_block=[3, 12]), 'three numbers'),
         (archs.DIC, dict(num_landmark=98), '5, 68, 194'),
         (archs.DIC, dict(num_step=1), '2 or more'),
-        (archs.LightCNNDiscriminator, dict(size=100), 'multiple of 16'),
+        (archs.LightCNNDiscriminator, dict(size=24), 'multiple of 16'),
+        (archs.LightCNNDiscriminator, dict(size=0), 'multiple of 16'),
         (archs.LightCNNDiscriminator, dict(widths=[48]), 'four numbers'),
         (archs.PFSRNet, dict(num_feat=20), r'multiple of 2 \*\* num_level'),
         (archs.PFSRDiscriminator, dict(num_level=0), '1 or more'),
         (archs.WaveletSRNet, dict(scale=3), 'power of two'),
         (archs.DeepDeblur, dict(scale=2), 'smaller than the LR image'),
         (archs.LowToHigh, dict(widths=[8, 4]), 'one width more'),
+        (archs.LowToHigh, dict(widths=[8], num_block=[]), 'one width more'),
         (archs.SNDiscriminator, dict(num_down=6), 'from 1 to num_block'),
         (archs.NLayerDiscriminator, dict(num_down=4), 'from 0 to num_layer'),
         (archs.CycleGANUpscaler, dict(scale=0), 'CycleGANUpscaler: scale'),
@@ -195,15 +197,34 @@ def test_arguments_that_cannot_be(cls, arguments, words):
 
 
 @pytest.mark.parametrize(
+    'cls, arguments',
+    [
+        (archs.SNDiscriminator, dict(num_feat=4, num_block=2, num_down=2)),
+        (archs.NLayerDiscriminator, dict(num_feat=4, num_layer=2, num_down=2)),
+        (archs.DeepDeblur, dict(num_feat=4, num_block=1, num_scale=2, scale=2)),
+    ],
+)
+def test_arguments_at_their_bounds(cls, arguments):
+    assert cls(**arguments)(rand(1, 3, 64, 64)).isfinite().all()
+
+
+@pytest.mark.parametrize(
     'name, shape, words',
     [
         ('SRGANDiscriminator', (1, 3, 32, 48), '32x32'),
+        ('SRGANDiscriminator', (1, 3, 48, 32), '32x32'),
         ('FSRNet', (1, 3, 5, 4), 'multiples of 8, not 20x16'),
+        ('FSRNet', (1, 3, 4, 5), 'multiples of 8, not 16x20'),
         ('DIC', (1, 3, 12, 8), 'multiples of 64, not 96x64'),
-        ('LightCNNDiscriminator', (1, 3, 32, 32), '16x16'),
+        ('DIC', (1, 3, 8, 12), 'multiples of 64, not 64x96'),
+        ('LightCNNDiscriminator', (1, 3, 32, 16), '16x16'),
+        ('LightCNNDiscriminator', (1, 3, 16, 32), '16x16'),
         ('HighToLow', (1, 3, 32, 16), '16x16'),
+        ('HighToLow', (1, 3, 8, 32), '16x16'),  # of as many pixels
         ('HighToLow without noise', (1, 3, 18, 16), 'multiples of 4'),
+        ('HighToLow without noise', (1, 3, 16, 18), 'multiples of 4'),
         ('TransferNet', (1, 3, 6, 8), 'multiples of 4'),
+        ('TransferNet', (1, 3, 8, 6), 'multiples of 4'),
     ],
 )
 def test_images_that_do_not_fit(name, shape, words):
@@ -215,8 +236,19 @@ def test_sn_discriminator_starts_as_published():
     """Xavier's uniform weights, those of a skip connection sqrt(2) as large, before they are divided by their norm."""
     torch.manual_seed(0)
     for key, parameter in archs.SNDiscriminator(num_feat=32).named_parameters():
-        if key.endswith('.original0') or parameter.dim() < 4:
+        if parameter.dim() < 2:  # a bias
             continue
         receptive = parameter[0, 0].numel()
         bound = math.sqrt(6 / (receptive * sum(parameter.shape[:2]))) * (math.sqrt(2) if '.skip.' in key else 1)
         assert 0.95 * bound < parameter.abs().max() <= bound, key
+
+
+def test_srresnet_starts_as_published():
+    """PReLU's slopes of He et al."""
+    slopes = [module.weight.item() for module in archs.SRResNet(num_feat=4).modules() if isinstance(module, nn.PReLU)]
+    assert slopes == [0.25] * (1 + 16 + 2)
+
+
+def test_channels_of_a_deeper_discriminator_end_at_eight_times_the_first():
+    net = archs.NLayerDiscriminator(num_feat=2, num_layer=5)
+    assert [conv.out_channels for conv in net.convs] == [2, 4, 8, 16, 16, 16]

@@ -80,6 +80,33 @@ def test_every_landmark_is_in_one_group(count):
     assert merged.shape == (1, 5, 2, 2) and merged[0, :, 0, 0].sum() == count
 
 
+def test_five_landmarks_are_a_group_each():
+    assert [group_of(number, 5) for number in range(5)] == [0, 1, 2, 3, 4]
+
+
+@pytest.mark.parametrize(
+    'first, last, group',
+    [
+        (0, 40, 4),  # outline
+        (41, 57, 2),  # nose
+        (58, 113, 3),  # mouth
+        (114, 133, 1),  # right eye and, below, its brow
+        (134, 153, 0),
+        (154, 173, 1),
+        (174, 193, 0),
+    ],
+)
+def test_groups_of_helens_landmarks(first, last, group):
+    assert [group_of(number, 194) for number in (first, last)] == [group, group]
+
+
+def group_of(number, count):
+    heatmaps = torch.zeros(1, count, 2, 2)
+    heatmaps[0, number] = 1
+    (group,) = merge_heatmaps(heatmaps)[0, :, 0, 0].nonzero().flatten().tolist()
+    return group
+
+
 def test_dic_attends_to_what_its_hourglass_found():
     net, lq = made('DIC'), rand(1, 3, 8, 8).double()
     before = net(lq, return_parts=True)
@@ -199,8 +226,9 @@ def test_packets_give_the_image_back(depth):
 
 
 def test_packets_of_a_size_that_does_not_fit():
-    with pytest.raises(ValueError, match='multiples of 8'):
-        archs.haar_packets(torch.zeros(1, 3, 12, 16), 3)
+    for height, width in ((12, 16), (16, 12)):
+        with pytest.raises(ValueError, match='multiples of 8'):
+            archs.haar_packets(torch.zeros(1, 3, height, width), 3)
     with pytest.raises(ValueError, match='no multiple of 16'):
         archs.inverse_haar_packets(torch.zeros(1, 12, 4, 4), 2)
 
@@ -213,6 +241,12 @@ def test_wavelet_branches_are_the_bands_in_order():
         nn.init.constant_(net.branches[number][-1].bias, 100.0)
         changed = (net(lq, return_parts=True).packets - before.packets).abs().amax(dim=(0, 2, 3)) > 50
         assert changed[channels].all() and changed.sum() == channels.stop  # this branch, and those before
+
+
+def test_every_branch_projects_the_embedding_whatever_its_width():
+    net = archs.WaveletSRNet(num_feat=2, num_block=1, wavelet_feat=32)  # the first branch is as wide: 16 * 2
+    assert all(isinstance(branch[0].skip, nn.Conv2d) for branch in net.branches)
+    assert isinstance(net.embedding[0].skip, nn.Identity)
 
 
 def test_wavelet_srnet_starts_as_published():
@@ -264,6 +298,16 @@ def test_noise_makes_other_faces_of_a_face(name):
     first = net(face)
     torch.manual_seed(3)
     torch.testing.assert_close(net(face), first, rtol=0, atol=0)
+
+
+@pytest.mark.parametrize('name', ['HighToLow', 'TransferNet'])
+def test_noise_that_is_drawn_is_normal_and_another_for_each_face(name):
+    net, drawn = made(name).eval(), []
+    net.noise.register_forward_pre_hook(lambda _, given: drawn.append(given[0].flatten(1)))
+    torch.manual_seed(0)
+    net(rand(500, *SMALL[name].given[0][1:]).double())
+    assert drawn[0].mean().abs() < 0.1 and abs(drawn[0].std() - 1) < 0.1 and drawn[0].abs().max() > 2.5
+    assert len(drawn[0].unique(dim=0)) == 500
 
 
 def test_spectral_norms_are_one():

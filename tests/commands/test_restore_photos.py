@@ -15,6 +15,7 @@ from PIL import Image
 
 from selfsr_plugin import files, restore
 from selfsr_plugin.archs import DomainDiscriminator
+from selfsr_plugin.data import CorruptImageError
 from selfsr_plugin.files import OwnResults
 from selfsr_plugin.photo_restoration import restorer, run as photo_run
 from selfsr_plugin.preparation.faces import Face
@@ -395,6 +396,17 @@ def test_a_photo_too_large_for_the_memory(workplace, capsys, monkeypatch):
         message,
     )
     assert written() == ['black.jpg']
+
+
+@pytest.mark.parametrize('upscale, each', [(1, 14), (2, 12 * 4), (4, 12 * 16)])
+def test_the_memory_that_a_photo_is_said_to_need(workplace, monkeypatch, upscale, each):
+    """As docs/photos.md has it: 14 bytes a pixel, or 12 for each of the enlarged photo."""
+    data, free = Path('photos/a.png').read_bytes(), 160 * 120 * each
+    monkeypatch.setattr(photo_run, 'available_bytes', lambda device: free)
+    photo_run.check_memory(data, 'a.png', upscale)
+    free -= 1
+    with pytest.raises(CorruptImageError, match='160x120 pixels need about'):
+        photo_run.check_memory(data, 'a.png', upscale)
 
 
 def test_decompression_bombs(workplace, capsys):

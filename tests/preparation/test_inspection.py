@@ -9,6 +9,7 @@ import pytest
 
 from selfsr_plugin import inspect_faces, prepare_faces
 from selfsr_plugin.data import open_image_source
+from selfsr_plugin.data.face_images import FaceImages
 from selfsr_plugin.ops import resize_array, to_uint8
 from selfsr_plugin.preparation import detection, runner
 from selfsr_plugin.preparation.faces import Face
@@ -40,6 +41,18 @@ def test_a_noisy_image_among_many_makes_no_sharp_set(files, tmp_path):
     images = {str(number): np.full((16, 16, 3), 128, np.uint8) for number in range(4)}
     images['noise'] = np.random.default_rng(0).integers(0, 256, (16, 16, 3), dtype=np.uint8)
     assert measure(open_image_source(files.write_folder(tmp_path / 'f', images)), 16).sharpness == 0
+
+
+def test_faces_are_measured_as_training_sees_them(files, tmp_path):
+    """An edge, beyond which the kernel overshoots; images that are stored do not."""
+    edge = np.zeros((60, 60, 3), np.uint8)
+    edge[:, 31:] = 255
+    root = files.write_folder(tmp_path / 'edge', {'a': edge})
+    figures = measure(open_image_source(root), 16)
+    seen = 255 * FaceImages({'dataroot_lq': root}, 'dataroot_lq', 16).read(0).flip(0).permute(1, 2, 0).numpy()
+    np.testing.assert_allclose(figures.mean_face, seen, atol=1e-2)
+    assert figures.std[0] == pytest.approx(seen[..., 0].std(), rel=1e-4)
+    assert figures.mean_face.min() == 0 and figures.mean_face.max() == 255
 
 
 def test_laplacian_energy_of_a_chessboard():

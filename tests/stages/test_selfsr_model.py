@@ -120,6 +120,13 @@ def test_each_stage_validates_the_data_it_can_use(tmp_path, iterations, drawn, f
     assert set(writer.scalars) == figures
 
 
+def test_a_state_of_stage_2_is_of_no_use_without_the_network_that_stage_1_left(tmp_path):
+    model = train(both(tmp_path), [1, 2, 3])
+    assert model.needed_weights == set()
+    train(model, [4])
+    assert model.needed_weights == {'net_deg_3.pth'}
+
+
 def test_test_mode_is_stage_2(tmp_path):
     model = train(both(tmp_path), range(1, 9), save_at=[8])
     opt = dict(model.opt, is_train=False)
