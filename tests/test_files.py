@@ -3,6 +3,7 @@
 import errno
 import fcntl
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -12,7 +13,7 @@ import numpy as np
 import pytest
 
 from selfsr_plugin import create_lmdb
-from selfsr_plugin.errors import UserError, one_sentence_errors
+from selfsr_plugin.errors import Terminated, UserError, one_sentence_errors, terminated_as_interrupted
 from selfsr_plugin.files import OwnResults, path, printable, try_lock, whole_file, write_file, write_image
 
 PICTURE = np.arange(4 * 6 * 3, dtype=np.uint8).reshape(4, 6, 3)
@@ -28,6 +29,22 @@ def test_an_empty_path_is_not_the_current_folder(capsys):
     with pytest.raises(SystemExit):
         create_lmdb.main(['--input', '', '--output', 'a.lmdb'])
     assert 'argument --input: it is empty: name a file or folder' in capsys.readouterr().err
+
+
+def test_a_command_that_is_over_leaves_the_signals_as_they_were():
+    before = [signal.getsignal(each) for each in (signal.SIGTERM, signal.SIGHUP)]
+    with pytest.raises(Terminated), terminated_as_interrupted(signal.SIGHUP):
+        signal.raise_signal(signal.SIGHUP)
+    assert [signal.getsignal(each) for each in (signal.SIGTERM, signal.SIGHUP)] == before
+
+
+def test_a_terminal_that_is_closed_does_not_end_what_nohup_started():
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with terminated_as_interrupted(signal.SIGHUP):
+            signal.raise_signal(signal.SIGHUP)
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 def test_every_name_can_be_printed():

@@ -10,7 +10,7 @@ from torch import nn
 
 from selfsr_plugin import memory
 from selfsr_plugin.archs import SelfCondSRNet
-from selfsr_plugin.errors import UserError
+from selfsr_plugin.errors import UserError, is_out_of_memory
 
 
 def test_tensors_that_are_alive_at_one_time_are_counted():
@@ -77,6 +77,29 @@ def test_images_that_need_more_than_there_is_are_refused(monkeypatch):
             return x if x.mean().item() > 0 else -x  # the counting tensors have no values
 
     memory.refuse_too_large(Reads(), torch.zeros(1, 3, 1000, 1000))
+
+
+@pytest.mark.parametrize(
+    'error',
+    [
+        MemoryError(),
+        torch.OutOfMemoryError('CUDA: no more'),
+        RuntimeError("[enforce fail at alloc_cpu.cpp:124] DefaultCPUAllocator: can't allocate memory: you tried"),
+        RuntimeError('DefaultCPUAllocator: not enough memory: you tried to allocate 8 bytes'),
+        ValueError('OpenCV(5.0) alloc.cpp:73: error: (-4:Insufficient memory) Failed to allocate 8 bytes'),
+        RuntimeError('could not create a memory object'),
+        RuntimeError('std::bad_alloc'),
+        RuntimeError('CUDA error: out of memory'),
+    ],
+    ids=lambda error: str(error)[-30:],
+)
+def test_what_libraries_say_of_memory_that_lacks(error):
+    assert is_out_of_memory(error)
+
+
+@pytest.mark.parametrize('error', [RuntimeError('mat1 and mat2 cannot be multiplied'), KeyboardInterrupt()])
+def test_and_what_is_no_lack_of_it(error):
+    assert not is_out_of_memory(error)
 
 
 def test_the_limit_of_the_process_counts():

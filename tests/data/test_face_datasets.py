@@ -262,6 +262,8 @@ def test_bad_options_give_one_sentence(roots, change, sentence):
     'change, sentence',
     [
         ({'scale': None}, 'scale must be a whole number'),
+        ({'scale': 0}, 'scale must be a whole number above 0, got 0'),
+        ({'scale': True}, 'scale must be a whole number above 0, got True'),
         ({}, 'gt_size is missing'),
         ({'gt_size': 18}, 'gt_size 18 is not a multiple of scale 4: set it to 16'),
     ],

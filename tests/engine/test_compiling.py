@@ -106,6 +106,15 @@ def test_channels_last_may_change_when_a_run_is_resumed(tmp_path, float64, saved
     assert_alike(train(model, range(3, 5)), expected)
 
 
+@pytest.mark.parametrize('limit', [8, 200])
+def test_all_variants_of_a_network_are_compiled_and_a_higher_limit_stays(monkeypatch, limit):
+    config = torch._dynamo.config
+    name = 'recompile_limit' if hasattr(config, 'recompile_limit') else 'cache_size_limit'
+    monkeypatch.setattr(config, name, limit)
+    compiling.compiled_network(torch.nn.Identity())
+    assert getattr(config, name) == max(limit, 64)
+
+
 def test_nothing_to_compile_with_is_said(tmp_path, monkeypatch):
     def fails(graph, _):
         raise RuntimeError('no C++ compiler found.')

@@ -1,6 +1,7 @@
 """Files of safetensors: the whole network is in them, damage is found, and other programs read and write them."""
 
 import json
+import os
 
 import pytest
 import torch
@@ -96,6 +97,15 @@ def test_places_of_option_files_read_it_as_a_checkpoint(saved):
 def test_a_network_that_does_not_say_how_it_was_built(tmp_path):
     with pytest.raises(UserError, match='this Linear does not say how it was built'):
         selfsr_plugin.save(torch.nn.Linear(2, 2), tmp_path / 'g.safetensors')
+
+
+def test_new_weights_are_on_the_disk_before_they_take_the_name(saved, monkeypatch):
+    net, path = saved
+    events, sync, replace = [], os.fsync, os.replace
+    monkeypatch.setattr(os, 'fsync', lambda number: (events.append('sync'), sync(number)))
+    monkeypatch.setattr(os, 'replace', lambda *names: (events.append('rename'), replace(*names)))
+    selfsr_plugin.save(net, path)
+    assert events == ['sync', 'rename', 'sync']
 
 
 def test_a_failed_write_leaves_what_was_there(saved, monkeypatch):

@@ -112,3 +112,5 @@ def test_crop_names_are_ascii_without_dots_and_never_collide():
     assert stems['plain/name-1.jpg'] == 'plain_name-1'
     assert crop_stems(['IMG_1.JPG', 'b.jpg'])['IMG_1.JPG'] == 'IMG_1'  # as it is, where nothing else is called so
     assert stems['a.jpg'] == crop_stems(names[:3])['a.jpg']
+    alike = [f'a{character}.jpg' for character in '!#$%&()+,;=@[]^{}~ äöüß']
+    assert len(set(crop_stems(alike).values())) == len(alike)

@@ -75,6 +75,13 @@ def test_what_computes_the_same_may_change(saved, override):
     assert differences(saved, options(override)) == ''
 
 
+def test_another_method_of_stage_1_is_named_as_such(saved):
+    other = options(file='table3/train_cyc_idt.yml')
+    assert "train.degradation.model_type ('FlowDegradationModel' -> 'CycleGANDegradationModel')" in differences(
+        saved, other
+    ).split(', ')
+
+
 def test_a_finished_run_can_be_made_longer_unless_a_schedule_depends_on_its_length(saved):
     longer = options('train:sr:total_iter=170000', 'train:total_iter=350000')
     assert differences(saved, longer) == ''

@@ -41,6 +41,7 @@ def tested(trained):
     'changes, message',
     [
         (dict(batch_size_per_gpu=13), r'batch_size_per_gpu: 13 is more than the 12 images'),
+        (dict(batch_size_per_gpu=25, dataset_enlarge_ratio=2), r'batch_size_per_gpu: 25 is more than the 12 images'),
         (dict(gt_sise=64), r"datasets\.train\.gt_sise: .*'gt_size'"),
         (dict(dataroot_gt='data/nowhere'), r'datasets\.train: .*data/nowhere'),
         (dict(num_worker_per_gpu=None), r'datasets\.train\.num_worker_per_gpu: this key is missing'),
@@ -244,6 +245,13 @@ def test_weights_under_another_key(tested, capsys, content, remedy):
     assert f"path.pretrain_network_g: {file} has no weights under the key 'params': {remedy}." in message
     tested['path']['param_key_g'] = yaml.safe_load(remedy.split(': ')[1])
     start(tested, entry=test_entry)
+
+
+@pytest.mark.parametrize('batch, ratio', [(12, 1), (24, 2)])
+def test_a_batch_of_all_images_is_a_whole_one(trained, capsys, batch, ratio):
+    trained['datasets']['train'].update(batch_size_per_gpu=batch, dataset_enlarge_ratio=ratio)
+    trained['datasets']['val']['dataroot_gt'] = 'data/nowhere'
+    assert 'datasets.val: ' in refused(capsys, trained)  # which is looked at after the training data
 
 
 def test_metrics_are_tried(trained, capsys):
