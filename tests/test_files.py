@@ -32,10 +32,15 @@ def test_an_empty_path_is_not_the_current_folder(capsys):
 
 
 def test_a_command_that_is_over_leaves_the_signals_as_they_were():
-    before = [signal.getsignal(each) for each in (signal.SIGTERM, signal.SIGHUP)]
-    with pytest.raises(Terminated), terminated_as_interrupted(signal.SIGHUP):
-        signal.raise_signal(signal.SIGHUP)
-    assert [signal.getsignal(each) for each in (signal.SIGTERM, signal.SIGHUP)] == before
+    numbers = (signal.SIGTERM, signal.SIGHUP)
+    before = [signal.signal(each, signal.SIG_DFL) for each in numbers]  # nohup lets the second be ignored
+    try:
+        with pytest.raises(Terminated), terminated_as_interrupted(signal.SIGHUP):
+            signal.raise_signal(signal.SIGHUP)
+        assert [signal.getsignal(each) for each in numbers] == [signal.SIG_DFL] * 2
+    finally:
+        for each, handler in zip(numbers, before):
+            signal.signal(each, handler)
 
 
 def test_a_terminal_that_is_closed_does_not_end_what_nohup_started():

@@ -2,12 +2,14 @@
 
 import re
 
+import numpy as np
 import pytest
 import torch
 
 from selfsr_plugin.baselines.landmark_sources import load_facexlib
 from selfsr_plugin.engine.checkpoint import load_checkpoint
 from selfsr_plugin.errors import UserError
+from selfsr_plugin.metrics.feature_statistics import FeatureStatistics
 from selfsr_plugin.metrics.weights import ALEXNET, find_weights, read_weights
 from selfsr_plugin.preparation.detection import FaceDetector
 
@@ -40,6 +42,14 @@ def test_loading_runs_no_code(tmp_path, read):
     assert not mark.exists()
     torch.load(evil, weights_only=False)  # the bomb is live
     assert mark.exists()
+
+
+def test_statistics_run_no_code(tmp_path):
+    mark, evil = tmp_path / 'mark', tmp_path / 'evil.npz'
+    np.savez(evil, mu=np.array([Bomb(str(mark))], object), sigma=np.eye(1), n=2)
+    with pytest.raises(UserError, match='evil.npz is no statistics file'):
+        FeatureStatistics.load(evil, 1)
+    assert not mark.exists()
 
 
 @pytest.mark.parametrize('content', [dict(weight=1), [torch.zeros(1)]])

@@ -98,6 +98,19 @@ def test_a_gpu_changes_how_a_row_is_computed_and_nothing_else(row, tmp_path, mon
         assert changed == {f'{each}.{key}' for each in sections for key in ('channels_last', 'cuda_graphs')}
 
 
+def test_what_a_row_of_hours_is():
+    opt = options('ff_idt', 'hours', 5000)
+    stage1, stage2 = opt['train']['degradation'], opt['train']['sr']
+    assert (opt['network_g']['widths'], opt['network_g']['num_block']) == ([64, 32], 1)
+    assert (stage2['net_d_reg_every'], stage2['ema_decay'], stage2['grow_at']) == (8, 0.995, [2000])
+    assert (stage1['total_iter'], stage2['total_iter'], opt['train']['total_iter']) == (5000, 5000, 10000)
+    assert (stage1['scheduler']['decay_from'], stage1['r1_reg_weight'], stage1['tv_opt']['loss_weight']) == (2500, 1, 3)
+    assert opt['network_deg']['center_flow'] and opt['datasets']['train']['batch_size_per_gpu'] == 8
+    assert (opt['logger']['save_checkpoint_freq'], opt['logger']['keep_checkpoints']) == (500, 0)  # points of a curve
+    x8 = options('paired_full', 'hours', 5000)
+    assert x8['network_g']['widths'] == [64, 32, 16] and x8['train']['grow_at'] == [1000, 2000]
+
+
 def test_iterations_are_the_papers_divided():
     full = options('unpaired_full', 'full', 400)
     assert (full['train']['total_iter'], full['train']['grow_at']) == (700, [100, 300])

@@ -86,6 +86,8 @@ def test_refuses_levels_it_does_not_have(level):
         (dict(size=36), 'size 36 does not fit'),  # 36, 18, 9
         (dict(size=8, num_level=2), r'at least 4 \* 2 \*\* num_level = 16'),
         (dict(size=128, feat_base=63), 'must be at least 64'),
+        (dict(num_level=0), 'must be 1 or more, got 0 and 4'),
+        (dict(stddev_group=0), 'must be 1 or more, got 3 and 0'),
     ],
 )
 def test_refuses_sizes(arguments, message):

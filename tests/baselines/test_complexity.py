@@ -30,6 +30,14 @@ def test_a_block_that_is_shared_works_as_often_as_it_is_applied():
     assert shared.multiply_adds == separate.multiply_adds and shared.parameters < separate.parameters
 
 
+def test_what_a_network_does_in_training_alone_is_not_counted():
+    class Twice(nn.Conv2d):
+        def forward(self, x):
+            return super().forward(x) + super().forward(x) if self.training else super().forward(x)
+
+    assert complexity(Twice(1, 1, 1), (1, 1, 2, 3)).multiply_adds == 6
+
+
 def test_a_network_is_left_as_it_was_and_counted_at_its_level():
     net = archs.PFSRNet(num_feat=8, num_level=2)
     whole = complexity(net, (1, 3, 4, 4))

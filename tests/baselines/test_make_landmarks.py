@@ -57,6 +57,21 @@ def test_files_of_all_kinds_say_the_same(faces, capsys):
     assert '5 landmarks of 2 of 3 faces are in' in text and '1 without, nothing was found in: c' in text
 
 
+def test_a_preview_shows_forty_faces_and_where_their_points_are(tmp_path, files):
+    names = [f'{number:02d}' for number in range(41)]
+    files.write_folder(tmp_path / 'hr', {name: np.zeros((32, 24, 3), np.uint8) for name in names})
+    points = np.array([(2, 4), (20, 4), (11, 15), (5, 28), (18, 28)])
+    (tmp_path / 'all.csv').write_text('\n'.join(line(name, points, ',') for name in names))
+    run(tmp_path, '--annotations', tmp_path / 'all.csv', '--preview', tmp_path / 'preview.png')
+    sheet = cv2.imread(str(tmp_path / 'preview.png'))
+    assert sheet.shape == (5 * 192, 8 * 192, 3)
+    for top, left in ((0, 0), (4 * 192, 7 * 192)):
+        rows, columns = np.nonzero(sheet[top : top + 192, left : left + 192, 1] > 128)
+        for x, y in (points + 0.5) * (192 / 24, 192 / 32):
+            assert np.hypot(columns - x, rows - y).min() < 1.5
+        assert abs(columns.mean() - (points[:, 0] + 0.5).mean() * 8) < 1 and len(rows) < 5 * 25
+
+
 @pytest.mark.parametrize('framing', ['square', 'similarity'])
 def test_the_manifest_of_prepare_faces_carries_landmarks_into_the_crops(faces, framing):
     photo = np.zeros((200, 200, 3), np.uint8)

@@ -34,6 +34,12 @@ def test_large_faces_are_taken_from_the_look_at_few_pixels():
     assert boxes(detector(find)(photo, 0.5)) == [(200, 200, 520, 600), (900, 600, 940, 660), (1000, 100, 1180, 340)]
 
 
+@pytest.mark.parametrize('height, width', [(1, 5000), (3000, 2)])
+def test_in_a_stripe_there_is_no_face(height, width):
+    """Shrunk for the detector, no pixel of its breadth would be left."""
+    assert detector(lambda image: pytest.fail('looked'))(np.zeros((height, width, 3), np.uint8), 0.5) == []
+
+
 def test_photos_are_shrunk_by_means():
     """A kernel of two pixels would see every other line of fine patterns only."""
     seen = []

@@ -32,7 +32,14 @@ def propagate():
 
 @pytest.mark.parametrize(
     'gan_type, loss',
-    [('hinge', (0.0, 0.0)), ('hinge', (1.0, 1.0)), ('vanilla', (math.log(2), math.log(2))), ('lsgan', (0.25, 0.25))],
+    [
+        ('hinge', (0.0, 0.0)),
+        ('hinge', (0.0, 0.0009)),
+        ('hinge', (1.0, 1.0)),
+        ('hinge', (1.0, 0.9991)),
+        ('vanilla', (math.log(2), math.log(2))),
+        ('lsgan', (0.25, 0.25)),
+    ],
 )
 def test_loss_at_a_bound_is_reported_once_for_each_span(caplog, gan_type, loss):
     messages = watch(caplog, [loss] * 7, gan_type)  # iterations 10 to 70
@@ -46,6 +53,8 @@ def test_loss_at_a_bound_is_reported_once_for_each_span(caplog, gan_type, loss):
         [(0.0, 0.0)] * 3,  # not long enough
         [(0.0, 0.0)] * 3 + [(0.4, 0.3)] + [(0.0, 0.0)] * 3,
         [(0.6, 0.7)] * 20,
+        [(0.0, 0.002)] * 20,
+        [(0.998, 1.0)] * 20,
     ],
 )
 def test_healthy_losses_are_not(caplog, losses):

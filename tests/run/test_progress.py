@@ -2,7 +2,9 @@
 
 import pytest
 
-from selfsr_plugin.run.progress import Part, TimeLeft, parts
+from basicsr.utils import get_root_logger
+
+from selfsr_plugin.run.progress import Part, ProgressLog, TimeLeft, parts
 
 
 def test_parts_of_both_stages():
@@ -27,6 +29,25 @@ def test_later_parts_cost_what_the_rehearsal_says_in_proportion():
     assert left(11) == pytest.approx(9 * 5 + 10 * 10 * 5 / 3)
     left.add(21, 4.0)
     assert left(28) == pytest.approx(2 * 4) and left(30) == 0
+
+
+@pytest.mark.parametrize('left, said', [(None, 'eta: ?,'), (3700.9, 'eta: 1:01:40,')])
+def test_a_line_of_the_log_and_the_points_of_its_curves(monkeypatch, left, said):
+    lines, points = [], []
+    monkeypatch.setattr(get_root_logger(), 'info', lines.append)
+
+    class Writer:
+        def add_scalar(self, *point):
+            points.append(point)
+
+    for rank in (1, 0):
+        log = ProgressLog(dict(rank=rank, name='train_selfsr'), Writer())
+        log(1200, 3, [3e-3, 1e-4], 0.25, 0.0625, left, dict(l_g_rec=0.5, level=2, skipped_steps=7))
+    assert lines == [
+        f'[train..][epoch:  3, iter:   1,200, lr:(3.000e-03,1.000e-04,)] [{said} time (data): 0.250 (0.062)] '
+        'l_g_rec: 5.0000e-01 level: 2.0000e+00 skipped_steps: 7.0000e+00 '
+    ]
+    assert points == [('losses/l_g_rec', 0.5, 1200), ('level', 2, 1200), ('skipped_steps', 7, 1200)]
 
 
 def test_interruptions_count():

@@ -196,17 +196,18 @@ def test_colours_of_a_flow():
     assert len(np.unique(drawn, axis=0)) > 32
 
 
-def test_colours_of_a_flow_do_not_depend_on_the_rest_of_the_picture():
+@pytest.mark.parametrize('long', [(0, -2), (2, -2)])  # each of the two is bounded, not the length
+def test_colours_of_a_flow_do_not_depend_on_the_rest_of_the_picture(long):
     short = np.zeros((2, 2, 3), np.float32)
     short[0, 0, 0] = 0.5
-    long = short.copy()
-    long[1, 1, 1] = -2
-    alone, beside = draw_flow(short, 2.0)[0, 0].astype(int), draw_flow(long, 2.0)[0, 0].astype(int)
+    both = short.copy()
+    both[:, 1, 1] = long
+    alone, beside = draw_flow(short, 2.0)[0, 0].astype(int), draw_flow(both, 2.0)[0, 0].astype(int)
     assert np.abs(alone - beside).max() <= 1, f'{alone} alone, {beside} beside a long vector'
     assert alone.min() > 150  # a quarter of the bound is pale
 
 
-@pytest.mark.parametrize('name, value', [('max_flow', 1.0), ('center_flow', True)])
+@pytest.mark.parametrize('name, value', [('max_flow', 1.0), ('max_flow', 3.0), ('center_flow', True)])
 def test_weights_of_another_bound_of_the_flow_are_refused(tmp_path, name, value):
     """They have the same shapes; loading them would silently change what the option file says."""
     opt = stage1_options(tmp_path)
