@@ -103,6 +103,22 @@ def test_curves_are_drawn_where_they_were_measured(tmp_path):
     assert '0.4000 / 21.00' in (tmp_path / 'page.md').read_text()
 
 
+@pytest.mark.parametrize(
+    'earlier, train, before, total',
+    [
+        ([], dict(total_iter=100), 0, 100),
+        ([], dict(total_iter=100, degradation=dict(total_iter=40)), 40, 100),  # stage 1 restores nothing
+        ([dict(train=dict(total_iter=40), network_g={})], dict(total_iter=60), 0, 100),  # FSRNet, then FSRGAN
+        ([dict(train=dict(total_iter=40), network_hg={})], dict(total_iter=60), 40, 100),  # a hourglass, then DIC
+    ],
+)
+def test_tenths_of_a_curve_are_those_of_the_training_of_the_network_that_restores(earlier, train, before, total):
+    points = [dict(iteration=iteration, lpips=iteration) for iteration in range(before + 1, total + 1)]
+    run = dict(options=dict(name='r', train=train), earlier=earlier, curve=points)
+    row = results_page.curve_table([run], {'lpips': 0}).splitlines()[-1]
+    assert row == f'| r | {" | ".join(str(before + (total - before) * tenth // 10) for tenth in range(1, 11))} |'
+
+
 def test_how_a_score_was_computed_does_not_part_it_from_its_row(tmp_path):
     """An option file of today has more such keys than one of yesterday."""
     write_scores(tmp_path / 'scores', {'paired_full': [dict(psnr=25.0)]})
