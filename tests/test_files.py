@@ -14,7 +14,7 @@ import pytest
 
 from selfsr_plugin import create_lmdb
 from selfsr_plugin.errors import Terminated, UserError, one_sentence_errors, terminated_as_interrupted
-from selfsr_plugin.files import OwnResults, path, printable, try_lock, whole_file, write_file, write_image
+from selfsr_plugin.files import OwnResults, archive, path, printable, try_lock, whole_file, write_file, write_image
 
 PICTURE = np.arange(4 * 6 * 3, dtype=np.uint8).reshape(4, 6, 3)
 
@@ -50,6 +50,17 @@ def test_a_terminal_that_is_closed_does_not_end_what_nohup_started():
             signal.raise_signal(signal.SIGHUP)
     finally:
         signal.signal(signal.SIGHUP, before)
+
+
+def test_what_is_archived_keeps_its_kind_however_often(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr('time.strftime', lambda form: '20261127_160000')
+    for number in range(4):
+        (tmp_path / 'scores.json').write_text(str(number))
+        archive(tmp_path / 'scores.json')
+    stem = 'scores_archived_20261127_160000'
+    names = [f'{stem}.json', f'{stem}_2.json', f'{stem}_3.json', f'{stem}_4.json']
+    assert [(tmp_path / name).read_text() for name in names] == ['0', '1', '2', '3']
+    assert capsys.readouterr().out.count('scores.json exists; it is renamed to') == 4
 
 
 def test_every_name_can_be_printed():

@@ -2,11 +2,15 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import torch
 from common_kit import small_network
 from torch import nn
+
+sys.path.insert(0, str(Path(__file__).resolve().parent / 'stages'))  # the models' kit
+from model_kit import cyclegan_options, stage1_options, stage2_options, start  # noqa: E402
 
 from selfsr_plugin import memory
 from selfsr_plugin.archs import SelfCondSRNet
@@ -77,6 +81,15 @@ def test_images_that_need_more_than_there_is_are_refused(monkeypatch):
             return x if x.mean().item() > 0 else -x  # the counting tensors have no values
 
     memory.refuse_too_large(Reads(), torch.zeros(1, 3, 1000, 1000))
+
+
+@pytest.mark.parametrize('options', [stage1_options, cyclegan_options, stage2_options])
+def test_every_stage_refuses_to_validate_an_image_beyond_the_memory(tmp_path, monkeypatch, options):
+    model = start(options(tmp_path))
+    data = dict(gt=torch.zeros(1, 3, 400, 400), lq=torch.zeros(1, 3, 100, 100))
+    monkeypatch.setattr(memory, 'available_bytes', lambda device: 1)
+    with pytest.raises(UserError, match='it needs about .* GB of memory, and 0.0 GB are free'):
+        model.evaluate(data)
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """What is asked of every network of the baselines, and the parameter counts of their sources."""
 
+import inspect
 import math
 from typing import Any
 
@@ -11,6 +12,7 @@ from basicsr.archs.rcan_arch import RCAN
 from torch import Tensor, nn
 
 from selfsr_plugin.baselines import archs
+from selfsr_plugin.baselines.models import dic_model
 
 COUNTS = [
     # The counts of Table I: 24.34 M, 2.15 M, 21.80 M, 8.97 M.
@@ -241,6 +243,13 @@ def test_sn_discriminator_starts_as_published():
         receptive = parameter[0, 0].numel()
         bound = math.sqrt(6 / (receptive * sum(parameter.shape[:2]))) * (math.sqrt(2) if '.skip.' in key else 1)
         assert 0.95 * bound < parameter.abs().max() <= bound, key
+
+
+def test_options_that_leave_out_the_number_of_landmarks_mean_what_the_networks_mean():
+    defaults = [
+        inspect.signature(cls).parameters['num_landmark'].default for cls in (archs.DIC, archs.FeedbackHourglass)
+    ]
+    assert defaults == [dic_model._LANDMARKS] * 2 == [68, 68]
 
 
 def test_srresnet_starts_as_published():

@@ -76,6 +76,14 @@ def test_fsrnet(tmp_path):
     close(log['l_g_pix'], 4 * (parts.image - data['gt']).square().mean())
 
 
+@pytest.mark.parametrize('case', ['fsrnet', 'dic', 'wavelet', 'deep_deblur'])
+def test_discriminators_and_perceptual_losses_are_given_the_result_of_a_network_of_many(tmp_path, case):
+    opt = CASES[case](tmp_path)
+    model, _, _ = logged(opt)
+    given = model.prepare(1)
+    torch.testing.assert_close(model.generator_loss(given).made['fake'], model.net_g(given['lq']), rtol=0, atol=0)
+
+
 def test_dic_sums_over_its_steps(tmp_path):
     model, log, data = logged(dic(tmp_path, freeze_iter=0))
     parts = model.net_g(data['lq'], return_parts=True)

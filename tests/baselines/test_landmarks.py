@@ -105,6 +105,8 @@ def test_polygons_of_a_symmetric_face():
     assert labels.shape == (129, 129) and set(np.unique(labels)) == {0, 1, 2, 3, 4, 5, 8, 9, 10, 11}  # no ears
     assert [labels[50, 35], labels[50, 93], labels[80, 64], labels[101, 64]] == [4, 5, 8, 9]  # eyes, nose, mouth
     assert labels[97, 64] == 10 and labels[107, 64] == 11 and labels[90, 36] == 1 and labels[10, 64] == 0
+    brow = (labels == 2).sum(0).max()  # 0.09 of the distance between the outer corners of the eyes
+    assert abs(brow - 0.09 * np.linalg.norm(face().points[45] - face().points[36])) <= 2
     for left, right in PAIRS[:2]:
         places = [np.argwhere(labels == label)[:, 1].mean() for label in (left, right)]
         assert places[0] < 64 < places[1] and abs(places[0] + places[1] - 128) < 2

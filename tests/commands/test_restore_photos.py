@@ -5,6 +5,7 @@ import io
 import json
 import re
 from pathlib import Path
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -396,6 +397,13 @@ def test_a_photo_too_large_for_the_memory(workplace, capsys, monkeypatch):
         message,
     )
     assert written() == ['black.jpg']
+
+
+@pytest.mark.parametrize('count, rows, columns', [(1, 1, 1), (6, 1, 6), (7, 2, 6), (13, 3, 6)])
+def test_a_sheet_of_faces_is_six_pairs_wide(count, rows, columns):
+    face = np.zeros((8, 8, 3), np.uint8)
+    sheet = photo_run.draw_faces(SimpleNamespace(restored=[SimpleNamespace(lq=face, restored=face)] * count))
+    assert sheet.shape == (24 + rows * 100, columns * (2 * 100 + 12) - 12, 3)
 
 
 @pytest.mark.parametrize('upscale, each', [(1, 14), (2, 12 * 4), (4, 12 * 16)])

@@ -315,6 +315,14 @@ def test_zero_bytes_in_an_lmdb(files, tmp_path, images):
         open_image_source(root).read(2)
 
 
+def test_a_name_is_as_long_as_lmdb_takes_it(files, tmp_path, images):
+    root = files.write_lmdb(tmp_path / 'a.lmdb', {'x' * 511: images['000']})
+    assert open_image_source(root).read(0).shape == images['000'].shape
+    (tmp_path / 'a.lmdb' / 'meta_info.txt').write_text('x' * 512 + '.png (16,16,3) 1\n')
+    with pytest.raises(ValueError, match='which cannot be the name of an image in it'):
+        open_image_source(root)
+
+
 def test_every_shared_test_face_is_readable(shared_data):
     for folder in ('test/faces_hr', 'test/faces_lr'):
         source = open_image_source(str(shared_data / folder))

@@ -27,6 +27,7 @@ from model_kit import (
     train,
 )
 
+from selfsr_plugin.engine.lr_scheduler import LinearDecayLR  # noqa: E402
 from selfsr_plugin.engine.stage import move_average  # noqa: E402
 
 SGD = dict(type='SGD', lr=0.01)
@@ -105,6 +106,23 @@ def test_any_optimizer_of_torch(tmp_path, settings):
     before = snapshot(model.net_g)
     train(model, range(1, 3))
     assert any(not torch.equal(value, before[name]) for name, value in model.net_g.state_dict().items())
+
+
+def test_linear_decay_is_constant_then_a_straight_line_and_0_after_its_end():
+    optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=0.5)
+    scheduler, rates = LinearDecayLR(optimizer, total_iter=6, decay_from=2), []
+    for _ in range(8):
+        rates.append(optimizer.param_groups[0]['lr'])
+        optimizer.step()
+        scheduler.step()
+    assert rates == pytest.approx([0.5, 0.5, 0.5, 0.375, 0.25, 0.125, 0, 0])
+
+
+def test_a_phase_puts_the_networks_that_learn_into_training_mode(tmp_path):
+    model = train(start(stage2_options(tmp_path)), [1])
+    model.net_g.eval()
+    model.updater.enter_phase({'g': [model.net_g]})
+    assert model.net_g.training
 
 
 @pytest.mark.parametrize(

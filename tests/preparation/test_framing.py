@@ -73,6 +73,7 @@ def test_boxes_are_framed_like_landmarks():
 
 @pytest.mark.parametrize('framing', ['square', 'similarity'])
 def test_refusals(kit, framing):
+    assert frame_face(Face(None, kit.landmarks(50, 50, 64)), framing, 400, 400, 64, 0).side == 64
     with pytest.raises(Refused, match='fills 40 pixels only, at least 64'):
         frame_face(Face(None, kit.landmarks(50, 50, 40)), framing, 400, 400, 64, 0)
     with pytest.raises(Refused, match='edge of the photo'):

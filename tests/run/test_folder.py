@@ -86,6 +86,15 @@ def test_a_refused_run_leaves_nothing(tmp_path):
     assert sorted(os.listdir(folder.parent)) == ['.tiny.lock', 'tiny']
 
 
+def test_a_folder_is_in_use_by_the_run_that_holds_it_now(tmp_path):
+    (tmp_path / '.tiny.lock').write_text(
+        'process 1 on an earlier machine since yesterday, with a longer name than ours'
+    )
+    with locked(str(tmp_path / 'tiny'), dict(rank=0, dist=False)):
+        text = (tmp_path / '.tiny.lock').read_text()
+    assert text.startswith(f'process {os.getpid()} on ') and 'earlier' not in text and text.count('process') == 1
+
+
 def test_a_lock_file_that_is_removed_while_it_is_locked(tmp_path, monkeypatch):
     """By a run that was refused in the same moment: the lock would be one that nobody else sees."""
     from selfsr_plugin.run import folder as module

@@ -247,6 +247,12 @@ def test_weights_under_another_key(tested, capsys, content, remedy):
     start(tested, entry=test_entry)
 
 
+def test_only_the_network_that_restores_must_have_the_scale_of_the_run(trained, capsys):
+    trained['network_teacher'] = dict(type='SelfCondSRNet', widths=[8, 8, 8], num_block=1)
+    trained['datasets']['val']['dataroot_gt'] = 'data/nowhere'
+    assert 'datasets.val: ' in refused(capsys, trained)  # which is looked at after the networks
+
+
 @pytest.mark.parametrize('batch, ratio', [(12, 1), (24, 2)])
 def test_a_batch_of_all_images_is_a_whole_one(trained, capsys, batch, ratio):
     trained['datasets']['train'].update(batch_size_per_gpu=batch, dataset_enlarge_ratio=ratio)

@@ -53,6 +53,14 @@ def test_basicsrs_networks_cannot_grow(tmp_path, label, network):
         start(opt)
 
 
+def test_a_file_of_a_run_in_the_middle_of_a_fade_is_remarked_on(tmp_path, caplog, basicsr_log):
+    train(start(stage2_options(tmp_path, fade_iter=4, grow_at=[1])), range(1, 4), save_at=[3])
+    opt = dict(stage2_options(tmp_path, ('g',)), is_train=False)
+    opt['path']['pretrain_network_g'] = str(tmp_path / 'models/net_g_3.pth')
+    start(opt)
+    assert 'net_g_3.pth was saved at level 2 of 2, alpha 0.5; what is above has not been trained' in caplog.text
+
+
 def test_a_file_of_a_growing_run_is_tested_at_its_level(tmp_path, caplog, basicsr_log):
     model = train(start(stage2_options(tmp_path, ema_decay=0.9)), range(1, 5), save_at=[2, 4])
     opt = dict(stage2_options(tmp_path, ('g',)), is_train=False)
