@@ -348,7 +348,7 @@ def test_realesrgan_enlarges_the_background(workplace, capsys, monkeypatch):
 
     class RealESRGANer:
         def __init__(self, scale, model_path, model, **options):
-            asked.append((scale, model_path, type(model), options['half']))
+            asked.append((scale, model_path, type(model), options['half'], options['tile']))
 
         def enhance(self, photo, outscale):
             print('\tTile 1/1')
@@ -362,7 +362,7 @@ def test_realesrgan_enlarges_the_background(workplace, capsys, monkeypatch):
         *('--input', 'photos/a.png', '--upscale', 2, '--bg_upsampler', 'realesrgan', '--weights', 'realesrgan=x4.pth')
     )
     result = cv2.imread('out/a.png')
-    assert asked == [(4, 'x4.pth', RRDBNet, False)] and 'Tile' not in capsys.readouterr().out
+    assert asked == [(4, 'x4.pth', RRDBNet, False, 400)] and 'Tile' not in capsys.readouterr().out
     assert (result[100:] == 7).all() and (result[25:75, 25:75] != 7).any()
     Path('x4.pth').write_bytes(b'rubbish')
     assert "Real-ESRGAN's file x4.pth cannot be loaded" in refused(

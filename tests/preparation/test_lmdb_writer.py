@@ -267,6 +267,17 @@ def test_other_options_are_noticed(folder, tmp_path, monkeypatch):
         make(folder, tmp_path / 'x.lmdb', Recipe(size=8, encode='png'))
 
 
+def test_what_was_written_down_and_not_stored_is_written_down_anew(folder, tmp_path, monkeypatch):
+    """By a process that was killed in between: more lines than those of the next batch."""
+    stop_part_way(monkeypatch, folder, tmp_path / 'x.lmdb')
+    with open(tmp_path / 'x.lmdb.partial' / 'journal.jsonl', 'ab') as journal:
+        journal.write(b'{"name": "999", "stamp": null, "refused": "of another life"}\n' * 1000)
+    make(folder, tmp_path / 'x.lmdb')
+    make(folder, tmp_path / 'whole.lmdb')
+    assert content(tmp_path / 'x.lmdb') == content(tmp_path / 'whole.lmdb')
+    assert not any('another life' in path.read_text() for path in tmp_path.glob('*.refused.txt'))
+
+
 def test_a_damaged_beginning_is_refused(folder, tmp_path, monkeypatch):
     stop_part_way(monkeypatch, folder, tmp_path / 'x.lmdb')
     journal = tmp_path / 'x.lmdb.partial' / 'journal.jsonl'

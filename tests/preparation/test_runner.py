@@ -53,6 +53,15 @@ def test_the_detector_is_told_the_threshold(kit, photos, tmp_path):
         assert manifest.counts()['faces'] == count
 
 
+@pytest.mark.parametrize('name, least, most', [('margin', -0.3, 2.0), ('shift_x', -0.5, 0.5), ('shift_y', -0.5, 0.5)])
+def test_shares_of_the_square_have_bounds(name, least, most):
+    for value in (least, most):
+        Settings(**{name: value}).check()
+    for value in (least - 0.01, most + 0.01):
+        with pytest.raises(UserError, match=f'is not a share from {least} to {most}'):
+            Settings(**{name: value}).check()
+
+
 def test_what_a_file_manager_hides_in_a_folder_does_not_make_it_one_of_others(kit, photos, tmp_path):
     (tmp_path / 'out').mkdir()
     (tmp_path / 'out' / '.DS_Store').touch()

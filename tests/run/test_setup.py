@@ -17,6 +17,7 @@ from run_kit import ROOT, log_text, options, refused, stage_2, start, weights, w
 
 from selfsr_plugin import test as test_entry
 from selfsr_plugin.errors import UserError
+from selfsr_plugin.options import complete_options
 from selfsr_plugin.run import setup
 
 
@@ -195,6 +196,14 @@ def test_as_many_processes_as_gpus(monkeypatch, launcher, processes, message):
     monkeypatch.setattr(setup, 'init_distributed', lambda *_: (0, processes))
     with pytest.raises(UserError, match=message):
         setup.set_up(dict(num_gpu=4), argparse.Namespace(launcher=launcher), is_train=True)
+
+
+@pytest.mark.parametrize('there, used', [(0, 0), (1, 1), (4, 1)])
+def test_a_process_uses_one_gpu_if_there_is_any(monkeypatch, there, used):
+    monkeypatch.setattr(torch.cuda, 'device_count', lambda: there)
+    args = argparse.Namespace(launcher='none', auto_resume=False, debug=False)
+    opt = dict(num_gpu='auto', name='tiny', scale=4, datasets={})
+    assert complete_options(opt, args, 'here', is_train=False, rank=0, world_size=1)['num_gpu'] == used
 
 
 @pytest.mark.parametrize('num_gpu, use_gpu', [(0, False), ('auto', True)])
