@@ -2691,4 +2691,25 @@ MUTATIONS = [
         '(-0.5, 2.0)',
         ('preparation/test_runner.py::test_shares_of_the_square_have_bounds',),
     ),
+    Mutation(
+        'precision: a run on the CPU speaks for GPUs',
+        'engine/precision.py',
+        "        if self.device.type == 'cuda':\n",
+        '        if True:\n',
+        ('engine/test_precision.py::test_a_run_on_the_cpu_leaves_the_convolutions_of_gpus_to_others',),
+    ),
+    Mutation(
+        'restore: the largest by its shorter side',
+        'restore.py',
+        'key=lambda index: max(larger[index])',
+        'key=lambda index: min(larger[index])',
+        ('commands/test_restore.py::test_the_largest_face_that_is_warned_of_has_the_longest_side',),
+    ),
+    Mutation(
+        'registration: a name with a suffix takes ours',
+        'registration.py',
+        "f'{name}_{suffix}' if isinstance(suffix, str) else name",
+        'name',
+        ('test_registration.py::test_with_a_suffix_it_is_another_name_and_ours_stays',),
+    ),
 ]

@@ -76,6 +76,15 @@ def test_another_project_may_have_a_name_of_ours(arch_registry):
         arch_registry.register(SelfCondSRNet)
 
 
+def test_with_a_suffix_it_is_another_name_and_ours_stays(arch_registry):
+    class SelfCondSRNet(nn.Module):
+        pass
+
+    arch_registry.register(SelfCondSRNet, 'theirs')
+    assert arch_registry.get('SelfCondSRNet') is archs.SelfCondSRNet
+    assert arch_registry.get('SelfCondSRNet_theirs') is SelfCondSRNet
+
+
 def test_a_name_that_is_taken_stays_what_it_was(monkeypatch):
     """By a project that was imported before this package."""
 

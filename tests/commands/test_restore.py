@@ -20,6 +20,15 @@ DEMO = Path(__file__).resolve().parents[2] / 'datasets/demo'
 ARGUMENTS = ('--faces', '--input', 'lr', '--output', 'out', '--model', 'g.pth', '--device', 'cpu')
 
 
+def test_the_largest_face_that_is_warned_of_has_the_longest_side():
+    class Faces(list):
+        def path(self, index):
+            return f'{self[index]}.png'
+
+    said = restore.size_warning({0: (90, 90), 2: (60, 100)}, Faces('abc'), None, 4)
+    assert said.startswith('2 of 3 images, the largest c.png of 100x60, are larger than 64x64')
+
+
 def run(*arguments):
     restore.main([*ARGUMENTS, *map(str, arguments)])
 

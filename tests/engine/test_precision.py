@@ -168,6 +168,14 @@ def test_which_convolutions_of_a_gpu_are_rounded(monkeypatch, precision, rounded
     assert torch.backends.cudnn.allow_tf32 is rounded
 
 
+@pytest.mark.parametrize('before', [True, False])
+def test_a_run_on_the_cpu_leaves_the_convolutions_of_gpus_to_others(monkeypatch, before):
+    monkeypatch.setattr(torch.backends.cudnn, 'allow_tf32', before)
+    for precision in ('fp32', 'bf16'):
+        Precision(precision, CPU).choose_convolutions()
+    assert torch.backends.cudnn.allow_tf32 is before
+
+
 def test_a_format_that_cpus_are_slow_in_is_remarked_on(monkeypatch, caplog):
     monkeypatch.setattr(get_root_logger(), 'propagate', True)
     for precision in ('auto', 'fp32'):
