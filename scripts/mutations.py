@@ -2712,4 +2712,27 @@ MUTATIONS = [
         'name',
         ('test_registration.py::test_with_a_suffix_it_is_another_name_and_ours_stays',),
     ),
+    Mutation(
+        'evaluate: broken weights are the fault of images',
+        'scoring.py',
+        'WEIGHTS:\n',
+        '{}:\n',
+        ('commands/test_evaluate.py::test_what_comes_to_no_number_is_the_fault_of_weights_or_of_an_image',),
+    ),
+    Mutation(
+        'errors: all processes are the first',
+        'errors.py',
+        "rank == '0' else",
+        'True else',
+        ('test_files.py::test_an_error_says_of_which_process_it_is',),
+    ),
+    Mutation(
+        'DeepDeblur: the coarsest image is judged',
+        'baselines/models/deep_deblur_model.py',
+        'return images[0], {',
+        'return images[-1], {',
+        (
+            'baselines/test_baseline_terms.py::test_discriminators_and_perceptual_losses_are_given_the_result_of_a_network_of_many',
+        ),
+    ),
 ]

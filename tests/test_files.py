@@ -52,6 +52,14 @@ def test_a_terminal_that_is_closed_does_not_end_what_nohup_started():
         signal.signal(signal.SIGHUP, before)
 
 
+@pytest.mark.parametrize('rank, start', [(None, 'error: no'), ('0', 'error: no'), ('1', 'error (process 1): no')])
+def test_an_error_says_of_which_process_it_is(monkeypatch, capsys, rank, start):
+    monkeypatch.setenv('RANK', rank) if rank else monkeypatch.delenv('RANK', raising=False)
+    with pytest.raises(SystemExit) as caught, one_sentence_errors():
+        raise UserError('no')
+    assert caught.value.code == 1 and capsys.readouterr().err == f'{start}\n'
+
+
 def test_what_is_archived_keeps_its_kind_however_often(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr('time.strftime', lambda form: '20261127_160000')
     for number in range(4):

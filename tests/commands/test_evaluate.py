@@ -17,7 +17,9 @@ import torch
 from basicsr.metrics import calculate_psnr, calculate_ssim
 from common_kit import refused as refused_by
 
-from selfsr_plugin import evaluate
+from selfsr_plugin import evaluate, scoring
+from selfsr_plugin.data import open_image_source
+from selfsr_plugin.errors import UserError
 from selfsr_plugin.metrics.blur_metric import calculate_blur
 from selfsr_plugin.metrics.feature_statistics import FeatureStatistics
 
@@ -369,3 +371,21 @@ def test_weights_of_a_metric_that_is_not_run_are_refused(folders, capsys):
     message = refused(capsys, '--metrics', 'psnr', '--weights', f'lpips={__file__}')
     assert '--weights lpips=...: lpips is not among --metrics' in message
     assert not Path('out_scores').exists()
+
+
+@pytest.mark.parametrize('metric', ['lpips', 'identity_lq', 'psnr'])
+def test_what_comes_to_no_number_is_the_fault_of_weights_or_of_an_image(tmp_path, files, monkeypatch, metric):
+    source = open_image_source(files.write_folder(tmp_path / 'faces', {'a': files.make_image(0)}))
+    monkeypatch.setattr(scoring, 'calculate_metric', lambda *_: float('nan'))
+    monkeypatch.setattr(scoring, 'face_similarity', lambda *_: float('nan'))
+    settings, problems = {metric: {} if metric == 'identity_lq' else dict(type=f'calculate_{metric}')}, []
+    score = lambda: scoring.score_faces(  # noqa: E731
+        scoring.Folders(source, source, source), [scoring.Face('a', 0, 0, 0)], settings, problems
+    )
+    if metric == 'psnr':
+        assert score() == {} and len(problems) == 1 and 'a.png is not a number: ' in problems[0]
+    else:
+        with pytest.raises(
+            UserError, match=f'{metric} of .*a.png is not a number: the weights that it uses are broken'
+        ):
+            score()
