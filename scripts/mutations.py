@@ -2482,7 +2482,7 @@ MUTATIONS = [
         'preparation/settings.py',
         'threshold: float = 0.8',
         'threshold: float = 0.7',
-        ('preparation/test_runner.py::test_what_a_face_must_be_by_default',),
+        ('preparation/test_settings.py::test_what_a_face_must_be_by_default',),
     ),
     Mutation(
         'rows of hours: R1 twice as often',
@@ -2531,7 +2531,7 @@ MUTATIONS = [
         'preparation/manifest.py',
         "not entry.name.startswith('.') for",
         'True for',
-        ('preparation/test_runner.py::test_what_a_file_manager_hides_in_a_folder_does_not_make_it_one_of_others',),
+        ('preparation/test_settings.py::test_what_a_file_manager_hides_in_a_folder_does_not_make_it_one_of_others',),
     ),
     Mutation(
         'collapse: exactly at the bound',
@@ -2545,7 +2545,9 @@ MUTATIONS = [
         'preparation/runner.py',
         "if line.get('bytes') in (None, state.st_size):",
         "if line.get('bytes') == state.st_size:",
-        ('preparation/test_runner.py::test_photos_of_a_manifest_that_does_not_say_how_large_they_were_are_not_others',),
+        (
+            'preparation/test_settings.py::test_photos_of_a_manifest_that_does_not_say_how_large_they_were_are_not_others',
+        ),
     ),
     Mutation(
         'detector: stripes are looked at',
@@ -2689,7 +2691,7 @@ MUTATIONS = [
         'preparation/settings.py',
         '(-0.3, 2.0)',
         '(-0.5, 2.0)',
-        ('preparation/test_runner.py::test_shares_of_the_square_have_bounds',),
+        ('preparation/test_settings.py::test_shares_of_the_square_have_bounds',),
     ),
     Mutation(
         'precision: a run on the CPU speaks for GPUs',
