@@ -91,6 +91,13 @@ def vgg(weight: float) -> str:
     return _VGG.replace('WEIGHT', str(weight))
 
 
+FSRNET_TERMS = f"""
+train.optim_g: {{type: RMSprop, lr: !!float 2.5e-4}}    # FSRNet
+train.coarse_opt: {mse()}    # FSRNet: coarse and HR image, in [-1, 1]
+train.prior_opt: {mse()}    # FSRNet: facial priors, in [-1, 1]
+train.heatmap_sigma: 3.0           # FSRNet: width of landmarks in heatmaps of half the size; not used without landmarks
+train.pixel_opt: {mse()}    # FSRNet: fine and HR image, in [-1, 1]
+"""
 SPLIT_D = """network_d:                         # judges HR and restored faces
 network_d.type: SRGANDiscriminator    # SRGAN: ten convolutions
 network_d.num_in_ch: 3             # colour channels

@@ -6,6 +6,7 @@ from baseline_option_parts import (
     CELEBA_PAIRED,
     Files,
     FSRNET,
+    FSRNET_TERMS,
     GAN,
     LANDMARKS,
     PAIRED,
@@ -79,19 +80,7 @@ _method(
     data=PRIORS.format(keys=PARSING.format(root='datasets/celeba/train_hr')),
     batch='14    # FSRNet',
     total='1206000    # cs-giung/FSRNet-pytorch: 100 epochs, of 168,854 faces here',
-    train="""
-train.optim_g: {type: RMSprop, lr: !!float 2.5e-4}    # FSRNet
-train.coarse_opt: """
-    + mse()
-    + """    # FSRNet: coarse and HR image, in [-1, 1]
-train.prior_opt: """
-    + mse()
-    + """    # FSRNet: facial priors, in [-1, 1]
-train.heatmap_sigma: 3.0           # FSRNet: width of landmarks in heatmaps of half the size; not used without landmarks
-train.pixel_opt: """
-    + mse()
-    + """    # FSRNet: fine and HR image, in [-1, 1]
-""",
+    train=FSRNET_TERMS,
 )
 _method(
     'fsrgan',
@@ -103,19 +92,7 @@ _method(
     batch='14    # FSRNet',
     total='1206000    # cs-giung/FSRNet-pytorch: 100 epochs',
     path='path.pretrain_network_g: experiments/table1_celeba_fsrnet/models/net_g_latest.pth    # weights of FSRNet\n',
-    train="""
-train.optim_g: {type: RMSprop, lr: !!float 2.5e-4}    # FSRNet
-train.coarse_opt: """
-    + mse()
-    + """    # FSRNet: coarse and HR image, in [-1, 1]
-train.prior_opt: """
-    + mse()
-    + """    # FSRNet: facial priors, in [-1, 1]
-train.heatmap_sigma: 3.0           # FSRNet: width of landmarks in heatmaps of half the size; not used without landmarks
-train.pixel_opt: """
-    + mse()
-    + """    # FSRNet: fine and HR image, in [-1, 1]
-"""
+    train=FSRNET_TERMS
     + GAN.format(
         optim='{type: RMSprop, lr: !!float 2.5e-4}',
         optim_from='FSRNet',

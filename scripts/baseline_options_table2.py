@@ -5,6 +5,7 @@ from functools import partial
 from baseline_option_parts import (
     Files,
     FSRNET,
+    FSRNET_TERMS,
     PAIRED,
     PARSING,
     PRIORS,
@@ -150,13 +151,7 @@ _method(
     data=PRIORS.format(keys=PARSING.format(root='datasets/real/train_hr')),
     batch='14    # FSRNet',
     total='1306000    # cs-giung/FSRNet-pytorch: 100 epochs, of 182,866 faces here',
-    train=f"""
-train.optim_g: {{type: RMSprop, lr: !!float 2.5e-4}}    # FSRNet
-train.coarse_opt: {mse()}    # FSRNet: coarse and HR image, in [-1, 1]
-train.prior_opt: {mse()}    # FSRNet: facial priors, in [-1, 1]
-train.heatmap_sigma: 3.0           # FSRNet: width of landmarks in heatmaps of half the size; not used without landmarks
-train.pixel_opt: {mse()}    # FSRNet: fine and HR image, in [-1, 1]
-""",
+    train=FSRNET_TERMS,
 )
 _UNPAIRED = """
 datasets.train.type: UnpairedFaceDataset    # HR faces, each with a real LR face of someone else drawn at random
