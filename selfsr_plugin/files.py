@@ -10,6 +10,7 @@ import contextlib
 import errno
 import hashlib
 import os
+import re
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
@@ -36,6 +37,20 @@ def path(text: str) -> Path:
     if not text:
         raise argparse.ArgumentTypeError('it is empty: name a file or folder ("." for the current one)')
     return Path(os.path.expanduser(text))
+
+
+def newest_instead(path: str | os.PathLike) -> str:
+    """For a checkpoint ``net_<label>_*.pth`` that is not there: the newest of that network in its folder, or ''.
+
+    Stage 1 of both leaves its last iteration, for one, and no ``net_deg_latest.pth``.
+    """
+    path = Path(path).expanduser()
+    stem = re.match(r'(net_\w+?)_(\d+|latest)\.', path.name)
+    pattern = stem and re.compile(re.escape(stem[1]) + r'_(\d+|latest)\.(pth|safetensors)')
+    if not pattern or not path.parent.is_dir():
+        return ''
+    found = {name: match[1] for name in os.listdir(path.parent) if (match := pattern.fullmatch(name))}
+    return max(found, key=lambda name: float('inf') if found[name] == 'latest' else int(found[name]), default='')
 
 
 def printable(name: str | os.PathLike) -> str:

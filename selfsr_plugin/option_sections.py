@@ -7,6 +7,7 @@ from os import path as osp
 from typing import Any, ClassVar, Literal
 
 from .errors import UserError
+from .files import newest_instead
 from .schema import Metric, Network, Section, option
 
 MAX_NAME = 200  # bytes; files of the run are named after it, and a file system takes 255
@@ -123,11 +124,16 @@ class PathOptions(Section):
     def check(self, key: str) -> None:
         for name, value in vars(self).items():
             if (name.startswith('pretrain_') or name == 'resume_state') and value is not None:
+                if osp.isdir(osp.expanduser(value)):
+                    raise UserError(f'{key}.{name}: {value} is a folder: give the file itself.')
                 if not osp.isfile(osp.expanduser(value)):
-                    raise UserError(
-                        f'{key}.{name}: there is no file {value} (seen from {os.getcwd()}); '
-                        'train the stage that makes it first, or correct the path.'
+                    other = newest_instead(value)
+                    remedy = (
+                        f'its folder has {other}'
+                        if other
+                        else 'train the stage that makes it first, or correct the path'
                     )
+                    raise UserError(f'{key}.{name}: there is no file {value} (seen from {os.getcwd()}); {remedy}.')
 
 
 def path_options(networks: Iterable[str], unused: Iterable[str] = ()) -> type[PathOptions]:

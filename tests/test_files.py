@@ -14,7 +14,17 @@ import pytest
 
 from selfsr_plugin import create_lmdb
 from selfsr_plugin.errors import Terminated, UserError, one_sentence_errors, terminated_as_interrupted
-from selfsr_plugin.files import OwnResults, archive, path, printable, try_lock, whole_file, write_file, write_image
+from selfsr_plugin.files import (
+    OwnResults,
+    archive,
+    newest_instead,
+    path,
+    printable,
+    try_lock,
+    whole_file,
+    write_file,
+    write_image,
+)
 
 PICTURE = np.arange(4 * 6 * 3, dtype=np.uint8).reshape(4, 6, 3)
 
@@ -23,6 +33,17 @@ def test_tilde_is_expanded_also_where_there_is_no_such_user(monkeypatch):
     monkeypatch.setenv('HOME', '/home/of')
     assert str(path('~/faces')) == '/home/of/faces'
     assert str(path('~no_such_user/faces')) == '~no_such_user/faces'
+
+
+def test_the_newest_checkpoint_of_the_network_instead_of_one_that_is_not_there(tmp_path):
+    assert newest_instead(tmp_path / 'models/net_deg_latest.pth') == ''
+    for name in ('net_deg_900.pth', 'net_deg_1000.safetensors', 'net_d_lq_9.pth', 'net_g_4.pth', 'net_deg_x.pth'):
+        (tmp_path / name).touch()
+    assert newest_instead(tmp_path / 'net_deg_latest.pth') == 'net_deg_1000.safetensors'
+    assert newest_instead(tmp_path / 'net_d_lq_latest.pth') == 'net_d_lq_9.pth'
+    assert newest_instead(tmp_path / 'net_d_latest.pth') == '' == newest_instead(tmp_path / 'net_d.pth')
+    (tmp_path / 'net_g_latest.pth').touch()
+    assert newest_instead(tmp_path / 'net_g_9.pth') == 'net_g_latest.pth'
 
 
 def test_an_empty_path_is_not_the_current_folder(capsys):

@@ -172,8 +172,13 @@ def test_files_that_hold_no_network_of_ours(tmp_path):
     (tmp_path / 'text.pth').write_text('text')
     with pytest.raises(UserError, match=r'text\.pth cannot be read as a checkpoint'):
         selfsr_plugin.load(tmp_path / 'text.pth')
-    with pytest.raises(FileNotFoundError, match=r'there is no checkpoint .*none\.pth'):
+    with pytest.raises(FileNotFoundError, match=r'there is no checkpoint .*none\.pth\.'):
         selfsr_plugin.load(tmp_path / 'none.pth')
+    (tmp_path / 'net_deg_9.pth').touch()
+    with pytest.raises(
+        FileNotFoundError, match=r'no checkpoint .*net_deg_latest\.pth; its folder has net_deg_9\.pth\.'
+    ):
+        selfsr_plugin.load(tmp_path / 'net_deg_latest.pth')
     with pytest.raises(UserError, match="no weights under the key 'params_ema'; it has params"):
         selfsr_plugin.load(save(tmp_path / 'net.pth', params=make()), 'params_ema')
 

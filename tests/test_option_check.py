@@ -516,6 +516,16 @@ def test_weights_of_stage_1_that_do_not_exist():
     assert 'path.pretrain_network_deg: there is no file' in message and 'net_deg_latest.pth' in message
 
 
+def test_weights_of_stage_1_under_another_name(tmp_path):
+    """A run of both stages leaves the last iteration of the first."""
+    opt = load(TRAIN_STAGE2)
+    (tmp_path / 'net_deg_9.pth').touch()
+    opt['path']['pretrain_network_deg'] = str(tmp_path / 'net_deg_latest.pth')
+    assert refusal(opt).endswith('; its folder has net_deg_9.pth.')
+    opt['path']['pretrain_network_deg'] = str(tmp_path)
+    assert refusal(opt).endswith(f'path.pretrain_network_deg: {tmp_path} is a folder: give the file itself.')
+
+
 def test_leftovers_of_a_removed_discriminator_are_refused():
     opt = load(TRAIN_BOTH)
     del opt['network_d']

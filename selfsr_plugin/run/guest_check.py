@@ -15,6 +15,7 @@ from ..data import LRFaceDataset, PairedFaceDataset
 from ..engine.checkpoint import is_safetensors, load_checkpoint, select_weights
 from ..engine.validation import sentence
 from ..errors import UserError
+from ..files import newest_instead
 from ..metrics import check_metric, direction, needs_ground_truth
 from ..option_check import check_guest_dataset, check_weights_given, words_of
 from ..registration import is_ours, uses_plugin
@@ -143,7 +144,11 @@ def _check_weights(opt: Mapping[str, Any]) -> None:
         if not str(key).startswith('pretrain_network_') or not file:
             continue
         if not os.path.isfile(file):
-            raise UserError(f'path.{key}: there is no file {file} (seen from {os.getcwd()}): correct the path.')
+            other = newest_instead(file)
+            raise UserError(
+                f'path.{key}: there is no file {file} (seen from {os.getcwd()}): '
+                f'{f"its folder has {other}" if other else "correct the path"}.'
+            )
         if is_safetensors(file):
             raise UserError(
                 f'path.{key}: {opt["model_type"]} is of BasicSR, which reads .pth files alone: make one by python -m '

@@ -133,6 +133,9 @@ def test_weights_to_start_from(trained, capsys):
     assert 'face_x4.pth does not fit SelfCondSRNet as network_g describes it: ' in refused(capsys, trained)
     trained['path']['pretrain_network_g'] = 'nowhere.pth'
     assert 'path.pretrain_network_g: there is no file nowhere.pth (seen from' in refused(capsys, trained)
+    Path('net_g_5.pth').touch()
+    trained['path']['pretrain_network_g'] = 'net_g_latest.pth'
+    assert refused(capsys, trained).endswith(': its folder has net_g_5.pth.')
     assert not Path('experiments').exists()
     trained['path']['pretrain_network_g'] = 'face_x4.pth'
     trained['network_g'] = dict(net.built_from)
