@@ -44,6 +44,14 @@ def make(cls=SelfCondSRNet, seed=0, **arguments):
     return cls(**(arguments or NETWORKS[0][1])).eval()
 
 
+def test_building_a_network_draws_nothing_from_the_generator_of_others():
+    torch.manual_seed(1)
+    before = torch.get_rng_state()
+    opt = dict(network_g=dict(type='SelfCondSRNet', widths=[8]), path={}, manual_seed=3)
+    first, second = (build_network(opt, 'g', torch.device('cpu')).stem.weight for _ in range(2))
+    assert torch.equal(torch.get_rng_state(), before) and torch.equal(first, second)
+
+
 def weights_of_before(net):
     """As this package saved them until it described networks: arguments as buffers, biases that have no effect."""
     found = dict(net.state_dict())

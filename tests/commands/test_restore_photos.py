@@ -359,11 +359,12 @@ def test_realesrgan_enlarges_the_background(workplace, capsys, monkeypatch):
     monkeypatch.setitem(sys.modules, 'realesrgan', package)
     torch.save({'params_ema': {'conv_first.weight': torch.zeros(64, 3, 3, 3)}}, 'x4.pth')
     command(
-        *('--input', 'photos/a.png', '--upscale', 2, '--bg_upsampler', 'realesrgan', '--weights', 'realesrgan=x4.pth')
+        *('--input', 'photos/a.png', '--upscale', 3, '--bg_upsampler', 'realesrgan', '--weights', 'realesrgan=x4.pth')
     )
     result = cv2.imread('out/a.png')
     assert asked == [(4, 'x4.pth', RRDBNet, False, 400)] and 'Tile' not in capsys.readouterr().out
-    assert (result[100:] == 7).all() and (result[25:75, 25:75] != 7).any()
+    assert result.shape == (360, 480, 3)
+    assert (result[130:] == 7).all() and (result[40:110, 40:110] != 7).any()
     Path('x4.pth').write_bytes(b'rubbish')
     assert "Real-ESRGAN's file x4.pth cannot be loaded" in refused(
         capsys,
@@ -397,6 +398,12 @@ def test_a_photo_too_large_for_the_memory(workplace, capsys, monkeypatch):
         message,
     )
     assert written() == ['black.jpg']
+
+
+def test_a_stripe_without_faces_is_none_that_is_cut_out(workplace, capsys):
+    cv2.imwrite('photos/stripe.png', np.zeros((60, 300, 3), np.uint8))
+    command('--input', 'photos')
+    assert '1 of these are small' in capsys.readouterr().out  # black.jpg
 
 
 @pytest.mark.parametrize('count, rows, columns', [(1, 1, 1), (6, 1, 6), (7, 2, 6), (13, 3, 6)])

@@ -71,6 +71,17 @@ def face(files):
     return Image.fromarray(np.ascontiguousarray(files.make_image(3, 32)[..., ::-1]) // 2 + 60)
 
 
+@pytest.mark.parametrize('fill', [0, 1, 3])
+def test_a_jpeg_that_is_cut_is_found_behind_bytes_that_fill_up(face, fill):
+    """Any number of FF may stand before a marker."""
+    data = encoded(face, 'JPEG')
+    scan = data.index(b'\xff\xda')
+    data = data[:scan] + b'\xff' * fill + data[scan:]
+    assert decode_image(data, 'x').shape == (32, 32, 3)
+    with pytest.raises(CorruptImageError, match='the JPEG data is cut short'):
+        decode_image(data[:-20], 'x')
+
+
 def difference(data, image):
     return np.abs(decode_image(data, 'x')[..., ::-1].astype(int) - np.asarray(image.convert('RGB')).astype(int)).max()
 

@@ -14,6 +14,7 @@ from selfsr_plugin.data import (
     UnpairedFaceDataset,
     build_train_loader,
 )
+from selfsr_plugin.data.face_images import FaceImages
 from selfsr_plugin.data.face_images import is_square, one_thread, size_options
 
 ALL = [UnpairedFaceDataset, HRFaceDataset, LRFaceDataset, PairedFaceDataset]
@@ -256,6 +257,14 @@ def test_bad_options_give_one_sentence(roots, change, sentence):
     with pytest.raises((ValueError, FileNotFoundError), match=sentence) as caught:
         UnpairedFaceDataset(opt)
     assert '\n' not in str(caught.value)
+
+
+@pytest.mark.parametrize('count, seen', [(1, [0]), (2, [0, 5]), (3, [0, 2, 5]), (50, [0, 1, 2, 3, 4, 5])])
+def test_images_that_are_looked_at_are_spread_over_the_folder(files, tmp_path, count, seen):
+    sides = [20, 21, 22, 23, 24, 25]
+    root = files.write_folder(tmp_path / 'set', {f'{side}': files.make_image(0, side) for side in sides})
+    faces = FaceImages({'dataroot_lq': root}, 'dataroot_lq', None)
+    assert faces.stored_sides(count) == [(sides[number], sides[number]) for number in seen]
 
 
 @pytest.mark.parametrize(

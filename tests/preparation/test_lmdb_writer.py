@@ -252,6 +252,14 @@ def test_other_images_are_noticed(files, folder, tmp_path, monkeypatch, name, wh
     make(folder, tmp_path / 'x.lmdb')
 
 
+def test_an_image_of_as_many_bytes_is_noticed_by_its_time(folder, tmp_path, monkeypatch):
+    stop_part_way(monkeypatch, folder, tmp_path / 'x.lmdb')
+    path = os.path.join(folder, '007.png')
+    os.utime(path, ns=(0, os.stat(path).st_mtime_ns + 1))
+    with pytest.raises(UserError, match="'007' has changed: put it back"):
+        make(folder, tmp_path / 'x.lmdb')
+
+
 def test_changes_to_what_is_still_to_come_do_not_matter(files, folder, tmp_path, monkeypatch):
     stop_part_way(monkeypatch, folder, tmp_path / 'x.lmdb')
     os.unlink(os.path.join(folder, '039.png'))
