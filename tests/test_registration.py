@@ -76,6 +76,14 @@ def test_another_project_may_have_a_name_of_ours(arch_registry):
         arch_registry.register(SelfCondSRNet)
 
 
+def test_registering_again_changes_nothing():
+    """As where the hook at the start has done it before the package is imported."""
+    before = {name: getattr(registries, name)._obj_map for name in registration.ENTRIES}
+    registration.register()
+    assert all(getattr(registries, name)._obj_map is entries for name, entries in before.items())
+    assert registration.is_ours('METRIC_REGISTRY', 'calculate_blur')
+
+
 def test_with_a_suffix_it_is_another_name_and_ours_stays(arch_registry):
     class SelfCondSRNet(nn.Module):
         pass

@@ -14,8 +14,7 @@ from selfsr_plugin.data import (
     UnpairedFaceDataset,
     build_train_loader,
 )
-from selfsr_plugin.data.face_images import FaceImages
-from selfsr_plugin.data.face_images import is_square, one_thread, size_options
+from selfsr_plugin.data.face_images import FaceImages, is_square, one_thread, size_options
 
 ALL = [UnpairedFaceDataset, HRFaceDataset, LRFaceDataset, PairedFaceDataset]
 
