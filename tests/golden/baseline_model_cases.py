@@ -14,7 +14,7 @@ from torch import Tensor
 CASES = method_kit.CASES
 ITERATIONS = 6
 # Of weights, where 1 lets deep networks saturate the losses, or explode.
-GAINS = dict(HourglassModel=dict(hg=0.5), DICModel=dict(g=0.5, d=0.5, f=0.5))
+GAINS = dict(HourglassModel=dict(hg=0.5), DICModel=dict(g=0.5, d=0.5, f=0.5), PFSRModel=dict(hg=0.5))
 
 
 def _batch(iteration: int, opt: dict[str, Any], size: int = 4) -> dict[str, Tensor]:
