@@ -20,6 +20,7 @@ MAX_PIXELS = 2 * 89_478_485  # Pillow's limit for decompression bombs: 512 MiB a
 _FORMATS = ('JPEG', 'PNG', 'WEBP', 'BMP', 'TIFF', 'PPM')
 _UNREAD = ('GIF', 'AVIF', 'JPEG2000', 'TGA', 'ICO', 'ICNS', 'PSD', 'DDS', 'PCX', 'SGI', 'QOI')  # Pillow knows them
 _VIDEO = 'a video: save its frames as pictures and give those'
+_WIDE = 'numbers of 32 bits or with a floating point, which are not read'
 _NO_PICTURES = {  # how files begin that are often called .jpg or .png, and what they are
     b'version https://git-lfs': 'the pointer that Git LFS leaves in place of a file: git lfs pull',
     b'<!doctype html': 'a web page, as a download that was refused leaves it: download it again',
@@ -86,7 +87,10 @@ def decode_image(data: bytes, path: str) -> np.ndarray:
         return _decode_with_opencv(data, path)
     mode = _profile_mode(header)
     transform = to_srgb(header.info.get('icc_profile') or b'', mode)
-    if header.format == 'HEIF' or transform and mode == 'CMYK':  # OpenCV reads the first not, and the second as RGB
+    if header.mode == 'LAB':  # OpenCV takes the white of a screen for that of the format, D50
+        transform = _lab_to_srgb()
+    # OpenCV does not read the first, and reads the second as RGB
+    if header.format == 'HEIF' or transform and mode == 'CMYK' or header.mode == 'LAB':
         return _decode_with_pillow(header, path, transform)
     image = _decode_with_opencv(data, path)
     if transform is None:
@@ -140,14 +144,15 @@ def _what_it_is(data: bytes) -> str:
             warnings.simplefilter('ignore')
             picture = Image.open(io.BytesIO(data), formats=_UNREAD + _FORMATS)
             if picture.format in (*_FORMATS, 'MPO'):  # which OpenCV reads, unless it is broken
-                floats = picture.mode == 'F'
-                return 'its pixels are floating-point numbers, which are not read: save it as PNG' * floats
+                return f'its pixels are {_WIDE}: save it as PNG' * (picture.mode in ('F', 'I'))
     except Exception:  # Pillow's readers raise many kinds
         if data[4:8] == b'ftyp' and data[8:12] not in _STILL or data[:4] == b'RIFF' and data[8:12] == b'AVI ':
             return f'it is {_VIDEO}'
         if data[4:8] == b'ftyp':
             missing = readable_extensions() == IMAGE_EXTENSIONS
             return 'it is no image, or one that needs pip install pillow-heif (HEIC): or save it as PNG' * missing
+        if data[:4] in (b'II*\0', b'MM\0*'):
+            return f'it is cut short, or a TIFF of {_WIDE}: save it as PNG'
         kind = next((kind for start, kind in _NO_PICTURES.items() if data.lstrip()[:64].lower().startswith(start)), '')
         return f'it is {kind}' if kind else ''
     return f'it is of the format {picture.format}, which is not read: save it as PNG'
@@ -182,6 +187,12 @@ def to_srgb(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform | None:
     converted = np.asarray(ImageCms.applyTransform(Image.fromarray(colours), transform)).astype(int)
     change = np.abs(converted - (colours if mode == 'RGB' else colours[..., None]))
     return transform if change.max() > _NEARLY_SRGB else None
+
+
+@functools.cache
+def _lab_to_srgb() -> ImageCms.ImageCmsTransform:
+    profiles = ImageCms.createProfile('LAB'), ImageCms.createProfile('sRGB')
+    return ImageCms.buildTransform(*profiles, 'LAB', 'RGB', flags=ImageCms.Flags.NOCACHE)
 
 
 def _profile_mode(header: Image.Image) -> str:
@@ -222,7 +233,7 @@ def _decode_with_pillow(header: Image.Image, path: str, transform: ImageCms.Imag
         image = (
             image.convert('RGB')
             if transform is None
-            else ImageCms.applyTransform(image if image.mode == 'CMYK' else image.convert('RGB'), transform)
+            else ImageCms.applyTransform(image if image.mode in ('CMYK', 'LAB') else image.convert('RGB'), transform)
         )
     except Exception as error:  # Pillow's readers raise many kinds
         raise CorruptImageError(path, 'it is cut short or broken') from error

@@ -5,6 +5,7 @@ import struct
 import zlib
 from types import SimpleNamespace
 
+import cv2
 import numpy as np
 import pytest
 from PIL import Image, ImageCms, features
@@ -261,6 +262,20 @@ def test_what_is_no_picture_is_said(read, data, what):
         read(data, 'x')
 
 
-def test_pixels_that_are_floats_are_said():
-    with pytest.raises(CorruptImageError, match='x: its pixels are floating-point numbers, which are not read'):
-        decode_image(encoded(Image.fromarray(np.ones((8, 8), np.float32)), 'TIFF'), 'x')
+@pytest.mark.parametrize('wide', [np.float32, np.int32])
+def test_pixels_of_32_bits_are_said(wide):
+    with pytest.raises(CorruptImageError, match='x: its pixels are numbers of 32 bits or with a floating point, which'):
+        decode_image(encoded(Image.fromarray(np.ones((8, 8), wide)), 'TIFF'), 'x')
+
+
+def test_colours_of_32_bits_are_said():
+    """Which Pillow does not know, as it does not know a TIFF that is cut."""
+    data = cv2.imencode('.tiff', np.ones((8, 8, 3), np.float32))[1].tobytes()
+    with pytest.raises(CorruptImageError, match='x: it is cut short, or a TIFF of numbers of 32 bits'):
+        decode_image(data, 'x')
+
+
+def test_lab_is_converted_by_its_own_white(face):
+    lab = ImageCms.buildTransform(ImageCms.createProfile('sRGB'), ImageCms.createProfile('LAB'), 'RGB', 'LAB')
+    got = decode_image(encoded(ImageCms.applyTransform(face, lab), 'TIFF'), 'x')
+    assert np.abs(got[..., ::-1].astype(int) - np.asarray(face)).mean() < 1
