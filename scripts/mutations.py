@@ -2786,4 +2786,25 @@ MUTATIONS = [
         'if False:\n            continue',
         ('test_registration.py::test_registering_again_changes_nothing',),
     ),
+    Mutation(
+        'options: a discriminator of larger images',
+        'stages/selfcond_sr_model.py',
+        'and size != gt_size:',
+        'and size < gt_size:',
+        ('test_option_check.py',),
+    ),
+    Mutation(
+        'folder: another whose name begins alike',
+        'run/folder.py',
+        "inside = osp.join(osp.realpath(folder), '')",
+        'inside = osp.realpath(folder)',
+        ('run/test_folder.py::test_what_lies_elsewhere_is_no_reason',),
+    ),
+    Mutation(
+        'metrics: sets of one image',
+        'metrics/requirements.py',
+        'num_image < 2',
+        'num_image < 1',
+        ('metrics/test_direction.py::test_sets_are_compared_from_two_images_on',),
+    ),
 ]

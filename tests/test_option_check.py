@@ -81,6 +81,16 @@ def test_every_key_of_the_main_file_is_commented():
         (TRAIN_BOTH, 'datasets:train:dataroot_lq=~', r'datasets\.train\.dataroot_lq: missing; stage 1'),
         (TRAIN_BOTH, 'datasets:train:batch_size_per_gpu=0', r'batch_size_per_gpu: 0 must be'),
         (TRAIN_BOTH, 'train:total_iter=7', r'train\.total_iter: 7 must be the sum of the two stages'),
+        (
+            TRAIN_BOTH,
+            'network_d:size=32',
+            r'network_d\.size: 32 must be the side of the HR images, datasets\.train\.gt_',
+        ),
+        (
+            TRAIN_BOTH,
+            'network_d:size=128',
+            r'network_d\.size: 128 must be the side of the HR images, datasets\.train\.gt_',
+        ),
         (TRAIN_BOTH, 'train:total_iter=7000000', r'train\.total_iter: 7000000 must be the sum of the two stages'),
         (TRAIN_BOTH, 'train:sr:grow_at=[2000]', r'train\.sr\.grow_at: the step at 2000 is never reached'),
         (TRAIN_BOTH, 'train:sr:net_d_init_iters=2000', r'net_d_init_iters: 2000 must be below train\.sr\.total_iter'),

@@ -6,7 +6,7 @@ import pytest
 from basicsr.utils.registry import METRIC_REGISTRY
 
 from selfsr_plugin.errors import UserError
-from selfsr_plugin.metrics import check_metric, direction
+from selfsr_plugin.metrics import check_metric, check_set_size, direction
 from selfsr_plugin.option_check import check_options
 from selfsr_plugin.options import read_option_file
 
@@ -76,3 +76,11 @@ def test_an_option_file_is_asked_for_what_nobody_says(foreign):
         check_options(opt, is_train=True)
     opt['val']['metrics']['x']['better'] = 'lower'
     check_options(opt, is_train=True)
+
+
+def test_sets_are_compared_from_two_images_on():
+    for metric in ('calculate_fid', 'calculate_frechet_alex'):
+        check_set_size(dict(type=metric), 2)
+        with pytest.raises(UserError, match=f'{metric} compares sets of images, and this data set has one'):
+            check_set_size(dict(type=metric), 1)
+    check_set_size(dict(type='calculate_psnr'), 1)

@@ -30,6 +30,11 @@ def opt(tmp_path):
 
 def test_what_lies_elsewhere_is_no_reason(opt, tmp_path):
     refuse_input_inside(opt, str(tmp_path / 'tiny.yml'))
+    beside = tmp_path / 'experiments/tiny_2'  # whose name begins alike
+    beside.mkdir()
+    opt['path']['pretrain_network_g'] = str(beside / 'net_g.pth')
+    Path(opt['path']['pretrain_network_g']).touch()
+    refuse_input_inside(opt, str(tmp_path / 'tiny.yml'))
 
 
 @pytest.mark.parametrize(
