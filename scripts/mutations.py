@@ -2807,4 +2807,32 @@ MUTATIONS = [
         'num_image < 1',
         ('metrics/test_direction.py::test_sets_are_compared_from_two_images_on',),
     ),
+    Mutation(
+        'rows without VGG: its features stay',
+        '../scripts/reproduce_baselines.py',
+        "opt['train']['perceptual_opt'] = None",
+        'pass',
+        ('test_reproduce_rows.py::test_rows_without_vgg_compare_pixels',),
+    ),
+    Mutation(
+        'rows: as many iterations, however fast',
+        '../scripts/reproduce_training.py',
+        'max(iterations, wanted)',
+        'iterations',
+        ('test_reproduce_rows.py::test_rows_of_tables_1_and_2_get_the_time_of_the_method_or_its_iterations',),
+    ),
+    Mutation(
+        'weights: in the home folder',
+        'arguments.py',
+        'os.path.expanduser(file)',
+        'file',
+        ('test_files.py::test_weights_in_the_home_folder_behind_an_equals_sign',),
+    ),
+    Mutation(
+        'LMDB: folders in the folder are left out',
+        'create_lmdb.py',
+        'options.recursive)',
+        'False)',
+        ('commands/test_create_lmdb.py',),
+    ),
 ]

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from selfsr_plugin import create_lmdb
+from selfsr_plugin.arguments import weights_by_name
 from selfsr_plugin.errors import Terminated, UserError, one_sentence_errors, terminated_as_interrupted
 from selfsr_plugin.files import (
     OwnResults,
@@ -292,3 +293,11 @@ def test_a_reader_that_has_ended_is_said(capsys):
     with pytest.raises(SystemExit), one_sentence_errors():
         raise BrokenPipeError(errno.EPIPE, 'Broken pipe')
     assert 'error: what was to read the lines printed here has ended' in capsys.readouterr().err
+
+
+def test_weights_in_the_home_folder_behind_an_equals_sign(monkeypatch):
+    """Where no shell expands them."""
+    monkeypatch.setenv('HOME', '/home/of')
+    assert weights_by_name(['fid=~/fid.pth', 'lpips=a.pth'], ['fid', 'lpips']) == dict(
+        fid='/home/of/fid.pth', lpips='a.pth'
+    )

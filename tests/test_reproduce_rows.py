@@ -1,6 +1,7 @@
 """Rows of the paper's tables differ in what they are about, and in nothing else."""
 
 import json
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -120,3 +121,19 @@ def test_iterations_are_the_papers_divided():
     assert 'scheduler' not in method['sr']  # the full networks keep the constant rate of the paper
     assert options('ff_idt', 'full')['network_g']['widths'] == [384, 192]
     assert options('paired_full')['network_g']['widths'] == [64, 16, 8]
+
+
+@pytest.mark.parametrize('row', ['srgan', 'fsrgan'])
+def test_rows_without_vgg_compare_pixels(row):
+    plain, without = (reproduce_rows.trainings(each, 0, 'hours', 100)[-1]['train'] for each in (row, f'{row}_no_vgg'))
+    assert plain['perceptual_opt'] and without['perceptual_opt'] is None
+    assert without['pixel_opt'] == (plain['pixel_opt'] or dict(type='MSELoss', loss_weight=1.0, reduction='mean'))
+
+
+@pytest.mark.parametrize('minutes, wanted', [(0, 200), (1, 200), (10, 1200)])
+def test_rows_of_tables_1_and_2_get_the_time_of_the_method_or_its_iterations(monkeypatch, minutes, wanted):
+    monkeypatch.setattr(reproduce_training, 'trial_seconds', lambda *_: 0.5)
+    args = SimpleNamespace(budget='hours', iterations=100, least_minutes=minutes)
+    assert reproduce_training.baseline_amount('bulat', 0, None, args) == (wanted, dict(iterations=200, minutes=minutes))
+    before = dict(amount=7, least=dict(iterations=200, minutes=3))  # what a run began with stays
+    assert reproduce_training.baseline_amount('bulat', 0, before, args) == (7, before['least'])

@@ -104,3 +104,11 @@ def test_tilde_is_expanded(folder, tmp_path, monkeypatch):
     monkeypatch.setenv('HOME', str(tmp_path))
     script.main(['--input=~/in', '--output=~/out.lmdb'])
     assert (tmp_path / 'out.lmdb').is_dir()
+
+
+def test_folders_in_the_folder_are_searched_if_asked_for(files, folder, tmp_path):
+    files.write_folder(Path(folder) / 'more', {'a': files.make_image(1)})
+    for number, asked in enumerate(([], ['--recursive'])):
+        output = str(tmp_path / f'{number}.lmdb')
+        script.main(['--input', folder, '--output', output, '--workers', '1', *asked])
+        assert ('more/a' in open_image_source(output).names) == bool(asked)
