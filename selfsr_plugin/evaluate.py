@@ -123,6 +123,11 @@ def run(args: argparse.Namespace) -> None:
         UserError: an option, file or folder that cannot be used, before anything is scored; or at the end, naming the
             images that were left out.
     """
+    for option, other in (('--reference', args.reference), ('--lq', args.lq)):
+        if other is not None and os.path.realpath(other) == os.path.realpath(args.restored):
+            raise UserError(f'{option} is the folder of --restored, {files.printable(other)}, which equals itself.')
+    if args.lq is not None and args.metrics and 'identity_lq' not in args.metrics:
+        raise UserError('--lq: none of --metrics compares with the LR faces: add identity_lq, or leave --lq out.')
     from .data.image_source import open_image_source
     from .metrics.frechet import is_statistics_file
     from .metrics.requirements import SET_METRICS
@@ -140,11 +145,6 @@ def run(args: argparse.Namespace) -> None:
         open_image_source(args.lq) if 'identity_lq' in single else None,
     )
     faces = match(folders, args.suffix) if single else []
-    for option, other in (('--reference', args.reference), ('--lq', args.lq)):
-        if other is not None and os.path.realpath(other) == os.path.realpath(args.restored):
-            raise UserError(f'{option} is the folder of --restored, {files.printable(other)}, which equals itself.')
-    if args.lq is not None and args.metrics and 'identity_lq' not in settings:
-        raise UserError('--lq: none of --metrics compares with the LR faces: add identity_lq, or leave --lq out.')
     if args.reference is not None and not (paired or sets):
         raise UserError(f'--reference: {", ".join(settings)} compare with none: leave it out.')
     if args.save_statistics and not sets:

@@ -193,13 +193,6 @@ def run_on_photos(args: argparse.Namespace) -> None:
 
 def run_on_faces(args: argparse.Namespace) -> None:
     """Restore LR faces. Raises as :func:`run`."""
-    from tqdm import tqdm
-
-    from .data.face_images import FaceImages
-    from .inference import find_device, run_network
-    from .loading import load_for_images
-    from .ops import to_image
-
     given = [f'--{name}' for name, default in FOR_PHOTOS.items() if getattr(args, name) != default]
     if given:
         raise UserError(f'{", ".join(given)}: of photos only, not with --faces.')
@@ -210,6 +203,13 @@ def run_on_faces(args: argparse.Namespace) -> None:
             f'--output {files.printable(args.output)}: with --faces the results are a picture of each face: name a '
             'folder.'
         )
+    from tqdm import tqdm
+
+    from .data.face_images import FaceImages
+    from .inference import find_device, run_network
+    from .loading import load_for_images
+    from .ops import to_image
+
     files.refuse_lmdb_name(args.output)
     (root,), lq_size = args.input, args.lq_size[0] if args.lq_size else None
     device = find_device(args.device)

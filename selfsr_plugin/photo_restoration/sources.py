@@ -57,7 +57,7 @@ def find_sources(inputs: Sequence[Path]) -> tuple[list[Source], str]:
     if twice:
         raise UserError(
             f'--input: {len(twice)} photos have the name of another, the first {printable(twice[0])}, which it would '
-            'replace in --output: give their folder, or one after the other.'
+            'replace in --output: give the folder of their folders, or each an --output of its own.'
         )
     return sources, left_out(others)
 

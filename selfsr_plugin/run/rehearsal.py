@@ -133,10 +133,13 @@ def _try_metrics(key: str, dataset: Any, opt: dict[str, Any]) -> None:
                     reference_statistics(value.network, value.reference, value.weights)  # kept for the validations
             except (ValueError, OSError) as error:
                 height, width = images['img'].shape[:2]
-                text = str(error).removeprefix(f'val.metrics.{metric}: ')
+                text = str(error).removeprefix(f'val.metrics.{metric}: ').rstrip('.')
+                why = f'{text}; mend its keys or leave it out'
+                if settings['type'] == 'calculate_niqe':  # which fails in torch's words
+                    why = 'NIQE needs 192x192 pixels or more: leave it out'
                 raise UserError(
                     f'val.metrics.{metric}: it cannot be computed for the images of datasets.{key} '
-                    f'({width}x{height}): {text.rstrip(".")}; mend its keys or leave it out.'
+                    f'({width}x{height}): {why}.'
                 ) from error
 
 

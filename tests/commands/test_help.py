@@ -57,6 +57,21 @@ def test_usage_errors():
 
 
 @pytest.mark.parametrize(
+    'command, arguments, message',
+    [
+        ('restore', '--faces --input a --output b --upscale 2', '--upscale: of photos only'),
+        ('restore', '--faces --input a b --output c', 'one folder or LMDB'),
+        ('restore', '--input a --output b --bg_upsampler realesrgan', 'nothing to enlarge'),
+        ('evaluate', '--restored a --lq b --metrics blur', '--lq: none of --metrics'),
+        ('evaluate', '--restored a --reference a', '--reference is the folder of --restored'),
+    ],
+)
+def test_options_that_do_not_go_together(command, arguments, message):
+    answer = ask(*arguments.split())[command]
+    assert answer.startswith('error: ') and message in answer and answer.endswith('status 1\n'), answer
+
+
+@pytest.mark.parametrize(
     'text, message',
     [
         (None, 'cannot be read'),

@@ -40,7 +40,7 @@ def earlier(workplace):  # noqa: F811
     [
         (
             dict(val__metrics=dict(niqe=dict(type='calculate_niqe', crop_border=0))),
-            r'val\.metrics\.niqe: it cannot be computed for the images of datasets\.val \(64x64\): ',
+            r'val\.metrics\.niqe: it cannot be computed for the images of datasets\.val \(64x64\): NIQE needs 192',
         ),
         (
             dict(val__metrics=dict(mine=dict(type='calculate_psnr', crop_border='4'))),
