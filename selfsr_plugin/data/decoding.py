@@ -29,6 +29,8 @@ _NO_PICTURES = {  # how files begin that are often called .jpg or .png, and what
     b'<?xml': 'XML, perhaps a drawing (SVG): save it as PNG',
     b'%pdf': 'a PDF: save its pictures as PNG',
     b'pk\x03\x04': 'a ZIP archive: unpack it',
+    b'ii*\0': f'cut short, or a TIFF of {_WIDE}: save it as PNG',
+    b'mm\0*': f'cut short, or a TIFF of {_WIDE}: save it as PNG',
     b'\x1ae\xdf\xa3': _VIDEO,  # Matroska, WebM
 }
 _STILL = (
@@ -86,11 +88,9 @@ def decode_image(data: bytes, path: str) -> np.ndarray:
     if header is None:
         return _decode_with_opencv(data, path)
     mode = _profile_mode(header)
-    transform = to_srgb(header.info.get('icc_profile') or b'', mode)
-    if header.mode == 'LAB':  # OpenCV takes the white of a screen for that of the format, D50
-        transform = _lab_to_srgb()
-    # OpenCV does not read the first, and reads the second as RGB
-    if header.format == 'HEIF' or transform and mode == 'CMYK' or header.mode == 'LAB':
+    transform = _lab_to_srgb() if mode == 'LAB' else to_srgb(header.info.get('icc_profile') or b'', mode)
+    # OpenCV does not read the first, reads CMYK as RGB, and takes the white of a screen for LAB's, D50
+    if header.format == 'HEIF' or transform and mode in ('CMYK', 'LAB'):
         return _decode_with_pillow(header, path, transform)
     image = _decode_with_opencv(data, path)
     if transform is None:
@@ -151,8 +151,6 @@ def _what_it_is(data: bytes) -> str:
         if data[4:8] == b'ftyp':
             missing = readable_extensions() == IMAGE_EXTENSIONS
             return 'it is no image, or one that needs pip install pillow-heif (HEIC): or save it as PNG' * missing
-        if data[:4] in (b'II*\0', b'MM\0*'):
-            return f'it is cut short, or a TIFF of {_WIDE}: save it as PNG'
         kind = next((kind for start, kind in _NO_PICTURES.items() if data.lstrip()[:64].lower().startswith(start)), '')
         return f'it is {kind}' if kind else ''
     return f'it is of the format {picture.format}, which is not read: save it as PNG'
@@ -196,9 +194,9 @@ def _lab_to_srgb() -> ImageCms.ImageCmsTransform:
 
 
 def _profile_mode(header: Image.Image) -> str:
-    if header.mode == 'CMYK':
-        return 'CMYK'
-    return 'L' if header.mode.startswith(('1', 'L', 'I', 'F')) and header.mode != 'LAB' else 'RGB'
+    if header.mode in ('CMYK', 'LAB'):
+        return header.mode
+    return 'L' if header.mode.startswith(('1', 'L', 'I', 'F')) else 'RGB'
 
 
 def _needs_a_look(data: bytes) -> bool:

@@ -374,3 +374,17 @@ def digest(tensors: Mapping[str, Tensor]) -> str:
 def to_signed(images: Tensor) -> Tensor:
     """From [0, 1] to [-1, 1], the range in which the losses and their weights are stated."""
     return images * 2 - 1
+
+
+def frozen_state(label: str, net: nn.Module) -> dict[str, str]:
+    """What a checkpoint holds of network_<label>, which helps to train and does not learn: which weights it has."""
+    return {f'net_{label}': digest(net.state_dict())}
+
+
+def refuse_other_weights(label: str, net: nn.Module, state: Mapping[str, Any]) -> None:
+    """Raise ValueError where a run was trained with other weights of network_<label>, as far as its checkpoint says."""
+    if state.get(f'net_{label}', digest(net.state_dict())) != digest(net.state_dict()):
+        raise ValueError(
+            f'path.pretrain_network_{label}: these are not the weights that this run was trained with so far; give '
+            'those, or start a new run under another name.'
+        )

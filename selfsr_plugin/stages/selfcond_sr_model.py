@@ -12,7 +12,7 @@ from basicsr.losses import build_loss
 from basicsr.utils import get_root_logger
 from torch import Tensor, nn
 
-from ..engine.stage import Stage, digest, to_signed
+from ..engine.stage import Stage, frozen_state, refuse_other_weights, to_signed
 from ..engine.stage_options import StageOptions, needs_lq_images, needs_networks
 from ..engine.update import Batch, Losses, Update
 from ..engine.validation import Evaluation, to_image
@@ -418,19 +418,14 @@ class SelfCondSRModel(Stage):
         """Where training stands, for validation, and a checksum of the degradation network, which is not trained."""
         state: dict[str, Any] = {'growth': list(self._growth)}
         if self.options.supervision == 'pseudo':
-            state['net_deg'] = digest(self.net_deg.state_dict())
+            state.update(frozen_state('deg', self.net_deg))
         return state
 
     def load_extra_state(self, state: Mapping[str, Any]) -> None:
         if 'growth' in state:
             self._growth = Growth(*state['growth'])
-        if self.options.supervision == 'pseudo' and state.get('net_deg', digest(self.net_deg.state_dict())) != digest(
-            self.net_deg.state_dict()
-        ):
-            raise ValueError(
-                'path.pretrain_network_deg: these are not the weights that this run was trained with so far; '
-                'give those, or start a new run under another name.'
-            )
+        if self.options.supervision == 'pseudo':
+            refuse_other_weights('deg', self.net_deg, state)
 
     # ----- validation -----
 

@@ -9,7 +9,7 @@ from basicsr.losses import build_loss
 from torch import Tensor, nn
 
 from ...engine.networks import build_network
-from ...engine.stage import Stage, digest, to_signed
+from ...engine.stage import Stage, frozen_state, refuse_other_weights, to_signed
 from ...engine.stage_options import StageOptions, needs_lq_images, needs_networks
 from ...engine.update import Batch, Losses, Update
 from ...engine.validation import Evaluation, to_image
@@ -154,14 +154,10 @@ class LowToHighModel(SupervisedSRModel):
         return {'gt': gt, 'lq': self.net_deg(gt, noise=noise).clamp(0, 1)}  # clamped, as a stored image is
 
     def extra_state(self) -> dict[str, Any]:
-        return {'net_deg': digest(self.net_deg.state_dict())}
+        return frozen_state('deg', self.net_deg)
 
     def load_extra_state(self, state: Mapping[str, Any]) -> None:
-        if state.get('net_deg') != digest(self.net_deg.state_dict()):
-            raise ValueError(
-                'path.pretrain_network_deg: these are not the weights that this run was trained with so far; give '
-                'those, or start a new run under another name.'
-            )
+        refuse_other_weights('deg', self.net_deg, state)
 
 
 @dataclass(kw_only=True)

@@ -10,14 +10,14 @@ from basicsr.losses import build_loss
 from basicsr.utils import get_root_logger
 from torch import Tensor
 
-from ...engine.stage import Stage
+from ...engine.stage import Stage, frozen_state, refuse_other_weights
 from ...engine.stage_options import StageOptions, needs_networks
 from ...engine.update import Batch, Losses, Update
 from ...engine.validation import Evaluation, to_image
 from ...errors import UserError
 from ...schema import Loss, Optimizer, option, require
 from ..landmarks import heatmaps
-from .priors import frozen_state, needs_landmarks, refuse_other_weights
+from .priors import needs_landmarks
 from .supervised_sr_model import SupervisedSRModel, SupervisedSROptions, check_size
 
 _LANDMARKS = 68  # default of the networks

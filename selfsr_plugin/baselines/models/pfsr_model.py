@@ -8,13 +8,13 @@ import torch
 from basicsr.losses import build_loss
 from torch import Tensor, nn
 
-from ...engine.stage import to_signed
+from ...engine.stage import frozen_state, refuse_other_weights, to_signed
 from ...engine.update import Batch, Losses
 from ...errors import UserError
 from ...schema import Loss, option, require
 from ...stages.selfcond_sr_model import SelfCondSRModel, SelfCondSROptions
 from ..landmarks import heatmaps
-from .priors import frozen_state, needs_landmarks, refuse_other_weights
+from .priors import needs_landmarks
 
 
 @dataclass(kw_only=True)

@@ -3,9 +3,6 @@
 from collections.abc import Mapping
 from typing import Any
 
-from torch import nn
-
-from ...engine.stage import digest
 from ...errors import UserError
 from ..landmarks import read_count
 from ..parsing import PARTS
@@ -49,17 +46,3 @@ def check_parts(count: int) -> None:
     """Raises UserError for a network with another number of parsing maps than there are parts."""
     if count != PARTS:
         raise UserError(f'network_g.num_parsing: {count} must be {PARTS}, the parts that parsing maps name, or 0.')
-
-
-def frozen_state(label: str, net: nn.Module) -> dict[str, Any]:
-    """What a checkpoint holds of network_<label>, which helps to train and does not learn: which weights it has."""
-    return {f'net_{label}': digest(net.state_dict())}
-
-
-def refuse_other_weights(label: str, net: nn.Module, state: Mapping[str, Any]) -> None:
-    """Raise ValueError where the run that goes on was trained with other weights of network_<label>."""
-    if state.get(f'net_{label}') != frozen_state(label, net)[f'net_{label}']:
-        raise ValueError(
-            f'path.pretrain_network_{label}: these are not the weights that this run was trained with so far; give '
-            'those, or start a new run under another name.'
-        )
