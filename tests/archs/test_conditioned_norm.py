@@ -62,6 +62,15 @@ def test_statistics_of_bf16_are_in_single_precision():
     torch.testing.assert_close(output, three_functions(x.float(), torch.ones(1)), rtol=0.01, atol=0.01)
 
 
+def test_less_is_kept_where_gradients_are_computed_but_on_cpus_and_by_compilers(monkeypatch):
+    elsewhere = torch.ones(1, device='meta')
+    assert less_memory.keeps_less(elsewhere) and not less_memory.keeps_less(torch.ones(1))
+    with torch.no_grad():
+        assert not less_memory.keeps_less(elsewhere)
+    monkeypatch.setattr(torch.compiler, 'is_compiling', lambda: True)
+    assert not less_memory.keeps_less(elsewhere)
+
+
 @pytest.fixture
 def kept_bytes(monkeypatch):
     """What is kept for the gradient, weights aside: the sizes of the storages that autograd is given."""

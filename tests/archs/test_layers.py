@@ -11,6 +11,7 @@ from selfsr_plugin.archs.layers import (
     EqualizedConv2d,
     EqualizedLinear,
     NormalizedConv2d,
+    compare_constants,
     count_parameters,
     leaky_relu,
     lerp,
@@ -84,6 +85,20 @@ def test_leaky_relu_lerp_and_count():
     layer = EqualizedConv2d(3, 5)
     layer.weight.requires_grad_(False)
     assert count_parameters(layer) == 5 * 3 * 9 + 5
+
+
+def test_leaky_relu_is_written_over_its_input():
+    """What a layer gives is not kept beside its activation."""
+    x = torch.tensor([-5.0, 3.0])
+    assert leaky_relu(x).data_ptr() == x.data_ptr()
+
+
+@pytest.mark.parametrize('saved, message', [(0.3, ''), (0.30001, 'trained with max_flow: 0.30001, not 0.3')])
+def test_constants_of_a_file_of_before_must_be_those_of_the_network(saved, message):
+    """As exactly as a file in single precision holds them."""
+    weights, errors = {'deg.max_flow': torch.tensor(saved), 'deg.weight': torch.ones(1)}, []
+    compare_constants(weights, 'deg.', errors, max_flow=0.3, center_flow=False)
+    assert errors == [message] * bool(message) and set(weights) == {'deg.weight'}
 
 
 def test_no_bias_before_normalisation():

@@ -33,6 +33,12 @@ def test_built_by_basicsr():
     assert_built_by_basicsr(ProgressiveDiscriminator, SMALL)
 
 
+def test_channels_of_a_map_are_inverse_to_its_side_rounded_down():
+    net = ProgressiveDiscriminator(size=20, num_level=2, feat_base=35, feat_max=12)
+    assert [conv.out_channels for conv in net.from_rgb] == [70 // 20, 70 // 10]
+    assert [block.conv2.out_channels for block in net.blocks] == [70 // 10, 12]
+
+
 @pytest.mark.parametrize('size, num_level', [(32, 3), (16, 2), (40, 3), (56, 2), (24, 1)])
 def test_one_logit_for_each_image_at_every_level(size, num_level):
     net = make(ProgressiveDiscriminator, size=size, num_level=num_level, feat_base=64, feat_max=8)
