@@ -1631,7 +1631,7 @@ MUTATIONS = [
     ),
     Mutation(
         'train: BasicSR gets --traceback',
-        'train.py',
+        'run/guest_loop.py',
         "*(argument for argument in given if argument != '--traceback')",
         '*given',
         ('run/test_guest_check.py::test_basicsr_is_given_its_own_command_line',),

@@ -3,7 +3,6 @@
 Option files of this package's models are run by ``run/testing.py``; all others by BasicSR's own ``test_pipeline``.
 """
 
-import sys
 from collections.abc import Sequence
 
 from .errors import one_sentence_errors
@@ -20,7 +19,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     with one_sentence_errors(args.traceback):
         opt = read_options(args)
         # Not at the top: help and usage errors are answered before torch and BasicSR are imported.
-        from .run.setup import basicsr_root, check, is_plugin_model, set_up
+        from .run.setup import check, is_plugin_model, set_up
 
         check(opt, args, is_train=False)
         if is_plugin_model(opt):
@@ -31,18 +30,11 @@ def main(argv: Sequence[str] | None = None) -> None:
             with locked(opt['path']['results_root'], opt):
                 test(opt, args.opt)
             return
-    # BasicSR's own, which reads the command line itself and shows its own tracebacks. Of an option given twice it takes
-    # the last.
     from basicsr.test import test_pipeline
 
-    from .run.guest_loop import in_sentences
+    from .run.guest_loop import run_pipeline
 
-    given = sys.argv[1:] if argv is None else argv
-    sys.argv[1:] = [*(argument for argument in given if argument != '--traceback'), '-opt', args.opt]
-    if args.force_yml:
-        sys.argv += ['--force_yml', *args.force_yml]
-    with in_sentences(opt, args):
-        test_pipeline(basicsr_root(opt))
+    run_pipeline(test_pipeline, opt, args, argv)
 
 
 if __name__ == '__main__':

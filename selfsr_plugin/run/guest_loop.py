@@ -7,14 +7,16 @@ import inspect
 import logging
 import os
 import re
+import sys
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from os import path as osp
 from pathlib import Path
 from typing import Any
 from urllib.error import URLError
 
+import basicsr
 import torch
 from basicsr.models.sr_model import SRModel
 from basicsr.models.srgan_model import SRGANModel
@@ -222,6 +224,29 @@ def _newest_state(opt: Mapping[str, Any], args: argparse.Namespace) -> str | Non
                 'move it elsewhere.'
             ) from None
     return str(states[max(states)]) if states else None
+
+
+def run_pipeline(
+    pipeline: Callable[[str], None], opt: Mapping[str, Any], args: argparse.Namespace, argv: Sequence[str] | None
+) -> None:
+    """BasicSR's ``train_pipeline`` or ``test_pipeline``, which reads the command line itself and shows its own
+    tracebacks.
+
+    Args:
+        pipeline: takes BasicSR's root.
+        opt: the options, checked.
+        args: what ``argv`` says.
+        argv: the command line without the program's name; None for that of the process.
+    """
+    given = sys.argv[1:] if argv is None else argv
+    # Of an option given twice BasicSR takes the last.
+    sys.argv[1:] = [*(argument for argument in given if argument != '--traceback'), '-opt', args.opt]
+    if args.force_yml:
+        sys.argv += ['--force_yml', *args.force_yml]
+    # The root that files which use nothing of ours get is BasicSR's own choice.
+    root = results_root() if uses_plugin(opt) else osp.dirname(osp.dirname(osp.abspath(basicsr.__file__)))
+    with in_sentences(opt, args):
+        pipeline(root)
 
 
 @contextlib.contextmanager

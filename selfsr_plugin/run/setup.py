@@ -26,7 +26,7 @@ from ..files import cannot_write
 from ..metrics import check_set_size
 from ..option_check import check_options, shorten_options
 from ..options import complete_options
-from ..registration import is_ours, uses_plugin
+from ..registration import is_ours
 from ..schema import one_of, registered_names
 from .guest_check import check_guest_parts
 
@@ -65,13 +65,6 @@ def check(opt: dict[str, Any], args: argparse.Namespace, is_train: bool) -> None
 def is_plugin_model(opt: dict[str, Any]) -> bool:
     """Whether ``model_type`` is one of this package's models or derives from one; our own loops run those."""
     return is_ours('MODEL_REGISTRY', opt.get('model_type'))
-
-
-def basicsr_root(opt: dict[str, Any]) -> str:
-    """The root that BasicSR's own pipelines get: BasicSR's own choice for option files that use nothing of ours."""
-    import basicsr
-
-    return results_root() if uses_plugin(opt) else osp.dirname(osp.dirname(osp.abspath(basicsr.__file__)))
 
 
 def set_up(opt: dict[str, Any], args: argparse.Namespace, is_train: bool) -> None:
