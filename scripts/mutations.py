@@ -2919,4 +2919,21 @@ MUTATIONS = [
         'min(feat_base // side * 2, feat_max)',
         ('archs/test_progressive_discriminator_arch.py',),
     ),
+    Mutation(
+        'R1: odd sides pooled as even ones',
+        'ops/input_gradient.py',
+        'all(side % 2 == 0 for side in args[0].shape[-2:])',
+        'True',
+        ('ops/test_input_gradient.py',),
+    ),
+    Mutation(
+        'resize: matrices kept without bound',
+        'ops/resize.py',
+        'KEPT_BYTES = 16 << 20',
+        'KEPT_BYTES = 16 << 50',
+        ('ops/test_resize.py',),
+    ),
+    Mutation(
+        'resize: halves rounded up', 'ops/resize.py', 'np.rint(image)', 'np.floor(image + 0.5)', ('ops/test_resize.py',)
+    ),
 ]

@@ -62,10 +62,14 @@ def test_pooling_against_finite_differences():
     ids=str,
 )
 def test_other_pooling_is_that_of_torch(arguments, sides):
-    x = rand(1, 2, *sides)
+    """With its gradient: the last row or column of odd sides has none."""
+    x = rand(1, 2, *sides).requires_grad_()
     with OwnDerivatives():
         found = F.avg_pool2d(x, *arguments.values()) if len(arguments) == 1 else F.avg_pool2d(x, **arguments)
-    torch.testing.assert_close(found, F.avg_pool2d(x, **arguments))
+    expected = F.avg_pool2d(x, **arguments)
+    torch.testing.assert_close(found, expected)
+    gradients = [torch.autograd.grad(each, x, rand(*expected.shape, seed=1))[0] for each in (found, expected)]
+    torch.testing.assert_close(*gradients)
 
 
 def penalty(net, images, own):

@@ -164,6 +164,7 @@ def test_use_without_gradients_does_not_spoil_the_cache_for_training():
 
 
 def test_memory_does_not_grow_with_the_number_of_sizes(monkeypatch):
+    assert resize.KEPT_BYTES < 100e6  # in every worker
     monkeypatch.setattr(resize, 'KEPT_BYTES', 8 * 16 * 160)
     monkeypatch.setattr(resize, '_kept', {})
     images, made, make = random_images(1, 90, 60), [], resize.bicubic_matrix
@@ -190,6 +191,11 @@ def test_arrays():
     expected = bicubic_resize(torch.from_numpy(image).permute(2, 0, 1).double(), 5).permute(1, 2, 0)
     np.testing.assert_array_equal(resize_array(image, 5), expected.numpy())
     assert to_uint8(np.array([-3, 0.4, 0.6, 254.6, 300])).tolist() == [0, 0, 1, 255, 255]
+
+
+def test_bytes_are_rounded_half_to_even_and_clipped():
+    found = resize.to_uint8(np.array([-3.0, 0.5, 1.5, 2.5, 99.4999, 254.6, 300.0]))
+    assert found.dtype == np.uint8 and found.tolist() == [0, 0, 2, 2, 99, 255, 255]
 
 
 @pytest.mark.parametrize(
