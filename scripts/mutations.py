@@ -2936,4 +2936,56 @@ MUTATIONS = [
     Mutation(
         'resize: halves rounded up', 'ops/resize.py', 'np.rint(image)', 'np.floor(image + 0.5)', ('ops/test_resize.py',)
     ),
+    Mutation(
+        'R1: a gradient that nothing asks for',
+        'stages/adversarial.py',
+        'if r1_reg_weight > 0:\n        prediction, gradient',
+        'if r1_reg_weight >= 0:\n        prediction, gradient',
+        ('stages/test_adversarial.py',),
+    ),
+    Mutation(
+        'R1: in 16 bits', 'stages/adversarial.py', 'judge_exactly or judge', 'judge', ('stages/test_adversarial.py',)
+    ),
+    Mutation(
+        'CycleGAN: validated in training mode',
+        'stages/cyclegan_degradation_model.py',
+        '(self.net_deg.eval(), self.net_clean.eval())',
+        '(self.net_deg, self.net_clean)',
+        ('stages/test_cyclegan_degradation_model.py',),
+    ),
+    Mutation(
+        'CycleGAN: tests leave networks in training mode',
+        'stages/cyclegan_degradation_model.py',
+        'net.train(self.is_train)',
+        'net.train()',
+        ('stages/test_cyclegan_degradation_model.py',),
+    ),
+    Mutation(
+        'stage 1: validated in training mode',
+        'stages/flow_degradation_model.py',
+        '        self.net_deg.eval()\n',
+        '',
+        ('stages/test_cyclegan_degradation_model.py',),
+    ),
+    Mutation(
+        'CycleGAN: tests without the way back',
+        'stages/cyclegan_degradation_model.py',
+        "tested = ('deg', 'clean')",
+        "tested = ('deg',)",
+        ('golden/test_defaults.py::test_networks_that_a_test_asks_for_are_those_that_it_runs',),
+    ),
+    Mutation(
+        'Maeda: tests without the correction',
+        'baselines/models/pseudo_supervision_model.py',
+        "tested = ('g', 'clean')",
+        "tested = ('g',)",
+        ('golden/test_defaults.py::test_networks_that_a_test_asks_for_are_those_that_it_runs',),
+    ),
+    Mutation(
+        'flow as colours: right for down',
+        'stages/flow_degradation_model.py',
+        'flow.transpose(1, 2, 0) / max_flow',
+        'flow.transpose(1, 2, 0)[..., ::-1] / max_flow',
+        ('stages/test_flow_degradation_model.py::test_colours_of_a_flow',),
+    ),
 ]

@@ -5,7 +5,8 @@ import inspect
 
 import pytest
 
-from selfsr_plugin import archs, losses
+from selfsr_plugin import archs, losses, stages
+from selfsr_plugin.baselines import models
 from selfsr_plugin.stages import selfsr_model
 from selfsr_plugin.stages.cyclegan_degradation_model import CycleGANDegradationOptions
 from selfsr_plugin.stages.flow_degradation_model import FlowDegradationOptions
@@ -60,3 +61,16 @@ def test_options(cls):
 
 def test_stage_1_is_the_method_of_the_paper():
     assert selfsr_model.DEFAULT_STAGE1 == 'FlowDegradationModel'
+
+
+def test_networks_that_a_test_asks_for_are_those_that_it_runs():
+    others = dict(
+        CycleGANDegradationModel=('deg', 'clean'),
+        FlowDegradationModel=('deg',),
+        HighToLowModel=('deg',),
+        HourglassModel=('hg',),
+        PseudoSupervisionModel=('g', 'clean'),
+    )
+    for name in [*stages.__all__, *models.__all__]:
+        model = getattr(stages, name, None) or getattr(models, name)
+        assert model.options_class.tested == others.get(name, ('g',)), name

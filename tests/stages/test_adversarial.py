@@ -1,5 +1,7 @@
 """What discriminators learn from: the two sides of Eqs. 2 and 7, and R1 (Eq. 9)."""
 
+from functools import partial
+
 import pytest
 import torch
 from basicsr.losses.gan_loss import GANLoss
@@ -49,6 +51,20 @@ def test_two_sides():
     assert set(terms) == {'l_d_lq_real', 'l_d_lq_fake'}
     torch.testing.assert_close(terms['l_d_lq_real'], (1 - judge(real)).clamp(min=0).mean())
     torch.testing.assert_close(terms['l_d_lq_fake'], (1 + judge(fake)).clamp(min=0).mean())
+
+
+@pytest.mark.parametrize('gamma, exactly, judged', [(0, [], ['real', 'fake']), (10, ['real'], ['fake'])])
+def test_real_images_are_judged_exactly_where_their_gradient_counts_and_only_there(gamma, exactly, judged):
+    real, fake = random_tensor(2, 1, 3, 3), random_tensor(2, 1, 3, 3, seed=9)
+    seen, exact = [], []
+
+    def judge(images, to):
+        to.append('real' if torch.equal(images, real) else 'fake')
+        assert images.requires_grad == (to is exact)
+        return images.square().sum(dim=(1, 2, 3))
+
+    discriminator_terms('l_d', partial(judge, to=seen), HINGE, real, fake, gamma, partial(judge, to=exact))
+    assert exact == exactly and seen == judged
 
 
 def test_batch_is_left_without_a_graph():

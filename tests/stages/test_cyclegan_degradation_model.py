@@ -19,6 +19,7 @@ from model_kit import (
     files_below,
     loader,
     snapshot,
+    stage1_options,
     stage2_train,
     start,
     train,
@@ -180,6 +181,22 @@ def test_validation_draws_the_strip_and_reports_the_distances(tmp_path):
     for place, image in enumerate((clean, degraded, again)):
         assert np.abs(strip[:, 16 * place : 16 * place + 16].astype(int) - tensor2img(image)).max() <= 1
     assert model.net_deg.training and model.net_clean.training
+
+
+@pytest.mark.parametrize('is_train', [True, False])
+@pytest.mark.parametrize('options, labels', [(stage1_options, ['deg']), (cyclegan_options, ['deg', 'clean'])])
+def test_networks_are_validated_in_eval_mode_and_go_on_in_their_own(tmp_path, options, labels, is_train):
+    """Foreign ones may have layers that know the difference."""
+    opt, modes = dict(options(tmp_path), is_train=is_train), []
+    if not is_train:
+        del opt['train']
+    model = start(opt)
+    nets = [getattr(model, f'net_{label}') for label in labels]
+    for net in nets:
+        net.register_forward_hook(lambda net, *_: modes.append(net.training))
+    model.evaluate(next(iter(loader(['gt']))))
+    assert modes == [False] * len(nets)
+    assert {net.training for net in nets} == {is_train}
 
 
 def test_stage_2_learns_from_its_network(tmp_path):

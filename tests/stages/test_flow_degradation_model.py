@@ -191,7 +191,8 @@ def test_colours_of_a_flow():
     angles = np.linspace(0, 2 * np.pi, 64, endpoint=False)
     circle = 2 * np.stack((np.cos(angles), np.sin(angles)))[:, None].astype(np.float32)
     drawn = draw_flow(circle, 2.0)[0]
-    assert drawn[0].argmax() == 2  # right is red
+    assert drawn[0].tolist() == [0, 0, 255]  # right is red
+    assert drawn[16][0] == 0 and drawn[16][1:].min() > 200  # down is yellow
     assert (drawn.min(1) == 0).all() and (drawn.max(1) == 255).all()  # full length is a pure colour
     assert len(np.unique(drawn, axis=0)) > 32
 
