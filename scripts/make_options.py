@@ -169,12 +169,21 @@ def schema_line(name: str) -> str:
 def option_files() -> dict[str, str]:
     """The text of every generated option file, by its name in options/."""
     texts: dict[str, str] = {}
-    for name, experiment in EXPERIMENTS.items():
-        base = File(experiment.base, texts)
-        comments = base.comments if experiment.comments else {}
-        header = apply(base.values, comments, experiment.about)
-        texts[name] = f'{schema_line(name)}\n{header}\n' + write(base.values, comments, not experiment.comments)
+    for name in EXPERIMENTS:
+        _generate(name, texts)
     return texts
+
+
+def _generate(name: str, texts: dict[str, str]) -> None:
+    """Add the text of a file to ``texts``, those of its bases before it, wherever they are stated."""
+    if name in texts or name not in EXPERIMENTS:
+        return
+    experiment = EXPERIMENTS[name]
+    _generate(experiment.base, texts)
+    base = File(experiment.base, texts)
+    comments = base.comments if experiment.comments else {}
+    header = apply(base.values, comments, experiment.about)
+    texts[name] = f'{schema_line(name)}\n{header}\n' + write(base.values, comments, not experiment.comments)
 
 
 def everything() -> dict[Path, str]:

@@ -35,6 +35,21 @@ def test_generating_again_changes_nothing(make_options):
         assert found == text, f'{path}: run python scripts/make_options.py'
 
 
+def test_a_change_of_a_base_is_in_all_files_after_one_run(make_options, monkeypatch, tmp_path):
+    """Also where a file is stated before its base."""
+    (tmp_path / 'hand.yml').write_text('name: hand\ntotal_iter: 7\n')
+    files = {
+        'last.yml': make_options.EXPERIMENTS['train_face_x4.yml']._replace(base='middle.yml', about='name: last'),
+        'middle.yml': make_options.EXPERIMENTS['train_face_x4.yml']._replace(base='hand.yml', about='name: middle'),
+    }
+    monkeypatch.setattr(make_options, 'OPTIONS', tmp_path)
+    monkeypatch.setattr(make_options, 'EXPERIMENTS', files)
+    assert {name: yaml.safe_load(text) for name, text in make_options.option_files().items()} == {
+        'last.yml': {'name': 'last', 'total_iter': 7},
+        'middle.yml': {'name': 'middle', 'total_iter': 7},
+    }
+
+
 def test_every_option_file_is_written_by_hand_or_generated(make_options):
     by_hand = {
         'train_selfsr_real.yml',
