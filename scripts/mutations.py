@@ -1372,9 +1372,9 @@ MUTATIONS = [
     ),
     Mutation(
         'data: pairs flip in validation',
-        'data/paired_face_dataset.py',
-        "opt.get('use_hflip', False) and self.training",
-        "opt.get('use_hflip', False)",
+        'data/face_images.py',
+        "is_training(opt) and opt.get('use_hflip'",
+        "opt.get('use_hflip'",
         ('data/test_face_datasets.py::test_pairs_flip_together',),
     ),
     Mutation(
@@ -2641,15 +2641,6 @@ MUTATIONS = [
         '_MAX_KEY = 511',
         '_MAX_KEY = 500',
         ('data/test_image_source.py::test_a_name_is_as_long_as_lmdb_takes_it',),
-    ),
-    Mutation(
-        'DIC: another number of landmarks by default',
-        'baselines/models/dic_model.py',
-        '_LANDMARKS = 68',
-        '_LANDMARKS = 5',
-        (
-            'baselines/test_baseline_archs.py::test_options_that_leave_out_the_number_of_landmarks_mean_what_the_networks_mean',
-        ),
     ),
     Mutation(
         'rates: below 0 after the end',

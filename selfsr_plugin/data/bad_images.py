@@ -10,8 +10,6 @@ from .decoding import CorruptImageError
 
 Item = TypeVar('Item')
 
-DEFAULT_MAX_BAD_SHARE = 0.01  # ours
-
 
 def tolerated_bad_images(total: int, max_share: float) -> int:
     """How many of ``total`` images may be bad.
@@ -91,7 +89,7 @@ class BadImageLog:
             that a large set of HR faces does not cover for a broken set of LR faces.
     """
 
-    def __init__(self, totals: Mapping[str, int], max_share: float = DEFAULT_MAX_BAD_SHARE) -> None:
+    def __init__(self, totals: Mapping[str, int], max_share: float) -> None:
         self.totals = dict(totals)
         self.max_share = max_share
         self.bad: dict[str, set[str]] = {root: set() for root in totals}

@@ -10,9 +10,10 @@ import torch
 from torch import Tensor
 
 from selfsr_plugin.errors import UserError
+from selfsr_plugin.option_sections import FaceDatasetOptions
 from selfsr_plugin.ops import bicubic_resize, to_tensor
 
-from .bad_images import DEFAULT_MAX_BAD_SHARE, find_first_good, read_or_replace, tolerated_bad_images
+from .bad_images import find_first_good, read_or_replace, tolerated_bad_images
 from .decoding import CorruptImageError, check_header
 from .image_source import left_out, may_hold_pictures, open_image_source
 
@@ -151,10 +152,15 @@ def is_training(opt: Mapping[str, Any]) -> bool:
     return opt.get('phase', 'train') == 'train'
 
 
+def is_mirroring(opt: Mapping[str, Any]) -> bool:
+    """Whether images are mirrored at random: the option ``use_hflip`` when training."""
+    return is_training(opt) and opt.get('use_hflip', FaceDatasetOptions.use_hflip)
+
+
 def max_bad_share(opt: Mapping[str, Any]) -> float:
     """The share of bad images tolerated: the option when training, in a test all but one, in validation none."""
     if is_training(opt):
-        return opt.get('max_bad_share', DEFAULT_MAX_BAD_SHARE)
+        return opt.get('max_bad_share', FaceDatasetOptions.max_bad_share)
     return 1 if opt['phase'] == 'test' else 0  # a test names the bad ones at its end
 
 

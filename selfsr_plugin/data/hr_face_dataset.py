@@ -7,7 +7,7 @@ from typing import Any
 from torch.utils.data import Dataset
 
 from .bad_images import BadImageLog
-from .face_images import FaceImages, is_training, max_bad_share, size_options
+from .face_images import FaceImages, is_mirroring, is_training, max_bad_share, size_options
 
 
 class HRFaceDataset(Dataset):
@@ -34,7 +34,7 @@ class HRFaceDataset(Dataset):
         self.opt = opt
         self.training = is_training(opt)
         gt_size, _ = size_options(opt, *(['gt_size'] if self.training else []))
-        self.use_hflip = opt.get('use_hflip', False) and self.training
+        self.use_hflip = is_mirroring(opt)
         self.gt = FaceImages(opt, 'dataroot_gt', gt_size)
         self.gt.check()
         self.bad_image_log = BadImageLog({self.gt.root: len(self.gt)}, max_bad_share(opt))

@@ -12,7 +12,7 @@ from selfsr_plugin.ops import bicubic_downsample
 
 from .bad_images import BadImageLog, find_first_good, read_or_replace
 from .decoding import CorruptImageError
-from .face_images import FaceImages, is_training, max_bad_share, one_thread, size_options
+from .face_images import FaceImages, is_mirroring, is_training, max_bad_share, one_thread, size_options
 from .image_source import spelt_alike
 
 
@@ -48,7 +48,7 @@ class PairedFaceDataset(Dataset):
             raise UserError(f'scale must be a whole number above 0, got {opt.get("scale")!r}.')
         self.scale: int = opt['scale']
         gt_size, lq_size = self._sizes(opt)
-        self.use_hflip = opt.get('use_hflip', False) and self.training
+        self.use_hflip = is_mirroring(opt)
         self.gt = FaceImages(opt, 'dataroot_gt', gt_size)
         self.lq: FaceImages | None = None
         totals = {self.gt.root: len(self.gt)}

@@ -7,7 +7,7 @@ from typing import Any
 from torch.utils.data import Dataset
 
 from .bad_images import BadImageLog
-from .face_images import FaceImages, is_training, max_bad_share, size_options
+from .face_images import FaceImages, is_mirroring, is_training, max_bad_share, size_options
 
 
 class UnpairedFaceDataset(Dataset):
@@ -37,7 +37,7 @@ class UnpairedFaceDataset(Dataset):
         self.opt = opt
         self.training = is_training(opt)
         gt_size, lq_size = size_options(opt, 'gt_size', 'lq_size')
-        self.use_hflip = opt.get('use_hflip', False) and self.training
+        self.use_hflip = is_mirroring(opt)
         self.gt = FaceImages(opt, 'dataroot_gt', gt_size)
         self.lq = FaceImages(opt, 'dataroot_lq', lq_size)
         self.gt.check()

@@ -12,7 +12,6 @@ from basicsr.archs.rcan_arch import RCAN
 from torch import Tensor, nn
 
 from selfsr_plugin.baselines import archs
-from selfsr_plugin.baselines.models import dic_model
 
 COUNTS = [
     # The counts of Table I: 24.34 M, 2.15 M, 21.80 M, 8.97 M.
@@ -245,11 +244,11 @@ def test_sn_discriminator_starts_as_published():
         assert 0.95 * bound < parameter.abs().max() <= bound, key
 
 
-def test_options_that_leave_out_the_number_of_landmarks_mean_what_the_networks_mean():
+def test_options_that_leave_out_the_number_of_landmarks_mean_68():
     defaults = [
         inspect.signature(cls).parameters['num_landmark'].default for cls in (archs.DIC, archs.FeedbackHourglass)
     ]
-    assert defaults == [dic_model._LANDMARKS] * 2 == [68, 68]
+    assert defaults == [68, 68]
 
 
 def test_srresnet_starts_as_published():

@@ -10,6 +10,7 @@ from basicsr.losses import build_loss
 from basicsr.utils import get_root_logger
 from torch import Tensor
 
+from ...engine.networks import describe
 from ...engine.stage import Stage, frozen_state, refuse_other_weights
 from ...engine.stage_options import StageOptions, needs_networks
 from ...engine.update import Batch, Losses, Update
@@ -19,8 +20,6 @@ from ...schema import Loss, Optimizer, option, require
 from ..landmarks import heatmaps
 from .priors import needs_landmarks
 from .supervised_sr_model import SupervisedSRModel, SupervisedSROptions, check_size
-
-_LANDMARKS = 68  # default of the networks
 
 
 @dataclass(kw_only=True)
@@ -37,7 +36,7 @@ class HourglassOptions(StageOptions):
     def check_run(self, opt: Mapping[str, Any], key: str) -> None:
         super().check_run(opt, key)
         needs_networks(opt, ('hg',), 'HourglassModel trains it')
-        needs_landmarks(opt, opt['network_hg'].get('num_landmark', _LANDMARKS), 'network_hg learns to find them')
+        needs_landmarks(opt, describe(opt['network_hg']).get('num_landmark'), 'network_hg learns to find them')
 
 
 class HourglassModel(Stage):
@@ -104,8 +103,7 @@ class DICOptions(SupervisedSROptions):
 
     def check_run(self, opt: Mapping[str, Any], key: str) -> None:
         super().check_run(opt, key)
-        count = opt['network_g'].get('num_landmark', _LANDMARKS)
-        needs_landmarks(opt, count, 'network_g learns to find them')
+        needs_landmarks(opt, describe(opt['network_g']).get('num_landmark'), 'network_g learns to find them')
         path = opt.get('path') or {}
         if 'network_hg' in opt:
             require(path, ('pretrain_network_hg',), 'path', 'network_hg needs the weights that HourglassModel has left')

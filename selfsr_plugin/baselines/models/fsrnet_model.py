@@ -8,6 +8,7 @@ import torch
 from basicsr.losses import build_loss
 from torch import Tensor
 
+from ...engine.networks import describe
 from ...engine.stage import to_signed
 from ...engine.update import Batch
 from ...errors import UserError
@@ -34,18 +35,19 @@ class FSRNetOptions(SupervisedSROptions):
 
     def check_run(self, opt: Mapping[str, Any], key: str) -> None:
         super().check_run(opt, key)
-        net = opt['network_g']
-        if (self.prior_opt is None) == bool(net.get('num_landmark') or net.get('num_parsing', 11)):
+        net = describe(opt['network_g'])
+        num_landmark, num_parsing = net.get('num_landmark'), net.get('num_parsing')  # None: not FSRNet
+        if (self.prior_opt is None) == bool(num_landmark or num_parsing):
             raise UserError(
                 f'{key}.prior_opt: it is for a network_g that predicts priors (num_landmark, num_parsing): give both, '
                 'or none and num_parsing: 0.'
             )
         if self.prior_opt is None:
             return
-        if net.get('num_landmark'):
-            needs_landmarks(opt, net['num_landmark'], 'network_g learns to find them')
-        if net.get('num_parsing', 11):
-            check_parts(net.get('num_parsing', 11))
+        if num_landmark:
+            needs_landmarks(opt, num_landmark, 'network_g learns to find them')
+        if num_parsing:
+            check_parts(num_parsing)
             needs_parsing(opt, 'network_g learns to make them')
 
 
@@ -71,10 +73,10 @@ class FSRNetModel(SupervisedSRModel):
     def prepare(self, current_iter: int) -> Batch:
         batch = super().prepare(current_iter)
         if self.cri_prior is not None:
-            size, maps = batch['gt'].shape[-1] // 2, []
-            if self.opt['network_g'].get('num_landmark'):
+            net, size, maps = describe(self.opt['network_g']), batch['gt'].shape[-1] // 2, []
+            if net.get('num_landmark'):
                 maps.append(heatmaps(self.data['landmarks'], size, self.options.heatmap_sigma))
-            if self.opt['network_g'].get('num_parsing', 11):
+            if net.get('num_parsing'):
                 maps.append(one_hot(self.data['parsing'], size))
             batch['prior'] = to_signed(torch.cat(maps, 1))
         return batch
