@@ -31,7 +31,7 @@ class Stage(ValidatedModel):
         trained                       labels of the networks that learn: 'g' is network_g, optim_g and net_g_*.pth
         prepare(iteration)            the batch, from what feed_data has put into place
         updates(iteration)            which networks learn from which loss, in order
-        evaluate(data)                validation of one image
+        make_evaluation(data)         validation of one image
         extra_state, load_extra_state what else a resumed run needs
 
     Everything that is done around that, in every stage alike, is in :class:`Updater` and here. A loss term is added

@@ -1,5 +1,6 @@
 """Validation on BasicSR's terms: images, metrics, averages over the processes, the best values so far."""
 
+import contextlib
 import math
 from copy import deepcopy
 from os import path as osp
@@ -11,13 +12,14 @@ import torch
 from basicsr.metrics import calculate_metric
 from basicsr.models.base_model import BaseModel
 from basicsr.utils import get_root_logger, tensor2img
-from torch import Tensor
+from torch import Tensor, nn
 from torch.utils.data import default_collate
 from tqdm import tqdm
 
 from ..data.image_source import CorruptImageError
 from ..errors import UserError, is_out_of_memory, lost_a_process
 from ..files import printable, write_image
+from ..memory import refuse_too_large
 from ..metrics import direction, needs_ground_truth
 
 
@@ -47,14 +49,40 @@ def to_image(output: Tensor) -> np.ndarray:
     return tensor2img(output)
 
 
+def sr_evaluation(output: Tensor, data: Mapping[str, Any]) -> Evaluation:
+    """Of an SR image, (1, 3, H, W) in [0, 1], beside the HR image of the validation sample if it has one."""
+    image = to_image(output)
+    return Evaluation(image, {'img': image, **({'img2': to_image(data['gt'])} if 'gt' in data else {})}, {})
+
+
 class ValidatedModel(BaseModel):
-    """A model that says in :meth:`evaluate` what becomes of one image, and is validated image by image."""
+    """A model that says in :meth:`make_evaluation` what becomes of one image, and is validated image by image.
+
+    Its networks are its attributes ``net_*``.
+    """
 
     needs: ClassVar[str] = 'gt'  # what a validation sample must have
 
-    def evaluate(self, data: dict[str, Any]) -> Evaluation:
-        """Run the model on one validation sample, a batch of one."""
+    def make_evaluation(self, data: dict[str, Any]) -> Evaluation:
+        """Run the model on one validation sample, a batch of one; called by :meth:`evaluate`."""
         raise NotImplementedError(f'{type(self).__name__} does not say how to validate an image.')
+
+    def evaluate(self, data: dict[str, Any]) -> Evaluation:
+        """:meth:`make_evaluation` without gradients and with all networks in eval mode, which goes back to what it was.
+
+        Raises:
+            UserError: a network is known to need more memory for its images than there is.
+        """
+        nets = [net for name, net in vars(self).items() if name.startswith('net_') and isinstance(net, nn.Module)]
+        modes = [(module, module.training) for net in nets for module in net.modules()]
+        with torch.no_grad(), contextlib.ExitStack() as stack:
+            for net in nets:
+                stack.enter_context(net.eval().register_forward_pre_hook(_refuse_too_large))
+            try:
+                return self.make_evaluation(data)
+            finally:
+                for module, training in modes:
+                    module.training = training
 
     def validation(
         self, dataloader: Any, current_iter: 'int | str', tb_logger: Any, save_img: bool = False
@@ -224,6 +252,11 @@ def _kind_of(dataset: Any) -> dict[str, Any]:
         'number': len(dataset),
         **{key: value for key, value in kept.items() if key == 'type' or key.endswith('_size') or value is True},
     }
+
+
+def _refuse_too_large(net: nn.Module, given: tuple[Any, ...]) -> None:
+    if given and torch.is_tensor(given[0]) and given[0].dim() == 4:
+        refuse_too_large(net, given[0])
 
 
 def _first_readable(dataset: Any) -> dict[str, Any] | None:

@@ -6,7 +6,6 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-import torch
 from basicsr.losses import build_loss
 from torch import Tensor
 
@@ -14,7 +13,6 @@ from ..engine.stage import to_signed
 from ..engine.stage_options import StageOptions, needs_lq_images, needs_networks
 from ..engine.update import Batch, Losses, Update
 from ..engine.validation import Evaluation, to_image
-from ..memory import refuse_too_large
 from ..schema import Loss, Optimizer, option
 from .adversarial import discriminator_terms
 from .degradation_model import DegradationModel
@@ -136,16 +134,11 @@ class CycleGANDegradationModel(WithImagePools, DegradationModel):
     def _halved(terms: dict[str, Tensor]) -> Losses:
         return Losses(terms, factors=dict.fromkeys(terms, 0.5))
 
-    @torch.no_grad()
-    def evaluate(self, data: dict[str, Any]) -> Evaluation:
+    def make_evaluation(self, data: dict[str, Any]) -> Evaluation:
         """Draw clean LR | degraded | cleaned again; log how far the first and the last move away from clean."""
         self.feed_data(data)
-        refuse_too_large(self.net_deg, self.clean)
-        nets = (self.net_deg.eval(), self.net_clean.eval())
         degraded = self.net_deg(self.clean)
         cycled = self.net_clean(degraded)
-        for net in nets:
-            net.train(self.is_train)
         strip = [to_image(self.clean), to_image(degraded), to_image(cycled)]
         values = {
             'degraded_l1': (degraded - self.clean).abs().mean().item(),

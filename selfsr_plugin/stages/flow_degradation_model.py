@@ -6,14 +6,12 @@ from typing import Any
 
 import cv2
 import numpy as np
-import torch
 from basicsr.losses import build_loss
 
 from ..engine.stage import to_signed
 from ..engine.stage_options import StageOptions, needs_lq_images, needs_networks
 from ..engine.update import Batch, Losses, Update
 from ..engine.validation import Evaluation, to_image
-from ..memory import refuse_too_large
 from ..schema import Loss, Optimizer, option
 from .adversarial import discriminator_terms
 from .degradation_model import DegradationModel
@@ -110,14 +108,10 @@ class FlowDegradationModel(DegradationModel):
             )
         )
 
-    @torch.no_grad()
-    def evaluate(self, data: dict[str, Any]) -> Evaluation:
+    def make_evaluation(self, data: dict[str, Any]) -> Evaluation:
         """Draw clean LR | intermediate image | flow as colours | degraded; log how far image and flow moved."""
         self.feed_data(data)
-        refuse_too_large(self.net_deg, self.clean)
-        self.net_deg.eval()
         parts = self.net_deg(self.clean, return_parts=True)
-        self.net_deg.train(self.is_train)
         flow = draw_flow(parts.flow[0].cpu().numpy(), self.net_deg.max_flow)
         strip = [to_image(self.clean), to_image(parts.intermediate), flow, to_image(parts.degraded)]
         values = {

@@ -15,9 +15,8 @@ from torch import Tensor, nn
 from ..engine.stage import Stage, frozen_state, refuse_other_weights, to_signed
 from ..engine.stage_options import StageOptions, needs_lq_images, needs_networks
 from ..engine.update import Batch, Losses, Update
-from ..engine.validation import Evaluation, to_image
+from ..engine.validation import Evaluation, sr_evaluation
 from ..errors import UserError
-from ..memory import refuse_too_large
 from ..ops import Growth, GrowthSchedule, bicubic_downsample, bicubic_resize
 from ..schema import Loss, Optimizer, option, require
 from .adversarial import discriminator_terms
@@ -429,24 +428,16 @@ class SelfCondSRModel(Stage):
 
     # ----- validation -----
 
-    @torch.no_grad()
-    def evaluate(self, data: dict[str, Any]) -> Evaluation:
+    def make_evaluation(self, data: dict[str, Any]) -> Evaluation:
         """Super-resolve at the level that training has reached; below the full scale, bicubic does the rest."""
         self.feed_data(data)
         net = getattr(self, 'net_g_ema', self.net_g)
-        refuse_too_large(net, self.lq)
-        net.eval()
         output = self._run('g', net, self.lq) if self._growth else net(self.lq)
-        net.train(self.is_train and net is self.net_g)
         self._check_output(output, self.lq)
         full_size = [side * self.opt['scale'] for side in self.lq.shape[-2:]]
         if list(output.shape[-2:]) != full_size:
             output = bicubic_resize(output, tuple(full_size))
-        image = to_image(output)
-        metric_data = {'img': image}
-        if self.gt is not None:
-            metric_data['img2'] = to_image(self.gt)
-        return Evaluation(image, metric_data, {})
+        return sr_evaluation(output, data)
 
 
 def _can_grow(net: nn.Module) -> bool:

@@ -10,6 +10,7 @@ from basicsr.utils import tensor2img
 from model_kit import assert_identical, everything
 from torch.nn import functional as F
 
+from selfsr_plugin import memory
 from selfsr_plugin.baselines.models.noise import seeded_noise
 from selfsr_plugin.engine.checkpoint import load_checkpoint
 
@@ -95,6 +96,32 @@ def test_validation_gives_an_image_of_full_size(run):
     shapes = {'hourglass': (side, 2 * side, 3), 'high_to_low': (8, 8, 3)}
     assert result.image.shape == shapes.get(case, (side, side, 3)) and result.image.std() > 0
     assert (result.metric_data is None) == (case in ('hourglass', 'high_to_low'))
+
+
+class OneTooLarge(torch.utils.data.Dataset):
+    """An image of the usual size, and one whose LR face has more than 64x64 pixels."""
+
+    def __init__(self, opt):
+        self.opt, self.run = dict(name='faces'), opt
+
+    def __len__(self):
+        return 2
+
+    def __getitem__(self, index):
+        sample = {key: value[0] for key, value in batch(3, self.run).items()}
+        if index == 1:
+            sample.update(gt=torch.zeros(3, 96 * self.run['scale'], 80 * self.run['scale']), lq=torch.zeros(3, 96, 80))
+        return {**sample, 'gt_path': f'/hr/{index}.png', 'lq_path': f'/lr/{index}.png'}
+
+
+# With noise, HighToLow takes faces of its own size alone.
+@pytest.mark.parametrize('run', [case for case in CASES if case != 'high_to_low'], indirect=True, scope='module')
+def test_an_image_beyond_the_memory_is_named_and_left_out(run, monkeypatch):
+    _, opt, model, _ = run
+    monkeypatch.setattr(memory, 'available_bytes', lambda device: 1)
+    images = torch.utils.data.DataLoader(OneTooLarge(opt))
+    (problem,) = model.validation(images, 1, None)
+    assert '/1.png, ' in problem and 'it needs about' in problem and 'GB are free: cut the face out' in problem
 
 
 def test_validation_is_of_the_networks_in_eval_mode(run):

@@ -7,6 +7,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from torch import nn
 from torch.utils.data import DataLoader, Dataset
 
 from selfsr_plugin.data.image_source import CorruptImageError
@@ -18,7 +19,7 @@ class Model(ValidatedModel):
 
     needs = 'gt'
 
-    def evaluate(self, data):
+    def make_evaluation(self, data):
         red = data['gt'][0, 0, 0, 0].item()
         if red > 0.85:
             raise RuntimeError(
@@ -89,6 +90,16 @@ def test_bad_images_are_left_out_and_named(model, tmp_path, monkeypatch):
     ]
     assert pictures(tmp_path) == ['a/a_5.png', 'b/b_5.png']
     assert reported['red'] == pytest.approx(0.3) and reported['n'] == 3
+
+
+def test_networks_go_on_in_their_own_mode_after_an_image_that_fails(model):
+    model.net_g, model.net_deg = nn.Sequential(nn.BatchNorm2d(3)), nn.Sequential(nn.Dropout()).eval()
+    model.make_evaluation = lambda data: model.net_g(data['gt'][:, :2])
+    assert len(validate(model, GOOD)) == 2
+    assert [module.training for net in (model.net_g, model.net_deg) for module in net.modules()] == [True] * 2 + [
+        False
+    ] * 2
+    assert not model.net_g[0].num_batches_tracked
 
 
 def test_figures_over_some_images_are_no_best_value(model):

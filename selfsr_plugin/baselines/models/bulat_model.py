@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import torch
 from basicsr.losses import build_loss
 from torch import Tensor, nn
 
@@ -91,13 +90,10 @@ class HighToLowModel(Stage):
         net_d = self.updater.net('d_lq')
         return Losses(discriminator_terms('l_d_lq', net_d, self.cri_gan, batch['lq'], batch['degraded']))
 
-    @torch.no_grad()
-    def evaluate(self, data: dict[str, Any]) -> Evaluation:
+    def make_evaluation(self, data: dict[str, Any]) -> Evaluation:
         """Draw the LR face; log how far it is from the averaged HR face."""
         gt = data['gt'].to(self.device)
-        self.net_deg.eval()
         degraded = self.net_deg(gt, noise=degradation_noise(self.net_deg, self.opt, 0, gt).get('noise'))
-        self.net_deg.train(self.is_train)
         averaged = nn.functional.avg_pool2d(gt, self.opt['scale'])
         return Evaluation(to_image(degraded), None, {'degraded_l1': (degraded - averaged).abs().mean().item()})
 

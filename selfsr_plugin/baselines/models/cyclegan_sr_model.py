@@ -5,19 +5,18 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-import torch
 from basicsr.losses import build_loss
 from torch import Tensor
 
 from ...engine.stage import Stage, to_signed
 from ...engine.stage_options import StageOptions, needs_lq_images, needs_networks
 from ...engine.update import Batch, Losses, Update
-from ...engine.validation import Evaluation
+from ...engine.validation import Evaluation, sr_evaluation
 from ...ops import bicubic_downsample, bicubic_resize
 from ...schema import Loss, Optimizer, option
 from ...stages.adversarial import discriminator_terms
 from ...stages.image_pool import ImagePool, WithImagePools
-from .supervised_sr_model import check_scale, check_size, evaluate_sr
+from .supervised_sr_model import check_scale, check_size
 
 
 @dataclass(kw_only=True)
@@ -135,7 +134,6 @@ class CycleGANSRModel(WithImagePools, Stage):
         terms = discriminator_terms(f'l_{label}', self.updater.net(label), self.cri_gan, real, fake)
         return Losses(terms, factors=dict.fromkeys(terms, 0.5))
 
-    @torch.no_grad()
-    def evaluate(self, data: dict[str, Any]) -> Evaluation:
+    def make_evaluation(self, data: dict[str, Any]) -> Evaluation:
         """Super-resolve the LR image."""
-        return evaluate_sr(self.net_g, data, self.device, self.is_train)
+        return sr_evaluation(self.net_g(data['lq'].to(self.device)), data)

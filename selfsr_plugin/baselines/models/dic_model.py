@@ -70,13 +70,10 @@ class HourglassModel(Stage):
         """Heatmaps of HR faces against those of their landmarks."""
         return Losses({'l_hg_heat': self.cri_heat(self.updater.net('hg')(batch['gt']), batch['heatmaps'])})
 
-    @torch.no_grad()
-    def evaluate(self, data: dict[str, Any]) -> Evaluation:
+    def make_evaluation(self, data: dict[str, Any]) -> Evaluation:
         """Draw the HR face | the strongest value of all heatmaps in each place."""
         gt = data['gt'].to(self.device)
-        self.net_hg.eval()
         strongest = self.net_hg(gt).amax(1, keepdim=True).expand(-1, 3, -1, -1)
-        self.net_hg.train(self.is_train)
         drawn = torch.nn.functional.interpolate(strongest, gt.shape[-2:])
         return Evaluation(np.concatenate([to_image(gt), to_image(drawn)], axis=1), None, {})
 

@@ -11,7 +11,7 @@ from torch import Tensor
 from ...engine.stage import Stage, to_signed
 from ...engine.stage_options import StageOptions, needs_lq_images, needs_networks
 from ...engine.update import Batch, Losses, Update
-from ...engine.validation import Evaluation, to_image
+from ...engine.validation import Evaluation, sr_evaluation
 from ...ops import bicubic_downsample
 from ...schema import Loss, Optimizer, option
 from ...stages.adversarial import discriminator_terms
@@ -140,15 +140,9 @@ class PseudoSupervisionModel(Stage):
     def _restored(self, batch: Batch) -> Batch:
         return {'restored_real': self.net_g(batch['cleaned']), 'restored_pseudo': self.net_g(batch['cycled'])}
 
-    @torch.no_grad()
-    def evaluate(self, data: dict[str, Any]) -> Evaluation:
+    def make_evaluation(self, data: dict[str, Any]) -> Evaluation:
         """Correct the LR image, then super-resolve it."""
-        lq = data['lq'].to(self.device)
-        nets = (self.net_clean.eval(), self.net_g.eval())
-        image = to_image(self.net_g(self.net_clean(lq)))
-        for net in nets:
-            net.train(self.is_train)
-        return Evaluation(image, {'img': image, **({'img2': to_image(data['gt'])} if 'gt' in data else {})}, {})
+        return sr_evaluation(self.net_g(self.net_clean(data['lq'].to(self.device))), data)
 
 
 def geometric_mean(net: Callable[[Tensor], Tensor], images: Tensor) -> Tensor:

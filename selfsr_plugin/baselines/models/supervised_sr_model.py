@@ -6,12 +6,12 @@ from typing import Any
 
 import torch
 from basicsr.losses import build_loss
-from torch import Tensor, nn
+from torch import Tensor
 
 from ...engine.stage import Stage
 from ...engine.stage_options import StageOptions, needs_networks
 from ...engine.update import Batch, Losses, Update
-from ...engine.validation import Evaluation, to_image
+from ...engine.validation import Evaluation, sr_evaluation
 from ...errors import UserError
 from ...schema import Loss, Optimizer, option, require
 from ...stages.adversarial import discriminator_terms
@@ -132,18 +132,9 @@ class SupervisedSRModel(Stage):
         """'gt' against 'fake'."""
         return Losses(discriminator_terms('l_d', self.updater.net('d'), self.cri_gan, batch['gt'], batch['fake']))
 
-    @torch.no_grad()
-    def evaluate(self, data: dict[str, Any]) -> Evaluation:
+    def make_evaluation(self, data: dict[str, Any]) -> Evaluation:
         """Super-resolve the LR image."""
-        return evaluate_sr(self.net_g, data, self.device, self.is_train)
-
-
-def evaluate_sr(net: nn.Module, data: Mapping[str, Any], device: torch.device, is_train: bool) -> Evaluation:
-    """What a network makes of the LR image of a validation sample, in eval mode, and the HR image if there is one."""
-    net.eval()
-    image = to_image(net(data['lq'].to(device)))
-    net.train(is_train)
-    return Evaluation(image, {'img': image, **({'img2': to_image(data['gt'])} if 'gt' in data else {})}, {})
+        return sr_evaluation(self.net_g(data['lq'].to(self.device)), data)
 
 
 def check_size(output: Tensor, target: Tensor, net: str = 'network_g') -> None:
