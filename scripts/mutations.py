@@ -1978,9 +1978,9 @@ MUTATIONS = [
     ),
     Mutation(
         'HR faces: flip unasked',
-        'data/hr_face_dataset.py',
-        "opt.get('use_hflip', False)",
-        "opt.get('use_hflip', True)",
+        'option_sections.py',
+        "'whether training mirrors images at random', default=False",
+        "'whether training mirrors images at random', default=True",
         ('data/test_face_datasets.py::test_nothing_is_mirrored_unless_training_asks_for_it',),
     ),
     Mutation(

@@ -1,40 +1,18 @@
 """Imports point down: a room may import the rooms below it, and nothing imports a command (docs/architecture.md)."""
 
 import ast
+import re
 from pathlib import Path
 
-PACKAGE = Path(__file__).resolve().parents[1] / 'selfsr_plugin'
-COMMANDS = (
-    'train',
-    'test',
-    'restore',
-    'web',
-    'evaluate',
-    'export_onnx',
-    'convert',
-    'prepare_faces',
-    'create_lmdb',
-    'inspect_faces',
-    'make_landmarks',
-    'make_parsing',
-    'split_faces',
-    '__main__',
-)
+from selfsr_plugin.__main__ import COMMANDS
+
+ROOT = Path(__file__).resolve().parents[1]
+PACKAGE = ROOT / 'selfsr_plugin'
 # From the top to the bottom; the rooms of one line do not import each other.
 ROOMS = [
-    COMMANDS,
-    ('run', 'photo_restoration'),
-    ('baselines',),
-    ('option_check', 'pictures', 'preparation', 'inference', 'scoring', 'spandrel'),
-    ('stages', 'loading'),
-    ('engine',),
-    ('metrics',),
-    ('data', 'losses', 'archs'),
-    ('ops', 'options'),
-    ('option_sections', 'arguments'),
-    ('schema', 'files', 'memory'),
-    ('basicsr_compat', 'errors'),
-    ('registration', '__init__'),
+    re.findall(r'`([\w]+)/?`', line.split('|')[1])
+    for line in (ROOT / 'docs/architecture.md').read_text('utf-8').split('## ')[1].splitlines()
+    if line.startswith('| `')
 ]
 LEVEL = {room: len(ROOMS) - number for number, rooms in enumerate(ROOMS) for room in rooms}
 
@@ -62,9 +40,12 @@ def room_of(name: str) -> str:
 
 
 def test_every_file_has_a_room():
-    assert {
-        room_of('.'.join(path.relative_to(PACKAGE).with_suffix('').parts)) for path in PACKAGE.rglob('*.py')
-    } <= LEVEL.keys()
+    there = {room_of('.'.join(path.relative_to(PACKAGE).with_suffix('').parts)) for path in PACKAGE.rglob('*.py')}
+    assert there == LEVEL.keys() and sum(map(len, ROOMS)) == len(LEVEL)
+
+
+def test_the_commands_are_the_first_line():
+    assert set(ROOMS[0]) == {*COMMANDS, '__main__'}
 
 
 def test_imports_point_down():
