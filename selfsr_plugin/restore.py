@@ -101,8 +101,8 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     photos.add_argument(
         '--ext', choices=('auto', 'jpg', 'png'), default='auto', help='format of the results (default: the same)'
     )
-    photos.add_argument('--compare', action='store_true', help='also NAME.faces.png: the faces, LR | restored')
-    photos.add_argument('--json', action='store_true', help='also NAME.json: boxes, scores and sizes of the faces')
+    photos.add_argument('--compare', action='store_true', help='also NAME.ext.faces.png: the faces, LR | restored')
+    photos.add_argument('--json', action='store_true', help='also NAME.ext.json: boxes, scores and sizes of the faces')
     photos.add_argument(
         '--threshold',
         type=float,

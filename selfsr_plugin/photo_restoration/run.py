@@ -38,8 +38,8 @@ class Wanted:
 
     Attributes:
         kind: 'JPEG' or 'PNG'; None for that of the photo.
-        faces: also ``NAME.faces.png``, the LR and the restored faces side by side.
-        json: also ``NAME.json``, see :func:`describe`.
+        faces: also ``NAME.ext.faces.png``, the LR and the restored faces side by side.
+        json: also ``NAME.ext.json``, see :func:`describe`.
     """
 
     kind: str | None = None
