@@ -125,8 +125,11 @@ def make(args: argparse.Namespace) -> None:
 def _with_points(image: np.ndarray, points: np.ndarray, side: int = 192) -> np.ndarray:
     """A face enlarged to ``side``, its points drawn."""
     import cv2
+    import numpy as np
 
-    drawn = cv2.resize(image, (side, side), interpolation=cv2.INTER_CUBIC)
+    from .pictures import resize
+
+    drawn = np.ascontiguousarray(resize(image, side))
     for x, y in (points + 0.5) * side / [image.shape[1], image.shape[0]]:
         cv2.circle(drawn, (round(x), round(y)), 2, (0, 255, 0), -1, cv2.LINE_AA)
     return drawn

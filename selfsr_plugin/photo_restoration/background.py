@@ -21,6 +21,7 @@ _TILE = 400  # pixels a side that Real-ESRGAN sees at once, GFPGAN's default
 def bicubic(photo: np.ndarray, upscale: int) -> np.ndarray:
     """Enlarge (H, W) or (H, W, 3) uint8 by a whole factor: Pillow's bicubic kernel, which is that of the faces."""
     height, width = photo.shape[:2]
+    # Not ops.resize_array, which works in double precision: many times slower, and large, for a whole photo.
     return np.array(Image.fromarray(photo).resize((width * upscale, height * upscale), Image.Resampling.BICUBIC))
 
 

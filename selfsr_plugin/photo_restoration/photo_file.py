@@ -89,6 +89,7 @@ class PhotoFile:
         if self.alpha is not None and kind == 'PNG':
             alpha = self.alpha
             if alpha.shape != image.shape[:2]:
+                # By Pillow, as background.bicubic enlarges the photo under it.
                 alpha = np.array(Image.fromarray(alpha).resize(image.shape[1::-1], Image.Resampling.BICUBIC))
             image = np.dstack([image, alpha])
         picture, extras = Image.fromarray(image), self.extras

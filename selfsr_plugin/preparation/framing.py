@@ -80,7 +80,7 @@ class TurnedBox:
         middle = (self.side - 1) / 2
         x, y = self.centre_x - 0.5, self.centre_y - 0.5  # OpenCV counts from the middle of the first pixel
         to_photo = np.array([[cos, -sin, x - cos * middle + sin * middle], [sin, cos, y - sin * middle - cos * middle]])
-        return cv2.warpAffine(
+        return cv2.warpAffine(  # the bicubic kernel of ops turns nothing
             photo,
             to_photo,
             (self.side, self.side),

@@ -223,6 +223,7 @@ def measure_framing(source: ImageSource, detect: Callable, count: int, sides: Se
 def _detect_in_crop(image: np.ndarray, detect: Callable) -> tuple[float, ...] | None:
     """width, height, distance, x, y of the face nearest to the middle, or None."""
     side, edge = _DETECT_SIDE, _DETECT_SIDE // 2
+    # By OpenCV, as detection enlarges photos: a detector should see alike faces alike.
     large = cv2.resize(image, (side, side), interpolation=cv2.INTER_CUBIC)
     large = cv2.copyMakeBorder(large, edge, edge, edge, edge, cv2.BORDER_CONSTANT, value=(104, 117, 123))
     faces = detect(large, 0.5)

@@ -5,7 +5,6 @@ import time
 from collections.abc import Iterator, Sequence
 from typing import Any, NoReturn
 
-import cv2
 import torch
 from basicsr.utils import get_root_logger, tensor2img
 from torch.utils.data import default_collate
@@ -17,6 +16,7 @@ from ..errors import UserError, is_out_of_memory, lost_a_process
 from ..memory import available_bytes, counted_bytes
 from ..metrics import needs_ground_truth
 from ..metrics.frechet import FrechetSum, reference_statistics
+from ..ops import bicubic_resize
 from .processes import raise_in_all
 from .progress import Part
 from .training_data import TrainingData
@@ -123,8 +123,8 @@ def _try_metrics(key: str, dataset: Any, opt: dict[str, Any]) -> None:
         image = tensor2img(sample['gt'])
         images = dict(img=image, img2=image)
     else:
-        scale = opt['scale']
-        images = dict(img=cv2.resize(tensor2img(sample['lq']), None, fx=scale, fy=scale, interpolation=cv2.INTER_CUBIC))
+        height, width = (side * opt['scale'] for side in sample['lq'].shape[-2:])
+        images = dict(img=tensor2img(bicubic_resize(sample['lq'], (height, width))))
     for metric, settings in (opt['val'].get('metrics') or {}).items():
         if 'gt' in sample or not needs_ground_truth(settings):
             try:
