@@ -73,7 +73,7 @@ def one_sentence_errors(traceback: bool = False) -> Iterator[None]:
         )
     except KeyboardInterrupt as error:
         status = 143 if isinstance(error, Terminated) else 130
-        message = _INTERRUPTED
+        message = str(error) or _INTERRUPTED  # where the command knows more
     except (RuntimeError, MemoryError) as error:
         if isinstance(error.__cause__, KeyboardInterrupt):  # Python 3.11 wraps one that comes while a class is made
             status, message = 130, _INTERRUPTED

@@ -19,6 +19,7 @@ from ..files import printable, try_lock, write_file
 
 MANIFEST_FILE = 'manifest.jsonl'
 REFUSED_FILE = 'refused.txt'
+_NUMBER = re.compile(r'\d+(?:\.\d+)?')
 
 
 def read_manifest(folder: str | os.PathLike) -> tuple[dict[str, Any], list[dict[str, Any]]]:
@@ -170,12 +171,22 @@ class Manifest:
         return count
 
     def reasons(self) -> Counter:
-        """Why photos were refused and faces left out, numbers written as N, and how many there are of each."""
-        count: Counter = Counter()
+        """Why photos were refused and faces left out, and how many there are of each.
+
+        Reasons that differ in their numbers alone are one, from the least to the largest of each: '9 to 31 pixels'.
+        """
+        alike: dict[tuple[str, ...], list[list[str]]] = {}  # the words between the numbers -> the numbers of each
         for line in self.photos.values():
-            count.update(re.sub(r'\d+', 'N', face['reason']) for face in line['left_out'])
-            if 'refused' in line and not line['left_out']:
-                count[re.sub(r'\d+', 'N', line['refused'])] += 1
+            found = [face['reason'] for face in line['left_out']]
+            if 'refused' in line and not found:
+                found = [line['refused']]
+            for reason in found:
+                alike.setdefault(tuple(_NUMBER.split(reason)), []).append(_NUMBER.findall(reason))
+        count: Counter = Counter()
+        for words, numbers in alike.items():
+            spans = [sorted({*each}, key=float) for each in zip(*numbers)]
+            texts = [' to '.join(dict.fromkeys((span[0], span[-1]))) for span in spans]
+            count[''.join(part for pair in zip(words, [*texts, '']) for part in pair)] = len(numbers)
         return count
 
     def close(self) -> None:

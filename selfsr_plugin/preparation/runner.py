@@ -187,6 +187,7 @@ def prepare(
 
     Raises:
         UserError: bad settings or input, a full disk, or a worker that died. What was done until then is kept.
+        KeyboardInterrupt: Ctrl-C, saying how many photos are done.
     """
     settings.check()
     if workers < 1:
@@ -242,7 +243,7 @@ def prepare(
                     manifest.add(line)
                     bar.update()
         except KeyboardInterrupt:
-            raise UserError(
+            raise KeyboardInterrupt(
                 f'stopped; {len(manifest.photos)} of {len(photos)} photos are done, and the same command '
                 'goes on from there.'
             ) from None

@@ -118,6 +118,12 @@ def test_margins_are_what_was_asked_for_also_at_the_border(kit, photos, tmp_path
     assert manifest.reasons() == {'the edge of the photo cuts the face': 5}
 
 
+def test_reasons_that_differ_in_their_numbers_are_one(kit, photos, tmp_path):
+    sides = iter([9.0, 31.0, 18.0, 12.0, 12.0])
+    manifest = prepare(photos, tmp_path / 'a', Settings(min_face=40), detect=lambda *_: [kit.face(50, 50, next(sides))])
+    assert manifest.reasons() == {'the face fills 9 to 31 pixels only, at least 40 needed': 5}
+
+
 def test_one_photo(kit, photos, tmp_path):
     prepare(photos / 'sub' / '3.png', tmp_path / 'in' / 'out', Settings(), detect=kit.two_faces)
     assert [line['photo'] for line in lines(tmp_path / 'in' / 'out')] == ['3.png']
@@ -250,7 +256,7 @@ def test_interrupted_anywhere_gives_the_same_in_the_end(kit, photos, tmp_path):
                 raise KeyboardInterrupt
             return kit.two_faces(image, threshold)
 
-        with pytest.raises(UserError, match=f'stopped; {stop} of 5 photos are done'):
+        with pytest.raises(KeyboardInterrupt, match=f'stopped; {stop} of 5 photos are done'):
             prepare(photos, out, Settings(), detect=detect)
         with open(out / 'manifest.jsonl', 'ab') as stream:
             stream.write(b'{"photo": "sub/4.png", "fac')  # as a kill in the middle of writing leaves it
@@ -258,6 +264,19 @@ def test_interrupted_anywhere_gives_the_same_in_the_end(kit, photos, tmp_path):
     prepare(photos, out, Settings(), detect=kit.two_faces)
     assert files(out) == files(tmp_path / 'whole')
     assert lines(out) == lines(tmp_path / 'whole')
+
+
+def test_ctrl_c_is_told_from_a_failure(kit, photos, tmp_path, capsys, monkeypatch):
+    """Scripts tell by the status whether somebody stopped a command or it could not go on."""
+
+    def stopped(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(runner, 'FaceDetector', lambda *_: stopped)
+    with pytest.raises(SystemExit) as caught:
+        prepare_faces.main(['--input', str(photos), '--output', str(tmp_path / 'out')])
+    assert caught.value.code == 130
+    assert capsys.readouterr().err.splitlines()[-1].startswith('error: stopped; 0 of 5 photos are done')
 
 
 def test_a_full_disk_keeps_what_is_done(kit, photos, tmp_path, monkeypatch):
