@@ -28,6 +28,7 @@ from torch import nn
 from selfsr_plugin.archs import SelfCondSRNet
 
 SIDE, SCALE = 16, 4
+_ENGINES = ('torch', 'onnxruntime')
 
 
 def networks() -> dict[str, Callable[[], nn.Module]]:
@@ -88,7 +89,7 @@ def lines(
         if args.only and not any(name.startswith(each) for each in args.only):
             continue
         side = 512 if name.startswith('GFPGAN') else SIDE
-        for engine in args.engines:
+        for engine in dict.fromkeys(args.engines or _ENGINES):
             for title, dtype in formats.items() if engine == 'torch' else {engine: torch.float32}.items():
                 try:
                     net = make().eval()
@@ -102,9 +103,9 @@ def lines(
 
 def main(arguments: 'list[str] | None' = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('--batches', type=int, nargs='+', default=[1, 64])
-    parser.add_argument('--engines', nargs='+', choices=('torch', 'onnxruntime'), default=['torch', 'onnxruntime'])
-    parser.add_argument('--only', nargs='+', metavar='NETWORK', help='networks whose names begin so')
+    parser.add_argument('--batches', type=int, nargs='+', action='extend', help='images at once (default: 1 64)')
+    parser.add_argument('--engines', nargs='+', action='extend', choices=_ENGINES, help='these alone; both by default')
+    parser.add_argument('--only', nargs='+', action='extend', metavar='NETWORK', help='networks whose names begin so')
     parser.add_argument('--bf16', action='store_true', help='torch in bf16 as well')
     parser.add_argument('--turns', type=int, default=5, help='times that each is measured')
     parser.add_argument('--cpu', action='store_true', help='on the CPU where there is a GPU')
@@ -115,7 +116,7 @@ def main(arguments: 'list[str] | None' = None) -> None:
     device = torch.device('cuda' if gpu else 'cpu')
     name = torch.cuda.get_device_name() if gpu else f'CPU, {torch.get_num_threads()} threads'
     print(f'{name}, PyTorch {torch.__version__}, {SIDE}x{SIDE} -> {SIDE * SCALE}x{SIDE * SCALE}')
-    for size in args.batches:
+    for size in dict.fromkeys(args.batches or (1, 64)):
         torch.manual_seed(0)
         found = list(lines(args, size, device))
         clock = time.perf_counter if gpu or torch.get_num_threads() > 1 else time.process_time

@@ -143,7 +143,9 @@ def main() -> None:
     parser.add_argument('--input', required=True, help='folder of images')
     parser.add_argument('--workers', type=int, default=2, help='threads of ours in the rows of several (default: 2)')
     parser.add_argument('--repeats', type=int, default=5, help='how often every maker runs (default: 5)')
-    parser.add_argument('--memory', type=int, nargs='+', metavar='COUNT', help='measure our memory instead')
+    parser.add_argument(
+        '--memory', type=int, nargs='+', action='extend', metavar='COUNT', help='measure our memory instead'
+    )
     parser.add_argument('--scratch', type=Path, help='folder for temporary files (default: that of the system)')
     parser.add_argument('--run', nargs=2, metavar=('MAKER', 'OUTPUT'), help=argparse.SUPPRESS)
     options = parser.parse_args()

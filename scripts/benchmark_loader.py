@@ -111,12 +111,13 @@ def main() -> None:
     parser.add_argument('--input', required=True, help='folder or LMDB of HR faces, of at least --gt-size')
     parser.add_argument('--gt-size', type=int, default=128, help='side of the HR images (default: 128)')
     parser.add_argument('--scale', type=int, default=8, help='LR images are this much smaller (default: 8)')
-    parser.add_argument('--workers', type=int, nargs='+', default=[0, 1, 2], help='worker processes (default: 0 1 2)')
+    parser.add_argument('--workers', type=int, nargs='+', action='extend', help='worker processes (default: 0 1 2)')
     parser.add_argument('--batch', type=int, default=48, help="images per batch (default: the paper's 48)")
     parser.add_argument('--seconds', type=float, default=3, help='length of a measurement (default: 3)')
     parser.add_argument('--repeats', type=int, default=3, help='measurements of each kind (default: 3)')
     parser.add_argument('--scratch', type=Path, help='folder for temporary files (default: that of the system)')
     options = parser.parse_args()
+    options.workers = [*dict.fromkeys(options.workers or (0, 1, 2))]
     cv2.setNumThreads(1)  # alike for all loaders when they read in this process
     try:
         with tempfile.TemporaryDirectory(dir=options.scratch) as scratch:

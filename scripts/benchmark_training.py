@@ -315,14 +315,21 @@ def main(arguments: 'list[str] | None' = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('--scale', type=int, choices=(2, 4, 8), default=4)
     parser.add_argument(
-        '--tables', nargs='+', choices=('stage 1', 'x2', 'x4', 'x8'), help='these alone; all by default'
+        '--tables',
+        nargs='+',
+        action='extend',
+        choices=('stage 1', 'x2', 'x4', 'x8'),
+        help='these alone; all by default',
     )
     parser.add_argument('--batch', type=int, default=48)
     parser.add_argument('--small', action='store_true', help="the demo's networks, a hundredth of the paper's")
     parser.add_argument('--turns', type=int, default=10, help='iterations that are measured, of each line')
-    parser.add_argument('--settings', nargs='+', choices=SETTINGS, default=list(SETTINGS), metavar='NAME')
+    parser.add_argument(
+        '--settings', nargs='+', action='extend', choices=SETTINGS, metavar='NAME', help='these alone; all by default'
+    )
     parser.add_argument('--cpu', action='store_true', help='on the CPU where there is a GPU')
     args = parser.parse_args(arguments)
+    args.settings = args.settings or list(SETTINGS)
     too_large = [name for name in args.tables or () if name[1:].isdigit() and int(name[1:]) > args.scale]
     if too_large:
         parser.error(f'--tables {too_large[0]}: a schedule of --scale {args.scale} has no such level.')

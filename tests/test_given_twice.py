@@ -11,7 +11,7 @@ from selfsr_plugin.basicsr_compat.entry_points import is_for_us
 from selfsr_plugin.options import parse_arguments
 
 ROOT = Path(__file__).resolve().parents[1]
-FILES = sorted([*(ROOT / 'selfsr_plugin').rglob('*.py'), *(ROOT / 'scripts').glob('[!bm]*.py')])
+FILES = sorted([*(ROOT / 'selfsr_plugin').rglob('*.py'), *(ROOT / 'scripts').glob('[!m]*.py')])
 
 
 def options_of_several_values():
