@@ -49,9 +49,8 @@ def build_network(opt: Mapping[str, Any], label: str, device: torch.device) -> n
     path = opt['path'].get(f'pretrain_network_{label}')
     if path is not None:
         content = load_checkpoint(path)
-        load_weights(
-            net, path, opt['path'].get(f'strict_load_{label}', True), opt['path'].get(f'param_key_{label}'), content
-        )
+        strict = opt['path'].get(f'strict_load_{label}', True)
+        load_weights(net, path, strict, opt['path'].get(f'param_key_{label}'), content, complete=not opt['is_train'])
         grow_as_saved(net, path, content)
         if hasattr(net, 'grow_to') and (net.level, net.alpha) != (net.num_level, 1):
             get_root_logger().warning(
@@ -90,7 +89,12 @@ def _plain(value: Any) -> Any:
 
 
 def load_weights(
-    net: nn.Module, path: str | Path, strict: bool = True, key: str | None = None, content: Any = None
+    net: nn.Module,
+    path: str | Path,
+    strict: bool = True,
+    key: str | None = None,
+    content: Any = None,
+    complete: bool = False,
 ) -> None:
     """Fill ``net``, which :func:`build_network` built, with weights saved by BasicSR or by us.
 
@@ -100,6 +104,7 @@ def load_weights(
         strict: False takes the weights whose name and shape fit, whatever network the file is of; one must.
         key: 'params' or 'params_ema'; by default the rule of :func:`select_weights`.
         content: of the file, if it has been read already.
+        complete: every parameter of ``net`` must come from the file: what is left random must not be scored.
 
     Raises:
         FileNotFoundError, UserError: naming the file, when it is missing, broken, or of another network.
@@ -116,6 +121,8 @@ def load_weights(
         if not weights:
             raise UserError(f'{path} has no weight that fits {type(net).__name__} as the option file describes it.')
         missing = sorted(own.keys() - weights.keys())
+        if complete:
+            refuse_random_parts(net, path, weights)
         if missing:
             logger.warning(
                 f'{printable(path)} has no weights of this shape for {len(missing)} of {len(own)}: '
@@ -129,6 +136,23 @@ def load_weights(
             f'{" ".join(str(error).split())[:600]}'
         ) from error
     logger.info(f'Loaded {type(net).__name__} from {printable(path)}, key {key}.')
+
+
+def refuse_random_parts(net: nn.Module, path: str | Path, weights: Mapping[str, torch.Tensor]) -> None:
+    """Refuse to test a network of which ``strict_load_*: false`` leaves parameters as they were drawn.
+
+    Raises:
+        UserError: naming the file and the first of them.
+    """
+    random = [
+        name for name, value in net.named_parameters() if getattr(weights.get(name), 'shape', None) != value.shape
+    ]
+    if random:
+        raise UserError(
+            f'{path} has no weights of this shape for {len(random)} parameters of {type(net).__name__}, the first of '
+            f'them {random[0]}: a network that is random in part would be tested. Give a file of this network, or '
+            'describe the one that the file holds.'
+        )
 
 
 def _check_same_architecture(net: nn.Module, path: str | Path, content: Any) -> None:

@@ -360,9 +360,13 @@ def test_every_key_of_a_test_changes_what_it_leaves(workplace, capfd):
     del others['path.strict_load_g']
     changed = {key: seen(change(opt, key, value), test_entry, capfd) for key, value in others.items()}
     assert not [key for key, after in changed.items() if after == before]
-    opt['network_g']['num_block'] = 2  # a file that lacks some of the weights
+    more = {**content['params'], 'levels.0.more.weight': torch.zeros(1)}
+    torch.save({**content, 'params': more}, 'net_g.pth')  # a file that holds more than the network
     assert 'error' in seen(opt, test_entry, capfd)
     assert 'error' not in str(seen(change(opt, 'path.strict_load_g', False), test_entry, capfd))
+    opt['network_g']['num_block'] = 2  # one that lacks some of the weights, which would be scored as they were drawn
+    message = seen(change(opt, 'path.strict_load_g', False), test_entry, capfd)
+    assert 'error: net_g.pth has no weights of this shape for' in message and 'levels.0.blocks.1.' in message
 
 
 def leaves(node: Any, path: tuple = ()):
