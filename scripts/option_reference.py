@@ -23,6 +23,7 @@ from selfsr_plugin.option_sections import (
 )
 from selfsr_plugin.schema import (
     Component,
+    ImageLoss,
     Loss,
     Metric,
     Network,
@@ -52,7 +53,7 @@ MODELS: dict[str, type[Section]] = {
     'SelfCondSRModel': SelfCondSROptions,
 }
 BASELINES = {name: getattr(baseline_models, name).options_class for name in baseline_models.__all__}
-COMPONENTS: tuple[type[Component], ...] = (Network, Loss, Optimizer, Scheduler, Metric)
+COMPONENTS: tuple[type[Component], ...] = (Network, Loss, ImageLoss, Optimizer, Scheduler, Metric)
 DATASETS = ('FacePriorDataset', 'HRFaceDataset', 'LRFaceDataset', 'PairedFaceDataset', 'UnpairedFaceDataset')
 _PLAIN = {int: 'integer', float: 'number', bool: 'boolean', str: 'string'}
 

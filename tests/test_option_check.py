@@ -74,6 +74,11 @@ def test_every_key_of_the_main_file_is_commented():
         (TRAIN_BOTH, 'name=1_000', r'name: 1000 must be a text, .* something else: write it in quotes'),
         (TRAIN_BOTH, "val:metrics:psnr:test_y_channel='false'", r"test_y_channel: 'false' must be true or false"),
         (TRAIN_BOTH, 'train:sr:gan_opt:loss_weight=.nan', r'gan_opt\.loss_weight: nan must be a number'),
+        (
+            TRAIN_BOTH,
+            'train:sr:pixel_opt={type: WeightedTVLoss}',
+            r'sr\.pixel_opt\.type: WeightedTVLoss compares no image',
+        ),
         (TRAIN_BOTH, 'train:sr:pixel_opt:loss_weight=true', r'pixel_opt\.loss_weight: True must be a number'),
         (TRAIN_BOTH, 'network_g:width=[8, 8]', r"network_g\.width: unknown key; did you mean 'widths'"),
         (TRAIN_BOTH, 'network_g:type=SelfCondSRNett', r"network_g\.type: unknown name 'SelfCondSRNett'; did you mean"),

@@ -64,6 +64,29 @@ class Loss(_Registered):
         return found
 
 
+class ImageLoss(Loss):
+    """A loss of an image, or of what stands for one, against what it should be, such as L1Loss."""
+
+    what = 'loss of an image against another'
+
+    @classmethod
+    def names(cls) -> list[str]:
+        return [name for name in super().names() if cls._compares(cls.target(name))]
+
+    @staticmethod
+    def _compares(loss: Callable) -> bool:
+        """Of WeightedTVLoss, which looks at one image, the second argument is a weight: it would train on nonsense."""
+        of_others = not loss.__module__.startswith(('basicsr.', 'selfsr_plugin.'))
+        return of_others or 'target' in inspect.signature(loss.forward).parameters
+
+    @classmethod
+    def parse(cls, section: Any, key: str) -> 'ImageLoss':
+        kind = section.get('type') if isinstance(section, dict) else None
+        if kind in Loss.names() and kind not in cls.names():
+            raise UserError(f'{key}.type: {kind} compares no image with another: write {" or ".join(cls.names())}.')
+        return super().parse(section, key)
+
+
 class Metric(_Registered):
     """A metric: a function in BasicSR's METRIC_REGISTRY and its arguments, and ``better``."""
 

@@ -12,7 +12,7 @@ from ..engine.stage import to_signed
 from ..engine.stage_options import StageOptions, needs_lq_images, needs_networks
 from ..engine.update import Batch, Losses, Update
 from ..engine.validation import Evaluation, to_image
-from ..schema import Loss, Optimizer, option
+from ..schema import ImageLoss, Loss, Optimizer, option
 from .adversarial import discriminator_terms
 from .degradation_model import DegradationModel
 
@@ -30,7 +30,7 @@ class FlowDegradationOptions(StageOptions):
     optim_deg: Optimizer = option('optimizer of network_deg', source='paper')
     optim_d_lq: Optimizer = option('optimizer of network_d_lq', source='paper')
     gan_opt: Loss = option('adversarial loss, Eq. 2', source='paper')
-    identity_opt: Loss | None = option(
+    identity_opt: ImageLoss | None = option(
         'identity loss, Eq. 3, between intermediate image and input in [-1, 1]; ~ for none',
         source='paper',
         missing='write identity_opt: ~ to train without it.',

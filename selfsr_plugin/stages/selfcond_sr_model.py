@@ -18,7 +18,7 @@ from ..engine.update import Batch, Losses, Update
 from ..engine.validation import Evaluation, sr_evaluation
 from ..errors import UserError
 from ..ops import Growth, GrowthSchedule, bicubic_downsample, bicubic_resize
-from ..schema import Loss, Optimizer, option, require
+from ..schema import ImageLoss, Loss, Optimizer, option, require
 from .adversarial import discriminator_terms
 
 
@@ -67,7 +67,7 @@ class SelfCondSROptions(StageOptions):
     )
     optim_g: Optimizer = option('optimizer of network_g', source='paper')
     optim_d: Optimizer | None = option('optimizer of network_d', default=None, source='paper')
-    pixel_opt: Loss = option('loss of Eq. 8, or Eq. 11 when unpaired, images in [-1, 1]', source='paper')
+    pixel_opt: ImageLoss = option('loss of Eq. 8, or Eq. 11 when unpaired, images in [-1, 1]', source='paper')
     gan_opt: Loss | None = option('adversarial loss, Eq. 7', default=None, source='paper')
     perceptual_opt: Loss | None = option(
         "BasicSR's PerceptualLoss between output and HR image in [0, 1]", default=None, source='basicsr'

@@ -6,7 +6,7 @@ from torch import Tensor
 
 from ...engine.update import Batch
 from ...ops import bicubic_downsample
-from ...schema import Loss, option
+from ...schema import ImageLoss, option
 from .supervised_sr_model import SupervisedSRModel, SupervisedSROptions, check_size
 
 
@@ -16,7 +16,7 @@ class DeepDeblurOptions(SupervisedSROptions):
 
     forward_arguments = {'g': ('return_parts', 'DeepDeblur')}
 
-    pixel_opt: Loss = option('loss of the image of each scale, in [0, 1]')
+    pixel_opt: ImageLoss = option('loss of the image of each scale, in [0, 1]')
 
 
 class DeepDeblurModel(SupervisedSRModel):

@@ -16,7 +16,7 @@ from ...engine.stage_options import StageOptions, needs_networks
 from ...engine.update import Batch, Losses, Update
 from ...engine.validation import Evaluation, to_image
 from ...errors import UserError
-from ...schema import Loss, Optimizer, option, require
+from ...schema import ImageLoss, Optimizer, option, require
 from ..landmarks import heatmaps
 from .priors import needs_landmarks
 from .supervised_sr_model import SupervisedSRModel, SupervisedSROptions, check_size
@@ -30,7 +30,7 @@ class HourglassOptions(StageOptions):
     tested = ('hg',)
 
     optim_hg: Optimizer = option('optimizer of network_hg')
-    heatmap_opt: Loss = option('loss of the heatmaps')
+    heatmap_opt: ImageLoss = option('loss of the heatmaps')
     heatmap_sigma: float = option('width of the landmarks in the heatmaps, in their pixels', default=1.0, least=0.1)
 
     def check_run(self, opt: Mapping[str, Any], key: str) -> None:
@@ -90,13 +90,13 @@ class DICOptions(SupervisedSROptions):
 
     forward_arguments = {'g': ('return_parts', 'DIC')}
 
-    pixel_opt: Loss = option('loss of the image of each step, in [0, 1], summed over the steps')
-    heatmap_opt: Loss = option('loss of the heatmaps of each step, summed over the steps')
+    pixel_opt: ImageLoss = option('loss of the image of each step, in [0, 1], summed over the steps')
+    heatmap_opt: ImageLoss = option('loss of the heatmaps of each step, summed over the steps')
     heatmap_sigma: float = option('width of the landmarks in the heatmaps, in their pixels', default=1.0, least=0.1)
     freeze_iter: int = option(
         'iterations in which the hourglass of network_g does not learn', default=0, least=0, unit='iterations'
     )
-    feature_opt: Loss | None = option('loss between features of network_f, of the last image', default=None)
+    feature_opt: ImageLoss | None = option('loss between features of network_f, of the last image', default=None)
 
     def check_run(self, opt: Mapping[str, Any], key: str) -> None:
         super().check_run(opt, key)

@@ -12,7 +12,7 @@ from ...engine.networks import describe
 from ...engine.stage import to_signed
 from ...engine.update import Batch
 from ...errors import UserError
-from ...schema import Loss, option
+from ...schema import ImageLoss, option
 from ..landmarks import heatmaps
 from ..parsing import one_hot
 from .priors import check_parts, needs_landmarks, needs_parsing
@@ -25,9 +25,9 @@ class FSRNetOptions(SupervisedSROptions):
 
     forward_arguments = {'g': ('return_parts', 'FSRNet')}
 
-    pixel_opt: Loss = option('loss of the fine image, in [-1, 1]')
-    coarse_opt: Loss = option('loss of the coarse image, in [-1, 1]')
-    prior_opt: Loss | None = option(
+    pixel_opt: ImageLoss = option('loss of the fine image, in [-1, 1]')
+    coarse_opt: ImageLoss = option('loss of the coarse image, in [-1, 1]')
+    prior_opt: ImageLoss | None = option(
         'loss of the facial priors, maps in [-1, 1]; ~ for a network without any',
         missing='write prior_opt: ~ to train without priors.',
     )

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from ...engine.stage import frozen_state, refuse_other_weights, to_signed
 from ...engine.update import Batch, Losses
 from ...errors import UserError
-from ...schema import Loss, option, require
+from ...schema import ImageLoss, option, require
 from ...stages.selfcond_sr_model import SelfCondSRModel, SelfCondSROptions
 from ..landmarks import heatmaps
 from .priors import needs_landmarks
@@ -30,7 +30,7 @@ class PFSROptions(SelfCondSROptions):
     attention_sigma: float = option(
         'width of the landmarks in the attention map, as a share of the side of the image', default=0.05, least=0.001
     )
-    heatmap_opt: Loss | None = option(
+    heatmap_opt: ImageLoss | None = option(
         'loss between heatmaps that network_hg finds in the output and in the HR image', default=None
     )
 

@@ -13,7 +13,7 @@ from ...engine.stage_options import StageOptions, needs_lq_images, needs_network
 from ...engine.update import Batch, Losses, Update
 from ...engine.validation import Evaluation, sr_evaluation
 from ...ops import bicubic_downsample
-from ...schema import Loss, Optimizer, option
+from ...schema import ImageLoss, Loss, Optimizer, option
 from ...stages.adversarial import discriminator_terms
 from .noise import seeded_noise
 from .supervised_sr_model import check_size
@@ -42,10 +42,10 @@ class PseudoSupervisionOptions(StageOptions):
     optim_d: Optimizer = option('optimizer of network_d')
     gan_opt: Loss = option('adversarial loss of the LR faces')
     sr_gan_opt: Loss = option('adversarial loss of the restored faces, from which network_clean and network_deg learn')
-    cycle_opt: Loss = option('cycle consistency of clean LR faces, in [-1, 1]')
-    identity_opt: Loss = option('identity loss of network_clean on clean LR faces, in [-1, 1]')
-    geometry_opt: Loss = option('loss to the mean over the eight turns and flips of a face, in [-1, 1]')
-    pixel_opt: Loss = option('loss of the restored pseudo-pairs, in [-1, 1]')
+    cycle_opt: ImageLoss = option('cycle consistency of clean LR faces, in [-1, 1]')
+    identity_opt: ImageLoss = option('identity loss of network_clean on clean LR faces, in [-1, 1]')
+    geometry_opt: ImageLoss = option('loss to the mean over the eight turns and flips of a face, in [-1, 1]')
+    pixel_opt: ImageLoss = option('loss of the restored pseudo-pairs, in [-1, 1]')
 
     def check_run(self, opt: Mapping[str, Any], key: str) -> None:
         super().check_run(opt, key)

@@ -13,7 +13,7 @@ from ...engine.stage_options import StageOptions, needs_networks
 from ...engine.update import Batch, Losses, Update
 from ...engine.validation import Evaluation, sr_evaluation
 from ...errors import UserError
-from ...schema import Loss, Optimizer, option, require
+from ...schema import ImageLoss, Loss, Optimizer, option, require
 from ...stages.adversarial import discriminator_terms
 
 
@@ -27,7 +27,7 @@ class SupervisedSROptions(StageOptions):
 
     optim_g: Optimizer = option('optimizer of network_g')
     optim_d: Optimizer | None = option('optimizer of network_d', default=None)
-    pixel_opt: Loss | None = option(
+    pixel_opt: ImageLoss | None = option(
         'loss between output and HR image in [0, 1]; ~ for none', missing='write pixel_opt: ~ to train without it.'
     )
     perceptual_opt: Loss | None = option(

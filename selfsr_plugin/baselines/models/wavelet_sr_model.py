@@ -9,7 +9,7 @@ from torch import Tensor
 from ...engine.stage_options import StageOptions
 from ...engine.update import Batch
 from ...errors import UserError
-from ...schema import Loss, option
+from ...schema import ImageLoss, option
 from ..archs import haar_packets
 from .supervised_sr_model import SupervisedSRModel, SupervisedSROptions, check_size
 
@@ -20,7 +20,7 @@ class WaveletSROptions(SupervisedSROptions):
 
     forward_arguments = {'g': ('return_parts', 'WaveletSRNet')}
 
-    pixel_opt: Loss | None = option('further loss between output and HR image in [0, 1]', default=None)
+    pixel_opt: ImageLoss | None = option('further loss between output and HR image in [0, 1]', default=None)
     low_weight: float = option('weight of the low-pass packet', default=0.01, least=0)
     high_weight: float = option('weight of all other packets', default=0.99, least=0)
     image_weight: float = option('weight of the image', default=0.1, least=0)
