@@ -1,7 +1,9 @@
 """Parts of this package under one of BasicSR's models: what BasicSR's own loops would find out late, or never."""
 
 import argparse
+import inspect
 import os
+import re
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from typing import Any
@@ -13,6 +15,7 @@ from basicsr.utils.registry import ARCH_REGISTRY
 
 from ..data import LRFaceDataset, PairedFaceDataset
 from ..engine.checkpoint import is_safetensors, load_checkpoint, select_weights
+from ..engine.networks import refuse_random_parts
 from ..engine.validation import sentence
 from ..errors import UserError
 from ..files import newest_instead
@@ -21,10 +24,13 @@ from ..option_check import check_guest_dataset, check_weights_given, words_of
 from ..registration import is_ours, uses_plugin
 from ..schema import Metric, Network, Section, is_section, one_of, options_of, registered, registered_names, require
 from .guest_loop import check_learning, check_loop
-from .rehearsal import try_metrics
+from .guest_trial import try_networks
+from .rehearsal import first_readable, try_metrics
 
 _ON_GPU_ALONE = ('RealESRNetModel', 'RealESRGANModel')
 _OUR_LOOP = {'keep_checkpoints', 'collapse_iter'}  # keys of the section logger that only our training loop knows
+_WRITTEN_OVER = {'experiments_root', 'results_root', 'models', 'training_states', 'log', 'visualization'}  # of path
+_READ_OF_NETWORKS = re.compile(r"""opt\['(network_\w+)'\]\['(\w+)'\]""")
 _LOOP = {'total_iter', 'warmup_iter'}  # keys of the section train that BasicSR's loop reads, not its models
 
 
@@ -55,7 +61,7 @@ def check_guest_parts(opt: dict[str, Any], args: argparse.Namespace, is_train: b
         for key, settings in opt.items():
             is_network = str(key).startswith('network_') and isinstance(settings, dict)
             if is_network and is_ours('ARCH_REGISTRY', settings.get('type')):
-                _check_network(opt, key, settings)
+                _check_network(opt, key, settings, is_train)
         for phase, settings in opt['datasets'].items():
             _check_dataset(opt, str(phase), settings)
         _check_device(opt)
@@ -98,6 +104,11 @@ def _check_keys(opt: Mapping[str, Any], is_train: bool) -> None:
     why = f"BasicSR's loop, which runs {opt['model_type']}, reads it"
     require(opt, ['name', 'num_gpu', 'datasets', 'path'], '', why)
     is_section(opt['path'], 'path')
+    for name in _WRITTEN_OVER & {*opt['path']}:
+        raise UserError(
+            f'path.{name}: {why.removesuffix("reads it")}writes to the folder of its own choice, '
+            f'{"experiments" if is_train else "results"}/{opt["name"]}, whatever stands here; leave it out.'
+        )
     if is_train:
         sections = {'train': ['total_iter'], 'logger': ['print_freq', 'save_checkpoint_freq', 'use_tb_logger']}
         if opt.get('val') is not None:
@@ -116,6 +127,9 @@ def _check_keys(opt: Mapping[str, Any], is_train: bool) -> None:
         ours = {name for cls in _options_of_our_models() for name in options_of(cls)}
         for name in sorted(ours & {*(opt.get('train') or {})} - words_of(model) - _LOOP):
             raise UserError(f'train.{name}: {opt["model_type"]} is of BasicSR and does not read it; leave it out.')
+    for label, name in _READ_OF_NETWORKS.findall(inspect.getsource(model)):
+        if name != 'type' and name not in (opt.get(label) or {}):
+            raise UserError(f'{label}.{name}: this key is missing; {opt["model_type"]} reads it: use SRModel.')
     is_section(opt['datasets'], 'datasets')
     for phase, settings in opt['datasets'].items():
         is_section(settings, f'datasets.{phase}')
@@ -183,7 +197,7 @@ def _check_device(opt: Mapping[str, Any]) -> None:
         )
 
 
-def _check_network(opt: Mapping[str, Any], key: str, settings: Mapping[str, Any]) -> None:
+def _check_network(opt: Mapping[str, Any], key: str, settings: Mapping[str, Any], is_train: bool) -> None:
     """Its keys and values, and the scale of a generator, which BasicSR's losses would find out with a traceback."""
     Network.parse(settings, key)
     arguments = {name: value for name, value in settings.items() if name != 'type'}
@@ -199,8 +213,10 @@ def _check_network(opt: Mapping[str, Any], key: str, settings: Mapping[str, Any]
         )
     label = key.removeprefix('network_')
     file = opt['path'].get(f'pretrain_network_{label}')
-    if file and opt['path'].get(f'strict_load_{label}', True):
-        _, weights = select_weights(load_checkpoint(file), file)
+    if not file:
+        return
+    _, weights = select_weights(load_checkpoint(file), file)
+    if opt['path'].get(f'strict_load_{label}', True):
         try:
             net.load_state_dict(weights)
         except RuntimeError as error:
@@ -208,6 +224,8 @@ def _check_network(opt: Mapping[str, Any], key: str, settings: Mapping[str, Any]
                 f'path.pretrain_network_{label}: {file} does not fit {settings["type"]} as {key} describes it: '
                 f'{" ".join(str(error).split())[:600]}'
             ) from error
+    elif not is_train:
+        refuse_random_parts(net, f'path.pretrain_network_{label}: {file}', weights)
 
 
 def _check_metrics(opt: Mapping[str, Any], is_train: bool) -> None:
@@ -263,6 +281,8 @@ def _check_dataset(opt: Mapping[str, Any], phase: str, settings: Mapping[str, An
         _check_pairs(opt, key, dataset, kind)
     elif pairs and kind != 'train' and 'gt' not in first:
         _check_no_ground_truth_needed(opt, key)
+    if pairs and kind == 'train':
+        try_networks(opt, (first_readable(dataset) or {}) if ours else first)
     bad = []
     for index in range(len(dataset) if kind != 'train' and ours else 0):  # those of others may hold whole films
         try:

@@ -38,6 +38,7 @@ from ..option_sections import (
 )
 from ..registration import uses_plugin
 from ..schema import (
+    ImageLoss,
     Loss,
     Optimizer,
     Scheduler,
@@ -155,7 +156,7 @@ def check_learning(opt: Mapping[str, Any]) -> None:
     Scheduler.parse(_spelled_whole(opt['train']['scheduler']), 'train.scheduler')
     for name, section in opt['train'].items():
         if name.endswith('_opt') and section and name in words_of(model):
-            Loss.parse(section, f'train.{name}')
+            (ImageLoss if name == 'pixel_opt' else Loss).parse(section, f'train.{name}')
 
 
 def _check_optimizer(model: type, settings: Any, key: str) -> None:

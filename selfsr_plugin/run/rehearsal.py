@@ -116,7 +116,7 @@ def try_metrics(datasets: list[tuple[str, Any]], opt: dict[str, Any]) -> None:
 
 
 def _try_metrics(key: str, dataset: Any, opt: dict[str, Any]) -> None:
-    sample = next(filter(None, (_read(dataset, index) for index in range(len(dataset)))), None)
+    sample = first_readable(dataset)
     if sample is None or 'lq' not in sample:  # then nothing is restored that could be scored
         return
     if 'gt' in sample:
@@ -141,6 +141,11 @@ def _try_metrics(key: str, dataset: Any, opt: dict[str, Any]) -> None:
                     f'val.metrics.{metric}: it cannot be computed for the images of datasets.{key} '
                     f'({width}x{height}): {why}.'
                 ) from error
+
+
+def first_readable(dataset: Any) -> dict[str, Any] | None:
+    """The first item of a data set that can be read; None if none can."""
+    return next(filter(None, (_read(dataset, index) for index in range(len(dataset)))), None)
 
 
 def _read(dataset: Any, index: int) -> dict[str, Any] | None:

@@ -204,6 +204,18 @@ def test_keys_of_our_models_are_refused(trained, capsys, key, value):
         ('train/pixel_opt', dict(los_weight=1.0), r"train\.pixel_opt\.los_weight: unknown key; .*'loss_weight'"),
         ('train/optim_g', dict(type='AdamW'), r'train\.optim_g\.type: SRModel cannot make AdamW: write Adam, or use'),
         ('train/pixel_opt', dict(reduction='none'), r'train\.pixel_opt\.reduction: none gives .* write mean'),
+        (
+            'train/pixel_opt',
+            dict(type='FlowTVLoss'),
+            r'train\.pixel_opt\.type: FlowTVLoss compares no image with another',
+        ),
+        ('train/pixel_opt', dict(type='WeightedTVLoss'), r'WeightedTVLoss compares .* write CharbonnierLoss or L1Loss'),
+        ('', dict(model_type='SwinIRModel'), r'network_g\.window_size: .* missing; SwinIRModel reads it: use SRModel'),
+        (
+            'path',
+            dict(experiments_root='mine'),
+            r'path\.experiments_root: .* writes .* experiments/tiny, .* leave it out',
+        ),
         ('train/pixel_opt', dict(type='L7Loss'), r"train\.pixel_opt\.type: unknown name .*'L1Loss'"),
     ],
 )
@@ -342,6 +354,16 @@ def test_a_test_lacks_something(tested, capsys, whose_network, section, key, mes
     del tested[section][key]
     assert re.search(message, refused(capsys, tested, entry=test_entry))
     assert not Path('results').exists()
+
+
+def test_a_test_of_a_network_that_is_random_in_part(tested, capsys):
+    """BasicSR warns of ``strict_load_g: false`` and goes on, and the figures are those of a half random network."""
+    tested['path']['strict_load_g'] = False
+    start(tested, entry=test_entry)
+    tested['network_g']['num_block'] = 2
+    message = refused(capsys, tested, entry=test_entry)
+    assert re.search(r'path\.pretrain_network_g: g\.pth has no weights of this shape for \d+ parameters', message)
+    assert 'the first of them levels.0.blocks.1.' in message
 
 
 def test_a_test_without_ground_truth(tested, capsys):
