@@ -23,6 +23,7 @@ SHAPE = (2, 3, 16, 16)  # of the images that are compared; channels as the netwo
 
 
 def parse(argv: Sequence[str] | None) -> argparse.Namespace:
+    """Read the command line, that of the process if ``argv`` is None; a usage error ends the process."""
     parser = argparse.ArgumentParser(
         prog='python -m selfsr_plugin.convert',
         description=__doc__,

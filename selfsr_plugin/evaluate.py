@@ -59,6 +59,7 @@ class Results(NamedTuple):
 
 
 def parse(argv: Sequence[str] | None) -> argparse.Namespace:
+    """Read the command line, that of the process if ``argv`` is None; a usage error ends the process."""
     parser = argparse.ArgumentParser(
         prog='python -m selfsr_plugin.evaluate',
         description=__doc__,

@@ -34,6 +34,7 @@ TOLERANCE_FP16 = 1e-2  # two and a half steps
 
 
 def parse(argv: Sequence[str] | None) -> argparse.Namespace:
+    """Read the command line, that of the process if ``argv`` is None; a usage error ends the process."""
     parser = argparse.ArgumentParser(
         prog='python -m selfsr_plugin.export_onnx',
         description=__doc__,

@@ -38,6 +38,7 @@ FOR_PHOTOS = dict(
 
 
 def parse(argv: Sequence[str] | None) -> argparse.Namespace:
+    """Read the command line, that of the process if ``argv`` is None; a usage error ends the process."""
     parser = argparse.ArgumentParser(
         prog='python -m selfsr_plugin.restore',
         description=__doc__,

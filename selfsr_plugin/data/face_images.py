@@ -59,6 +59,7 @@ class FaceImages:
 
     @property
     def root(self) -> str:
+        """The folder or LMDB, as the options name it."""
         return self._source.root
 
     @property

@@ -333,4 +333,5 @@ if hasattr(os, 'register_at_fork'):  # absent on Windows, which cannot fork
 
 
 def lmdb_key(name: str) -> bytes:
+    """The key of an image in an LMDB, the very bytes of its name on the disk."""
     return name.encode('utf-8', 'surrogateescape')

@@ -94,6 +94,12 @@ class Stage(ValidatedModel):
 
     # ----- an iteration -----
 
+    def feed_data(self, data: dict[str, Any]) -> None:
+        """Take a batch of a loader: its tensors become ``self.data``, on the device."""
+        self.data = {
+            key: value.to(self.device, non_blocking=True) for key, value in data.items() if torch.is_tensor(value)
+        }
+
     def prepare(self, current_iter: int) -> Batch:
         """The batch of an iteration, from what ``feed_data`` was given; without gradients."""
         raise NotImplementedError(f'{type(self).__name__} does not say what its updates are given.')
@@ -240,6 +246,7 @@ class Stage(ValidatedModel):
         checkpoint.save_checkpoint(state, state_file)
 
     def save_weights(self, label: str, nets: Mapping[str, nn.Module], current_iter: int) -> None:
+        """Write the file of one network: ``nets`` by the keys of the file, 'params' and perhaps 'params_ema'."""
         checkpoint.save_networks(weights_path(self.opt, label, current_iter), nets, *self.growth_of(label))
 
     def growth_of(self, label: str) -> 'tuple[int | None, float | None]':

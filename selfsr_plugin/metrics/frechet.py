@@ -123,6 +123,7 @@ def reference_statistics(network: FeatureNetwork, reference: str, weights: str |
 
 
 def is_statistics_file(reference: str) -> bool:
+    """Whether a reference is a file of statistics by its name, and not a folder or LMDB of images."""
     return str(reference).endswith('.npz')
 
 

@@ -64,10 +64,12 @@ class RestoredPhoto:
 
     @property
     def restored(self) -> list[PhotoFace]:
+        """The faces that went through the network."""
         return [face for face in self.faces if face.lq_size]
 
     @property
     def left_alone(self) -> list[PhotoFace]:
+        """The faces that are as they were, each with the reason."""
         return [face for face in self.faces if not face.lq_size]
 
 

@@ -190,6 +190,7 @@ class Manifest:
         return count
 
     def close(self) -> None:
+        """Close the file; what has been recorded is in it."""
         self._file.close()
 
     def __enter__(self) -> 'Manifest':

@@ -58,4 +58,5 @@ class Settings:
 
     @property
     def smallest(self) -> int:
+        """Side of the smallest face wanted, in pixels of the photo."""
         return max(self.min_face, self.size or 1)

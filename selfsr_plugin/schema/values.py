@@ -77,6 +77,7 @@ def spelled_out(text: str) -> 'int | float':
 
 
 def as_text(text: str) -> str:
+    """What to say of a number that YAML reads as text, such as 1e3, with the remedy."""
     number = spelled_out(text)
     return f'YAML reads {text} as text; write {number if isinstance(number, int) else f"!!float {text}"}.'
 

@@ -66,12 +66,10 @@ class HighToLowModel(Stage):
             self.cri_pix = build_loss(self.options.pixel_opt).to(self.device)
             self.start_training()
 
-    def feed_data(self, data: dict[str, Any]) -> None:
-        self.data = {key: data[key].to(self.device, non_blocking=True) for key in ('gt', 'lq') if key in data}
-
     def prepare(self, current_iter: int) -> Batch:
         """'gt' (N, 3, H, W), 'lq' (N, 3, H / scale, W / scale), and the 'noise' of a network that takes some."""
-        return {**self.data, **degradation_noise(self.net_deg, self.opt, current_iter, self.data['gt'])}
+        gt, lq = self.data['gt'], self.data['lq']
+        return {'gt': gt, 'lq': lq, **degradation_noise(self.net_deg, self.opt, current_iter, gt)}
 
     def updates(self, current_iter: int) -> list[Update]:
         return [Update(('deg',), self.degradation_loss), Update(('d_lq',), self.discriminator_loss)]

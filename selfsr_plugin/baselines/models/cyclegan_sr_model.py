@@ -88,12 +88,9 @@ class CycleGANSRModel(WithImagePools, Stage):
         self.pools = {label: ImagePool(options.pool_size, self.opt['manual_seed'], label) for label in ('d', 'd_lq')}
         self.start_training()
 
-    def feed_data(self, data: dict[str, Any]) -> None:
-        self.data = {key: data[key].to(self.device, non_blocking=True) for key in ('gt', 'lq') if key in data}
-
     def prepare(self, current_iter: int) -> Batch:
         """'gt' (N, 3, H, W) and 'lq' (N, 3, H / scale, W / scale)."""
-        return dict(self.data)
+        return {'gt': self.data['gt'], 'lq': self.data['lq']}
 
     def updates(self, current_iter: int) -> list[Update]:
         return [

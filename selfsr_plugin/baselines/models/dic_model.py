@@ -54,9 +54,6 @@ class HourglassModel(Stage):
             self.cri_heat = build_loss(self.options.heatmap_opt).to(self.device)
             self.start_training()
 
-    def feed_data(self, data: dict[str, Any]) -> None:
-        self.data = {key: data[key].to(self.device, non_blocking=True) for key in ('gt', 'landmarks') if key in data}
-
     def prepare(self, current_iter: int) -> Batch:
         """'gt' (N, 3, H, W) and 'heatmaps' (N, P, H / 4, W / 4)."""
         gt = self.data['gt']

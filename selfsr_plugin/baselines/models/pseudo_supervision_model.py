@@ -84,15 +84,13 @@ class PseudoSupervisionModel(Stage):
                 setattr(self, f'cri_{name}', build_loss(getattr(self.options, f'{name}_opt')).to(self.device))
             self.start_training()
 
-    def feed_data(self, data: dict[str, Any]) -> None:
-        self.data = {key: data[key].to(self.device, non_blocking=True) for key in ('gt', 'lq') if key in data}
-
     def prepare(self, current_iter: int) -> Batch:
         """'gt', 'lq', 'clean' of the shape of 'lq', and 'noise' (N, 1, h / 4, w / 4)."""
-        clean = bicubic_downsample(self.data['gt'], self.opt['scale']).clamp(0, 1)
+        gt, lq = self.data['gt'], self.data['lq']
+        clean = bicubic_downsample(gt, self.opt['scale']).clamp(0, 1)
         height, width = clean.shape[-2:]
         noise = seeded_noise(self.opt, 'transfer', current_iter, clean, 1, height // 4, width // 4)
-        return {**self.data, 'clean': clean, 'noise': noise}
+        return {'gt': gt, 'lq': lq, 'clean': clean, 'noise': noise}
 
     def updates(self, current_iter: int) -> list[Update]:
         return [

@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import torch
 from basicsr.losses import build_loss
 from torch import Tensor
 
@@ -96,11 +95,6 @@ class SupervisedSRModel(Stage):
         if self.net_d is not None:
             self.cri_gan = build_loss(options.gan_opt).to(self.device)
         self.start_training()
-
-    def feed_data(self, data: dict[str, Any]) -> None:
-        self.data = {
-            key: value.to(self.device, non_blocking=True) for key, value in data.items() if torch.is_tensor(value)
-        }
 
     def prepare(self, current_iter: int) -> Batch:
         """'lq' (N, 3, h, w), 'gt' (N, 3, H, W), and whatever else a method learns from."""
