@@ -2944,27 +2944,6 @@ MUTATIONS = [
         'R1: in 16 bits', 'stages/adversarial.py', 'judge_exactly or judge', 'judge', ('stages/test_adversarial.py',)
     ),
     Mutation(
-        'CycleGAN: validated in training mode',
-        'stages/cyclegan_degradation_model.py',
-        '(self.net_deg.eval(), self.net_clean.eval())',
-        '(self.net_deg, self.net_clean)',
-        ('stages/test_cyclegan_degradation_model.py',),
-    ),
-    Mutation(
-        'CycleGAN: tests leave networks in training mode',
-        'stages/cyclegan_degradation_model.py',
-        'net.train(self.is_train)',
-        'net.train()',
-        ('stages/test_cyclegan_degradation_model.py',),
-    ),
-    Mutation(
-        'stage 1: validated in training mode',
-        'stages/flow_degradation_model.py',
-        '        self.net_deg.eval()\n',
-        '',
-        ('stages/test_cyclegan_degradation_model.py',),
-    ),
-    Mutation(
         'CycleGAN: tests without the way back',
         'stages/cyclegan_degradation_model.py',
         "tested = ('deg', 'clean')",
