@@ -101,7 +101,7 @@ def lines(
                 yield name, title, run, sum(each.numel() for each in net.parameters())
 
 
-def main(arguments: 'list[str] | None' = None) -> None:
+def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('--batches', type=int, nargs='+', action='extend', help='images at once (default: 1 64)')
     parser.add_argument('--engines', nargs='+', action='extend', choices=_ENGINES, help='these alone; both by default')

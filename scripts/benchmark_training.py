@@ -311,7 +311,7 @@ def table(title: str, lines: dict[str, Callable], args: argparse.Namespace, rate
         print(f'| {name} | ' + ' | '.join(cells) + ' |', flush=True)
 
 
-def main(arguments: 'list[str] | None' = None) -> None:
+def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('--scale', type=int, choices=(2, 4, 8), default=4)
     parser.add_argument(

@@ -6,8 +6,6 @@ From 68 landmarks (polygons, ours), or with --parsenet by facexlib's network, on
 of an earlier run in --output are replaced; any other file there is left as it is, and named.
 """
 
-from __future__ import annotations
-
 import argparse
 from collections.abc import Sequence
 

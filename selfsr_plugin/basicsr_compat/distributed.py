@@ -73,7 +73,7 @@ def _refuse_forgotten_launcher() -> None:
             )
 
 
-def _read_slurm(environment: 'os._Environ[str]', port: int | None) -> None:
+def _read_slurm(environment: os._Environ[str], port: int | None) -> None:
     """Set the variables of torchrun from those of Slurm."""
     for name in ('SLURM_PROCID', 'SLURM_NTASKS'):
         if not environment[name].isdecimal():

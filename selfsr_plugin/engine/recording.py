@@ -27,7 +27,7 @@ class Recordings:
     """
 
     def __init__(
-        self, capture: 'Callable[[Callable[[], Any], Any], tuple[Any, Callable[[], None]]] | None' = None
+        self, capture: Callable[[Callable[[], Any], Any], tuple[Any, Callable[[], None]]] | None = None
     ) -> None:
         self._capture = capture or cuda_graph
         self.clear()

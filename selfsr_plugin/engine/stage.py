@@ -174,7 +174,7 @@ class Stage(ValidatedModel):
             extra_state, self.log_dict = before
             self.load_extra_state(extra_state)
 
-    def update_learning_rate(self, current_iter: int, warmup_iter: 'int | None' = None) -> None:
+    def update_learning_rate(self, current_iter: int, warmup_iter: int | None = None) -> None:
         """The rates of an iteration: the schedule's, and before iteration ``train.warmup_iter`` a rising share of them.
 
         BasicSR writes the lowered rates where its schedulers look for the rates to go on from; here the scheduled rates
@@ -249,7 +249,7 @@ class Stage(ValidatedModel):
         """Write the file of one network: ``nets`` by the keys of the file, 'params' and perhaps 'params_ema'."""
         checkpoint.save_networks(weights_path(self.opt, label, current_iter), nets, *self.growth_of(label))
 
-    def growth_of(self, label: str) -> 'tuple[int | None, float | None]':
+    def growth_of(self, label: str) -> tuple[int | None, float | None]:
         """Level and alpha of a network that grows, for its file."""
         return None, None
 

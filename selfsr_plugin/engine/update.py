@@ -58,7 +58,7 @@ class Update(NamedTuple):
 
     labels: tuple[str, ...]
     loss: Callable[[Batch], Losses]
-    prepare: 'Callable[[Batch], Batch] | None' = None
+    prepare: Callable[[Batch], Batch] | None = None
     variant: Hashable = None
 
 
@@ -241,7 +241,7 @@ class Updater:
         if self.recordings is not None:
             self.recordings.clear()
 
-    def _scaler(self, labels: tuple[str, ...]) -> 'torch.amp.GradScaler | None':
+    def _scaler(self, labels: tuple[str, ...]) -> torch.amp.GradScaler | None:
         """That of an update, made when it is first asked for; None where the format needs none."""
         if self.precision.name != 'fp16':
             return None

@@ -84,9 +84,7 @@ class ValidatedModel(BaseModel):
                 for module, training in modes:
                     module.training = training
 
-    def validation(
-        self, dataloader: Any, current_iter: 'int | str', tb_logger: Any, save_img: bool = False
-    ) -> list[str]:
+    def validation(self, dataloader: Any, current_iter: int | str, tb_logger: Any, save_img: bool = False) -> list[str]:
         """Validate a data set, each process its share; the averages are over the whole set.
 
         Metrics that need ground truth are left out for a data set that has none. What a metric of whole sets returns
@@ -146,7 +144,7 @@ class ValidatedModel(BaseModel):
         return problems
 
     def _image_path(
-        self, data: dict[str, Any], dataset: Any, index: int, current_iter: 'int | str', written: set[str]
+        self, data: dict[str, Any], dataset: Any, index: int, current_iter: int | str, written: set[str]
     ) -> str:
         """Where the picture of a validated image goes: where BasicSR writes it, with the folders of an LMDB's keys, and
         while training with a folder for each data set if there are several.
@@ -188,7 +186,7 @@ class ValidatedModel(BaseModel):
         self,
         averages: dict[str, float],
         dataset: Any,
-        current_iter: 'int | str',
+        current_iter: int | str,
         tb_logger: Any,
         metrics: Mapping[str, Any],
         left_out: int,

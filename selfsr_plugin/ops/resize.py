@@ -65,7 +65,7 @@ def bicubic_matrix(in_size: int, out_size: int, convention: Convention = 'matlab
 # The matrices used last on each device, least recently used first. Faces of a data set may have thousands of sizes:
 # kept by number, the matrices would take gigabytes in every worker.
 KEPT_BYTES = 16 << 20
-_kept: dict[torch.device, 'OrderedDict[tuple, Tensor]'] = {}
+_kept: dict[torch.device, OrderedDict[tuple, Tensor]] = {}
 _keeping = Lock()
 
 

@@ -236,7 +236,7 @@ def _large_enough(box: Frame, min_side: int) -> Frame:
     return box
 
 
-def _check_border(box: 'Box | TurnedBox', landmarks: np.ndarray, height: int, width: int) -> None:
+def _check_border(box: Box | TurnedBox, landmarks: np.ndarray, height: int, width: int) -> None:
     room = np.array([*landmarks.min(0), *((width, height) - landmarks.max(0))])
     if room.min() < 0:
         raise Refused('the edge of the photo cuts the face')

@@ -268,7 +268,7 @@ def _full_disk_is_one_sentence(output: Path) -> Iterator[None]:
 
 # ---- Several processes
 
-_worker_cutter: 'PhotoCutter | None' = None
+_worker_cutter: PhotoCutter | None = None
 
 
 def _start_worker(cutter: PhotoCutter, weights: str | Path | None, device: str, detects: bool) -> None:

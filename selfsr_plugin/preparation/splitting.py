@@ -52,7 +52,7 @@ def group_faces(folder: Path, person: str | None) -> dict[str, list[str]]:
     return groups
 
 
-def _who(name: str, photo: str | None, pattern: 're.Pattern | None', folder: Path) -> str:
+def _who(name: str, photo: str | None, pattern: re.Pattern | None, folder: Path) -> str:
     if pattern is None:
         if photo is None:
             raise UserError(

@@ -84,7 +84,7 @@ def set_up(opt: dict[str, Any], args: argparse.Namespace, is_train: bool) -> Non
     torch.backends.cudnn.benchmark = True
 
 
-def _check_processes(num_gpu: 'int | str', world_size: int, launcher: str) -> None:
+def _check_processes(num_gpu: int | str, world_size: int, launcher: str) -> None:
     """``num_gpu``, as BasicSR's option files have it, is how many GPUs a machine gives; each needs a process."""
     if num_gpu == 'auto' or num_gpu < 2:
         return

@@ -70,7 +70,7 @@ def _suggestion(name: str, names: list[str], all_of_them: str = 'known here:') -
     return f"did you mean '{close[0]}'?" if close else f'{all_of_them} {", ".join(names)}.'
 
 
-def spelled_out(text: str) -> 'int | float':
+def spelled_out(text: str) -> int | float:
     """The number that a text such as 1e3 stands for, a whole one where it is one."""
     number = float(text)
     return int(number) if number.is_integer() and abs(number) < 1e15 else number

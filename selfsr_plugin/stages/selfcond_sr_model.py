@@ -194,7 +194,7 @@ class SelfCondSRModel(Stage):
     options_class = SelfCondSROptions
     needs = 'lq'
 
-    def __init__(self, opt: dict[str, Any], net_deg: 'nn.Module | None' = None) -> None:
+    def __init__(self, opt: dict[str, Any], net_deg: nn.Module | None = None) -> None:
         super().__init__(opt)
         self._growth: Growth | None = None  # where training stands; validation looks at the same output
         self.trained = ('g', 'd') if self.is_train and 'network_d' in opt else ('g',)
@@ -203,7 +203,7 @@ class SelfCondSRModel(Stage):
         if self.is_train:
             self._init_training(net_deg)
 
-    def _init_training(self, net_deg: 'nn.Module | None') -> None:
+    def _init_training(self, net_deg: nn.Module | None) -> None:
         options = self.options
         self.net_d = self.build_net('d') if 'd' in self.trained else None
         if options.supervision == 'pseudo':
@@ -410,7 +410,7 @@ class SelfCondSRModel(Stage):
             nets['params_ema'] = self.net_g_ema
         return nets
 
-    def growth_of(self, label: str) -> 'tuple[int | None, float | None]':
+    def growth_of(self, label: str) -> tuple[int | None, float | None]:
         return self._growth if _can_grow(getattr(self, f'net_{label}')) else (None, None)
 
     def extra_state(self) -> dict[str, Any]:

@@ -126,7 +126,7 @@ class SelFSRModel(BaseModel):
     def _stage_iter(self, current_iter: int) -> int:
         return current_iter if current_iter <= self.stage1_iter else current_iter - self.stage1_iter
 
-    def update_learning_rate(self, current_iter: int, warmup_iter: 'int | None' = None) -> None:
+    def update_learning_rate(self, current_iter: int, warmup_iter: int | None = None) -> None:
         """First call of every iteration; the stage changes here."""
         self._rehearsed = None
         self._enter_stage(current_iter)
@@ -175,7 +175,5 @@ class SelFSRModel(BaseModel):
     def evaluate(self, data: dict[str, Any]) -> Evaluation:
         return self.stage.evaluate(data)
 
-    def validation(
-        self, dataloader: Any, current_iter: 'int | str', tb_logger: Any, save_img: bool = False
-    ) -> list[str]:
+    def validation(self, dataloader: Any, current_iter: int | str, tb_logger: Any, save_img: bool = False) -> list[str]:
         return self.stage.validation(dataloader, current_iter, tb_logger, save_img)

@@ -40,7 +40,7 @@ PIXEL = dict(type='L1Loss', loss_weight=1.0, reduction='mean')
 GAN = dict(type='GANLoss', gan_type='vanilla', real_label_val=1.0, fake_label_val=0.0, loss_weight=0.1)
 
 
-def options(generator: str, discriminator: 'str | None', rank: int) -> dict[str, Any]:
+def options(generator: str, discriminator: str | None, rank: int) -> dict[str, Any]:
     network_g, scale = GENERATORS[generator]
     train = dict(
         optim_g=dict(ADAM),
@@ -73,7 +73,7 @@ def distributed_on_cpu(self: BaseModel, net: nn.Module) -> nn.Module:
     return DistributedDataParallel(net, find_unused_parameters=self.opt.get('find_unused_parameters', False))
 
 
-def run_case(generator: str, discriminator: 'str | None', rank: int) -> dict[str, torch.Tensor]:
+def run_case(generator: str, discriminator: str | None, rank: int) -> dict[str, torch.Tensor]:
     """Three iterations on different images in each process; what the networks were and became."""
     torch.manual_seed(0)
     model = build_model(options(generator, discriminator, rank))

@@ -66,7 +66,7 @@ def _prepare(opt: dict[str, Any], **changes: Any) -> dict[str, Any]:
 
 def fill_stage(
     stage: Any,
-    labels: 'tuple[str, ...] | None' = None,
+    labels: tuple[str, ...] | None = None,
     gains: Mapping[str, float] = GAINS,
     equalized: tuple[str, ...] = ('g', 'd'),
 ) -> dict[str, dict[str, Tensor]]:

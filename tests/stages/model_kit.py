@@ -242,5 +242,5 @@ def loader(keys: Iterable[str], name: str | None = None, count: int = 2) -> torc
     return torch.utils.data.DataLoader(Faces(keys, count, name or 'faces'))
 
 
-def files_below(folder: 'str | Path') -> list[str]:
+def files_below(folder: str | Path) -> list[str]:
     return sorted(str(path.relative_to(folder)) for path in Path(folder).rglob('*') if path.is_file())

@@ -134,7 +134,7 @@ class LowToHighModel(SupervisedSRModel):
 
     options_class = LowToHighOptions
 
-    def __init__(self, opt: dict[str, Any], net_deg: 'nn.Module | None' = None) -> None:
+    def __init__(self, opt: dict[str, Any], net_deg: nn.Module | None = None) -> None:
         self.net_deg = net_deg
         super().__init__(opt)
 
