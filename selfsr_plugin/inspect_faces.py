@@ -132,14 +132,14 @@ def report(args: argparse.Namespace) -> None:
     print(f'Picture: {output}/report.png\nText:    {output}/report.md')
 
 
-def advise(args: argparse.Namespace, hr: Framing, lr: Framing) -> str:
+def advise(args: argparse.Namespace, hr: Framing, lq: Framing) -> str:
     """How one of the domains can be cut again so that both are framed alike: LR, unless only HR has a manifest."""
     from .preparation.inspection import options_for
     from .preparation.manifest import MANIFEST_FILE, read_manifest
 
     again = [
         (title, root, read_manifest(root)[0], *measured)
-        for title, root, measured in (('LR', args.lq, (lr, hr)), ('HR', args.gt, (hr, lr)))
+        for title, root, measured in (('LR', args.lq, (lq, hr)), ('HR', args.gt, (hr, lq)))
     ]
     title, root, settings, wrong, right = next((each for each in again if each[2]), again[0])
     found = options_for(wrong, right, *(settings.get(name, 0.0) for name in LIMITS))

@@ -259,10 +259,10 @@ def warnings_of(figures: DomainFigures, smallest: int) -> list[str]:
     return found
 
 
-def compare(hr: DomainFigures, lr: DomainFigures) -> list[str]:
+def compare(hr: DomainFigures, lq: DomainFigures) -> list[str]:
     """How colours and sharpness of the domains differ, where it is much."""
     found = []
-    difference = lr.mean - hr.mean
+    difference = lq.mean - hr.mean
     brightness, cast = difference.mean(), difference - difference.mean()
     if abs(brightness) > MAX_BRIGHTNESS:
         found.append(
@@ -274,20 +274,20 @@ def compare(hr: DomainFigures, lr: DomainFigures) -> list[str]:
             'LR has another colour cast than HR (red {:+.0f}, green {:+.0f}, blue {:+.0f} grey levels after '
             'equal brightness): stage 1 learns that too.'.format(*cast[::-1])
         )
-    if lr.sharpness > 1.5 * hr.sharpness:
+    if lq.sharpness > 1.5 * hr.sharpness:
         found.append(
-            f'LR has {lr.sharpness / hr.sharpness:.1f} times the Laplacian energy of HR: noise, or HR faces '
+            f'LR has {lq.sharpness / hr.sharpness:.1f} times the Laplacian energy of HR: noise, or HR faces '
             'that were enlarged.'
         )
     return found
 
 
-def shared(hr: DomainFigures, lr: DomainFigures) -> list[list[str]]:
+def shared(hr: DomainFigures, lq: DomainFigures) -> list[list[str]]:
     """Groups of faces of both that look alike (difference hashes at most ``MAX_BITS`` apart), HR before LR."""
-    names = [f'{name} (HR)' for name in hr.names] + [f'{name} (LR)' for name in lr.names]
+    names = [f'{name} (HR)' for name in hr.names] + [f'{name} (LR)' for name in lq.names]
     return [
         [names[index] for index in sorted(group)]
-        for group in near_groups(np.concatenate([hr.hashes, lr.hashes]))
+        for group in near_groups(np.concatenate([hr.hashes, lq.hashes]))
         if min(group) < len(hr.names) <= max(group)
     ]
 
@@ -297,59 +297,59 @@ def _photos(root: str) -> set[tuple[str, int, int]]:
     return {(line['photo'], line['height'], line['width']) for line in read_manifest(root)[1] if line['faces']}
 
 
-def warnings_of_pair(hr: DomainFigures, lr: DomainFigures, gt_size: int, lq_size: int) -> list[str]:
+def warnings_of_pair(hr: DomainFigures, lq: DomainFigures, gt_size: int, lq_size: int) -> list[str]:
     """Whether the LR faces can be real ones: as small, and of other photos than the HR faces."""
-    found, count = [], len(lr.sides)
-    large = int((lr.sides.min(1) >= gt_size).sum())
+    found, count = [], len(lq.sides)
+    large = int((lq.sides.min(1) >= gt_size).sum())
     if large > MAX_LARGE * count:
         found.append(
-            f'{large} of {count} images of {lr.root} are as large as the HR faces will be ({gt_size} pixels) or '
+            f'{large} of {count} images of {lq.root} are as large as the HR faces will be ({gt_size} pixels) or '
             f'larger: shrunk to {lq_size} pixels they are nearly clean, and stage 1 learns little. Take smaller faces '
             f'(prepare_faces --max-face {gt_size}).'
         )
-    both = shared(hr, lr)
+    both = shared(hr, lq)
     if both:
         copies = sum(name.endswith('(LR)') for group in both for name in group)
         found.append(
-            f'{copies} images of {lr.root} look like images of {hr.root}: LR faces come from other photos than HR '
+            f'{copies} images of {lq.root} look like images of {hr.root}: LR faces come from other photos than HR '
             'faces, or stage 1 learns how these were made from those.'
         )
-    of_hr, of_lr = (_photos(domain.root) for domain in (hr, lr))
-    if of_hr & of_lr:
+    of_hr, of_lq = (_photos(domain.root) for domain in (hr, lq))
+    if of_hr & of_lq:
         found.append(
-            f'{len(of_hr & of_lr)} of the {len(of_lr)} photos of {lr.root} are, by name and size, photos of {hr.root} '
-            f'as well (such as {printable(min(of_hr & of_lr)[0])}): take LR faces from other photos.'
+            f'{len(of_hr & of_lq)} of the {len(of_lq)} photos of {lq.root} are, by name and size, photos of {hr.root} '
+            f'as well (such as {printable(min(of_hr & of_lq)[0])}): take LR faces from other photos.'
         )
     return found
 
 
-def compare_framing(hr: Framing, lr: Framing, size: int) -> list[str]:
+def compare_framing(hr: Framing, lq: Framing, size: int) -> list[str]:
     """Whether the domains show the face in the same place and size; ``size`` is the LR side, to say it in pixels.
 
     The first of what it finds, if :func:`differ` says so, is the difference that :func:`options_for` mends.
     """
-    if not hr.found or not lr.found:
+    if not hr.found or not lq.found:
         return [
             'the framing cannot be compared: the detector finds no face in the '
             f'{"HR" if not hr.found else "LR"} images.'
         ]
     found = []
-    if differ(hr, lr):
-        ratio, right, down = lr.distance / hr.distance, lr.x - hr.x, lr.y - hr.y
+    if differ(hr, lq):
+        ratio, right, down = lq.distance / hr.distance, lq.x - hr.x, lq.y - hr.y
         found.append(
             f'the framing differs: an LR face has {ratio:.2f} times the size of an HR face in its square '
-            f'(box width {lr.width / hr.width:.2f}, height {lr.height / hr.height:.2f}) and lies '
+            f'(box width {lq.width / hr.width:.2f}, height {lq.height / hr.height:.2f}) and lies '
             f'{abs(right) * size:.1f} of {size} pixels further {"right" if right > 0 else "left"} and '
             f'{abs(down) * size:.1f} further {"down" if down > 0 else "up"}. Stage 1 will learn this as a flow.'
         )
-    if lr.found / lr.tried < 0.9 * hr.found / hr.tried:
+    if lq.found / lq.tried < 0.9 * hr.found / hr.tried:
         found.append(
-            f'a face is found in {lr.found / lr.tried:.0%} of the LR images and in {hr.found / hr.tried:.0%} '
+            f'a face is found in {lq.found / lq.tried:.0%} of the LR images and in {hr.found / hr.tried:.0%} '
             'of the HR images reduced to the same sides: look for heads turned away and for what is no face.'
         )
-    if lr.spread_x > 2 * hr.spread_x:
+    if lq.spread_x > 2 * hr.spread_x:
         found.append(
-            f'the middle of LR faces spreads {lr.spread_x / hr.spread_x:.1f} times as much from left to right '
+            f'the middle of LR faces spreads {lq.spread_x / hr.spread_x:.1f} times as much from left to right '
             'as that of HR faces: more heads are turned, or the frames are loose.'
         )
     return found

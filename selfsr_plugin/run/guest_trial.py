@@ -43,10 +43,10 @@ def _try_generator(opt: Mapping[str, Any], lq: Tensor, gt: Tensor) -> None:
     if not isinstance(output, Tensor):
         raise UserError(f'network_g.type: {kind} gives more than one image, and {model} learns from one: use another.')
     if output.shape != gt.shape:
-        lr, made, hr = (f'{image.shape[-1]}x{image.shape[-2]}x{image.shape[1]}' for image in (lq, output, gt))
+        small, made, large = (f'{image.shape[-1]}x{image.shape[-2]}x{image.shape[1]}' for image in (lq, output, gt))
         raise UserError(
-            f'network_g.type: {kind} makes {made} of an LR image of {lr}, and {model} compares it with the '
-            f'HR image of {hr}: use a network that enlarges {opt["scale"]} times, such as SelfCondSRNet.'
+            f'network_g.type: {kind} makes {made} of an LR image of {small}, and {model} compares it with the '
+            f'HR image of {large}: use a network that enlarges {opt["scale"]} times, such as SelfCondSRNet.'
         )
 
 

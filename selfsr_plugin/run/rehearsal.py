@@ -39,14 +39,14 @@ def warn_of_sizes(datasets: Sequence[tuple[str, Any]], opt: dict[str, Any]) -> N
     for key, dataset in datasets:
         sized = opt['datasets'].get('train', opt['datasets'][key])  # in a test, by its own options
         side = sized.get('gt_size') or (sized.get('lq_size') or 0) * opt['scale']
-        hr, lr = (getattr(dataset, domain, None) for domain in ('gt', 'lq'))
-        if not side or isinstance(dataset, PairedFaceDataset) and lr is not None:
+        gt, lq = (getattr(dataset, domain, None) for domain in ('gt', 'lq'))
+        if not side or isinstance(dataset, PairedFaceDataset) and lq is not None:
             continue
-        for domain, faces, other in (('dataroot_gt', hr, 'smaller than'), ('dataroot_lq', lr, 'as large as')):
+        for domain, faces, other in (('dataroot_gt', gt, 'smaller than'), ('dataroot_lq', lq, 'as large as')):
             sides = faces.stored_sides(_LOOKED_AT) if isinstance(faces, FaceImages) else []
-            odd = [size for size in sides if (min(size) < side) == (faces is hr)]
+            odd = [size for size in sides if (min(size) < side) == (faces is gt)]
             if 2 * len(odd) > len(sides):
-                (width, height), is_hr = odd[0], faces is hr
+                (width, height), is_hr = odd[0], faces is gt
                 get_root_logger().warning(
                     f'datasets.{key}.{domain}: {len(odd)} of {len(sides)} images looked at in {faces.root} are {other} '
                     f'HR faces are by the options ({side} pixels), one of {width}x{height}: give the folder of the '
