@@ -29,7 +29,7 @@ EXPERIMENTS = {
 name: train_selfsr_real_degradation    # folder of the run: experiments/<name>, tb_logger/<name>
 model_type: FlowDegradationModel       # stage 1
 datasets.val <- datasets.val_hr
-- datasets.val_lr
+- datasets.val_lq
 - network_g
 - network_d
 train <- train.degradation
@@ -48,7 +48,7 @@ model_type: SelfCondSRModel            # stage 2
 datasets.train.type: HRFaceDataset     # HR faces alone: the LR faces are made from them by network_deg
 - datasets.train.dataroot_lq
 - datasets.train.lq_size
-datasets.val <- datasets.val_lr
+datasets.val <- datasets.val_lq
 - datasets.val_hr
 - network_d_lq
 path.resume_state: ~                   # a .state file to go on from; --auto_resume finds the newest by itself
@@ -73,7 +73,7 @@ datasets.train.batch_size_per_gpu: 4    # instead of 48
 datasets.train.num_worker_per_gpu: 0    # reading takes no time here, and the cores are wanted for training
 - datasets.train.pin_memory
 - datasets.val_hr
-- datasets.val_lr
+- datasets.val_lq
 datasets.val.name: demo_val
 datasets.val.type: PairedFaceDataset    # stage 1 uses its HR faces, stage 2 its pairs
 datasets.val.dataroot_gt: datasets/demo/test_hr
