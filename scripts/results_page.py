@@ -319,11 +319,16 @@ def orders(table: Table, runs: Runs) -> str:
                 counts[verdict] += 1
             cells.append(f'{verdict} ({found:+.{metric.digits}f}; paper: {paper})')
         lines.append([f'{a} - {b}', *cells])
+    if not sum(counts.values()):
+        return (
+            'No order of the paper can be told yet: that takes both rows, and two seeds of some row. Differences of '
+            f'means:\n\n{markdown(lines)}'
+        )
     known = [f'{metric.title} {value:.{metric.digits}f}' for metric, value in noise.items() if value is not None]
     summary = (
         f'Of {sum(counts.values())} orders of the paper, {counts["shows"]} show at this budget, '
         f'{counts["reversed"]} are reversed, and {counts["not seen"]} are not seen: the difference is no larger '
-        f'than the largest spread over the seeds of one row ({", ".join(known) or "no row has two seeds"}). '
+        f'than the largest spread over the seeds of one row ({", ".join(known)}). '
         'Differences of means:'
     )
     return f'{summary}\n\n{markdown(lines)}'

@@ -80,6 +80,7 @@ def test_without_a_second_seed_no_order_is_claimed(tmp_path):
     write_scores(tmp_path / 'scores', {'paired_full': [dict(psnr=25.0)], 'paired_no_r1': [dict(psnr=20.0)]})
     results_page.write_page(tmp_path / 'scores', tmp_path / 'page.md')
     page = (tmp_path / 'page.md').read_text()
+    assert 'No order of the paper can be told yet' in page and 'Of 0 orders' not in page
     assert '| paired_full - paired_no_r1 | no spread (+5.00; paper: higher) | not run (paper: higher) |' in page
     assert '| paired_full | 0 | 25.00 | not scored | not scored | not scored | 141,713 | 0.228 G | 1.0 | - |' in page
 
