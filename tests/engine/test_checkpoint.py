@@ -10,6 +10,7 @@ import torch
 from selfsr_plugin.engine.checkpoint import (
     checkpoint_iterations,
     load_checkpoint,
+    refuse_not_finite,
     remove_old_checkpoints,
     save_checkpoint,
     save_safetensors,
@@ -147,6 +148,14 @@ def test_what_a_file_is_instead_is_said(tmp_path, name, data, what):
         path.write_bytes(data)
     with pytest.raises(UserError, match=f'{name} cannot be read as a checkpoint: {what}'):
         load_checkpoint(path)
+
+
+@pytest.mark.parametrize('value', [float('nan'), float('inf'), -float('inf')])
+def test_weights_that_are_not_finite_are_refused(value):
+    sound = {'a': torch.ones(2), 'count': torch.tensor(3)}
+    refuse_not_finite(sound, 'net.pth')
+    with pytest.raises(UserError, match=r'net\.pth holds values that are not finite .*, the first in b'):
+        refuse_not_finite({**sound, 'b': torch.tensor([1.0, value])}, 'net.pth')
 
 
 def test_only_the_newest_checkpoints_and_what_is_needed_stay(tmp_path):

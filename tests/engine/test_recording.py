@@ -51,6 +51,14 @@ def test_recorded_updates_compute_the_same(tmp_path, make, changes, iterations, 
     assert (graphs.recorded, graphs.replayed) == (recorded, replayed)
 
 
+def test_batches_are_not_written_over_by_replays():
+    recordings = Recordings(capture=lambda function, pool: (function(), function))
+    batches = [dict(images=torch.full((2,), float(number))) for number in range(6)]
+    for each in batches:
+        recordings.run('all of one kind', lambda batch: batch['images'].sum(), each, [])
+    assert [each['images'].tolist() for each in batches] == [[number, number] for number in range(6)]
+
+
 def test_the_log_keeps_what_is_not_computed_each_time(tmp_path):
     """R1 of the last iteration that had it; where its recording left it, other replays have been since."""
     opt = stage2_options(tmp_path, supervision='pseudo', grow_at=[], net_d_reg_every=4)

@@ -62,6 +62,13 @@ def test_the_same_network_gives_the_same_bytes(saved, tmp_path):
         assert (tmp_path / f'{number}.safetensors').read_bytes() == path.read_bytes()
 
 
+def test_capitals_in_the_ending_make_no_other_file(saved, tmp_path):
+    net, path = saved
+    selfsr_plugin.save(net, tmp_path / 'other.SafeTensors')
+    assert (tmp_path / 'other.SafeTensors').read_bytes() == path.read_bytes()
+    assert selfsr_plugin.load(tmp_path / 'other.SafeTensors').level == net.level
+
+
 def test_damage_is_found(saved):
     net, path = saved
     data = path.read_bytes()

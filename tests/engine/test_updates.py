@@ -28,7 +28,7 @@ from model_kit import (
 )
 
 from selfsr_plugin.engine.lr_scheduler import LinearDecayLR  # noqa: E402
-from selfsr_plugin.engine.stage import move_average  # noqa: E402
+from selfsr_plugin.engine.stage import digest, make_optimizer, move_average  # noqa: E402
 
 SGD = dict(type='SGD', lr=0.01)
 
@@ -106,6 +106,27 @@ def test_any_optimizer_of_torch(tmp_path, settings):
     before = snapshot(model.net_g)
     train(model, range(1, 3))
     assert any(not torch.equal(value, before[name]) for name, value in model.net_g.state_dict().items())
+
+
+def test_steps_are_fused_for_optimizers_that_can_leave_one_out_on_the_device():
+    """torch's fused SGD starts its momentum with what the memory holds when its first step is left out."""
+
+    def is_fused(name, **settings):
+        return bool(
+            make_optimizer(dict(type=name, lr=0.1, **settings), [nn.Parameter(torch.ones(1))]).defaults['fused']
+        )
+
+    assert [is_fused(name) for name in ('Adam', 'AdamW', 'SGD')] == [True, True, False]
+    assert not is_fused('Adam', foreach=True)
+
+
+@pytest.mark.parametrize(
+    'other', [dict(a=[1.0, 2.0], c=[0.0]), dict(a=[1.0, 2.0], b=[-0.0]), dict(a=[1.0], b=[2.0, 0.0])]
+)
+def test_checksums_of_weights_tell_names_and_bits_apart(other):
+    weights = dict(a=torch.tensor([1.0, 2.0]), b=torch.tensor([0.0]))
+    assert digest(weights) == digest({name: value.clone() for name, value in weights.items()})
+    assert digest(weights) != digest({name: torch.tensor(value) for name, value in other.items()})
 
 
 def test_linear_decay_is_constant_then_a_straight_line_and_0_after_its_end():
