@@ -3013,4 +3013,25 @@ MUTATIONS = [
         'pass',
         ('engine/test_updates.py::test_checksums_of_weights_tell_names_and_bits_apart',),
     ),
+    Mutation(
+        'photos: colours of four cells',
+        'photo_restoration/pasting.py',
+        'COARSE = 6',
+        'COARSE = 4',
+        ('photo_restoration/test_pasting.py::test_colours_are_those_of_six_cells_along_the_side',),
+    ),
+    Mutation(
+        'photos: small faces two pixels apart',
+        'photo_restoration/restorer.py',
+        '((16, 1),',
+        '((16, 2),',
+        ('photo_restoration/test_restorer.py::test_small_faces_that_a_network_knows_keep_every_pixel_up_to_16',),
+    ),
+    Mutation(
+        'photos: half the batch by default',
+        'photo_restoration/restorer.py',
+        'batch: int = 16,',
+        'batch: int = 8,',
+        ('photo_restoration/test_restorer.py::test_defaults_are_those_of_the_command',),
+    ),
 ]

@@ -86,6 +86,12 @@ def test_colours_are_kept_in_each_part_of_a_face(kit):
     assert (keep_colours(0.5 + ramp, lqs) - 0.5).abs().max() < 0.04
 
 
+def test_colours_are_those_of_six_cells_along_the_side():
+    lqs = 0.4 + 0.2 * torch.rand(1, 3, 16, 16, generator=torch.Generator().manual_seed(0))
+    expected = 0.5 + bicubic_resize(bicubic_resize(lqs - 0.5, 6), 64)
+    torch.testing.assert_close(keep_colours(torch.full((1, 3, 64, 64), 0.5), lqs), expected, rtol=0, atol=1e-5)
+
+
 def test_faces_of_kept_colours_are_images():
     lqs, faces = torch.ones(1, 3, 16, 16), torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(0))
     for kept in (keep_colours(faces, lqs), keep_colours(faces, 1 - lqs)):

@@ -1,5 +1,6 @@
 """Which faces of a photo are restored, at which size, and what comes back."""
 
+import inspect
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -8,7 +9,7 @@ import pytest
 import torch
 from common_kit import small_network
 
-from selfsr_plugin import PhotoRestorer
+from selfsr_plugin import PhotoRestorer, restore
 from selfsr_plugin.errors import UserError
 from selfsr_plugin.ops import bicubic_resize, to_image
 from selfsr_plugin.photo_restoration import finding, restorer
@@ -67,6 +68,20 @@ def test_sizes(kit):
         assert face.lq.shape == (face.lq_size, face.lq_size, 3) and face.lq.dtype == np.uint8
         assert face.restored.shape == (4 * face.lq_size, 4 * face.lq_size, 3)
     assert all(face.lq is None for face in result.left_alone)
+
+
+def test_defaults_are_those_of_the_command():
+    args = restore.parse(['--input', 'photo.jpg', '--output', 'restored'])
+    wanted = dict(upscale=1, threshold=0.8, batch=16, only_center_face=False, lq_size=None)
+    assert {name: getattr(args, name) for name in wanted} == wanted
+    parameters = inspect.signature(PhotoRestorer).parameters
+    assert {name: parameters[name].default for name in wanted} == wanted
+
+
+def test_small_faces_that_a_network_knows_keep_every_pixel_up_to_16(kit):
+    faces = [kit.face(100, 100, side, 0.99 - 0.01 * side) for side in (12, 13, 14, 15, 16, 17)]
+    result = kit.restorer(*faces, lq_size=(12, 24))(kit.photo(300, 300))
+    assert [face.lq_size for face in result.faces] == [12, 13, 14, 15, 16, 18]
 
 
 def test_sizes_that_a_network_knows(kit):
