@@ -3034,4 +3034,18 @@ MUTATIONS = [
         'batch: int = 8,',
         ('photo_restoration/test_restorer.py::test_defaults_are_those_of_the_command',),
     ),
+    Mutation(
+        'sets: images turned on their side in one batch',
+        'metrics/frechet.py',
+        'image.shape != batch[0].shape',
+        'image.size != batch[0].size',
+        ('metrics/test_frechet.py::test_a_folder_of_images_of_several_sizes_is_a_reference',),
+    ),
+    Mutation(
+        'sets: one of two may have one image',
+        'metrics/frechet.py',
+        'if any(count is not None and count < 2 for count in counts)',
+        'if all(count is not None and count < 2 for count in counts)',
+        ('metrics/test_frechet.py::test_one_image_on_either_side_has_no_distance',),
+    ),
 ]

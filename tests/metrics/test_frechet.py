@@ -15,6 +15,7 @@ from selfsr_plugin.metrics.frechet import (
     extract_features,
     frechet_distance,
     reference_statistics,
+    score,
     small_sample_warning,
 )
 from selfsr_plugin.metrics.frechet_alex_metric import FRECHET_ALEX
@@ -131,9 +132,8 @@ def test_a_reference_takes_the_place_of_ground_truth(faces, alexnet_file, write,
 
 
 def test_a_folder_of_images_of_several_sizes_is_a_reference(faces, alexnet_file, write, tmp_path):
-    images = [
-        face[: 64 - 8 * (number // 2 % 2)] for number, face in enumerate(faces.hr)
-    ]  # two, two, ... alike in a row
+    sides = [(64, 64), (56, 64), (64, 56), (64, 64)]  # two, two, ... alike in a row; some turned on their side
+    images = [face[: sides[number // 2][0], : sides[number // 2][1]] for number, face in enumerate(faces.hr)]
     found = reference_statistics(FRECHET_ALEX, write(tmp_path / 'set', images), alexnet_file)
     each = [extract_features(FRECHET_ALEX, [image], alexnet_file) for image in images]
     np.testing.assert_allclose(found.mean, np.concatenate(each).mean(0), rtol=1e-4, atol=1e-6)
@@ -183,6 +183,13 @@ def test_one_image_has_no_distance(faces, alexnet_file):
         add(parts(faces.hr[:1], faces.hr[:1], weights=alexnet_file)) / 1
     with pytest.raises(UserError, match='no value for a single one'):
         float(parts(faces.hr[:1], faces.hr[:1], weights=alexnet_file)[0])
+
+
+def test_one_image_on_either_side_has_no_distance():
+    one, two = (sample(np.random.default_rng(0).normal(size=(count, 3))) for count in (1, 2))
+    for restored, reference in ((one, two), (two, one)):
+        with pytest.raises(UserError, match='compares two sets of two or more images each'):
+            score(FRECHET_ALEX, restored, reference)
 
 
 def test_without_ground_truth_a_reference_is_needed(faces, alexnet_file):
