@@ -3048,4 +3048,18 @@ MUTATIONS = [
         'if all(count is not None and count < 2 for count in counts)',
         ('metrics/test_frechet.py::test_one_image_on_either_side_has_no_distance',),
     ),
+    Mutation(
+        'metrics: a second image that may be left out is needed',
+        'metrics/requirements.py',
+        'parameter is not None and parameter.default is parameter.empty',
+        'parameter is not None',
+        ('metrics/test_requirements.py',),
+    ),
+    Mutation(
+        'metrics: a border of -1',
+        'metrics/requirements.py',
+        'or border < 0:',
+        'or border < -1:',
+        ('metrics/test_requirements.py',),
+    ),
 ]
