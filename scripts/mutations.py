@@ -21,7 +21,7 @@ START = ('golden/test_initialisation.py',)
 MODELS = ('golden/test_models.py',)
 SAMPLING = ('golden/test_faces_seen.py',)
 FID = ('metrics/test_references.py::test_fid_resizes_as_pytorch_fid',)
-INCEPTION = ('metrics/test_fid.py::test_features_are_torch_fidelitys',)
+INCEPTION = ('metrics/test_fid_metric.py::test_features_are_torch_fidelitys',)
 ALEX_INPUT = ('metrics/test_references.py::test_alexnet_is_given_what_torchvision_gives_it',)
 ALEX = ('metrics/test_references.py::test_alexnet_features_are_the_means_of_its_last_maps',)
 FRECHET = ('metrics/test_references.py::test_frechet_alex_of_a_set',)
@@ -29,7 +29,7 @@ LPIPS = ('metrics/test_references.py::test_lpips_is_the_package_lpips',)
 ARCFACE = ('metrics/test_references.py::test_arcface_is_given_faces_as_pillow_resizes_them',)
 DEFAULTS = ('golden/test_defaults.py',)
 OPS = ('ops/test_resize.py', 'ops/test_warp.py')
-UPDATES = ('engine/test_updates.py',)
+UPDATES = ('engine/test_update.py',)
 FORMATS = (
     'engine/test_precision.py::test_what_is_computed_in_which_format',
     'engine/test_precision.py::test_what_networks_return_is_in_single_precision_or_better',
@@ -1119,7 +1119,7 @@ MUTATIONS = [
         'engine/update.py',
         'parameter.requires_grad_(label in update.labels)',
         'parameter.requires_grad_(True)',
-        ('engine/test_updates.py::test_networks_that_only_judge_get_no_gradients',),
+        ('engine/test_update.py::test_networks_that_only_judge_get_no_gradients',),
     ),
     Mutation(
         'validation: every metric is better higher',
@@ -1301,14 +1301,14 @@ MUTATIONS = [
         'engine/stage.py',
         'with torch.random.fork_rng():',
         'with torch.enable_grad():',
-        ('engine/test_updates.py::test_rehearsal_leaves_no_trace',),
+        ('engine/test_update.py::test_rehearsal_leaves_no_trace',),
     ),
     Mutation(
         'stage: rehearsal leaves its statistics',
         'engine/stage.py',
         'buffer.copy_(value)',
         'pass',
-        ('engine/test_updates.py::test_rehearsal_leaves_no_trace',),
+        ('engine/test_update.py::test_rehearsal_leaves_no_trace',),
     ),
     Mutation(
         'stage: best values forgotten',
@@ -1567,14 +1567,14 @@ MUTATIONS = [
         'baselines/parsing.py',
         '4, 5, 2, 3, 6, 7, 9, 10, 11',
         '4, 5, 2, 3, 7, 6, 9, 10, 11',
-        ('baselines/test_make_landmarks.py::test_parts_of_parsenet',),
+        ('test_make_landmarks.py::test_parts_of_parsenet',),
     ),
     Mutation(
         'priors: mirrored with another probability',
         'baselines/data/face_prior_dataset.py',
         'if self.use_hflip and random.random() < 0.5:',
         'if self.use_hflip and random.random() < 0.4:',
-        ('baselines/test_face_prior_dataset.py::test_what_is_mirrored_is_mirrored_together',),
+        ('baselines/data/test_face_prior_dataset.py::test_what_is_mirrored_is_mirrored_together',),
     ),
     Mutation(
         'training: epochs of one process',
@@ -1595,7 +1595,7 @@ MUTATIONS = [
         'inference.py',
         'half = len(images) // 2',
         'half = len(images) - 1',
-        ('commands/test_restore.py::test_a_batch_that_memory_does_not_hold_is_halved',),
+        ('test_restore.py::test_a_batch_that_memory_does_not_hold_is_halved',),
     ),
     Mutation(
         'launch: GPUs whatever num_gpu says',
@@ -1714,7 +1714,7 @@ MUTATIONS = [
         'scoring.py',
         'if truth is not None and image.shape != truth.shape:',
         'if truth is not None and image.shape[0] != truth.shape[0]:',
-        ('commands/test_evaluate.py::test_images_of_another_height_or_width_are_left_out',),
+        ('test_evaluate.py::test_images_of_another_height_or_width_are_left_out',),
     ),
     Mutation(
         'crops: names in capitals get a hash',
@@ -1847,42 +1847,42 @@ MUTATIONS = [
         'baselines/parsing.py',
         'side[..., ::-1].transpose',
         'side.transpose',
-        ('baselines/test_make_landmarks.py::test_parts_of_parsenet',),
+        ('test_make_landmarks.py::test_parts_of_parsenet',),
     ),
     Mutation(
         'parsing: network sees [0, 1]',
         'baselines/parsing.py',
         'rgb / 127.5 - 1',
         'rgb / 255',
-        ('baselines/test_make_landmarks.py::test_parts_of_parsenet',),
+        ('test_make_landmarks.py::test_parts_of_parsenet',),
     ),
     Mutation(
         'parsing: labels interpolated',
         'baselines/parsing.py',
         'image.shape[1::-1], interpolation=cv2.INTER_NEAREST',
         'image.shape[1::-1], interpolation=cv2.INTER_LINEAR',
-        ('baselines/test_make_landmarks.py::test_parts_of_parsenet',),
+        ('test_make_landmarks.py::test_parts_of_parsenet',),
     ),
     Mutation(
         'parsing: network in training mode',
         'baselines/parsing.py',
         'net.to(device).eval()',
         'net.to(device)',
-        ('baselines/test_make_landmarks.py::test_parts_of_parsenet',),
+        ('test_make_landmarks.py::test_parts_of_parsenet',),
     ),
     Mutation(
         'landmarks: detector must be certain',
         'baselines/landmark_sources.py',
         'THRESHOLD = 0.5',
         'THRESHOLD = 0.95',
-        ('baselines/test_make_landmarks.py::test_of_several_detected_faces_the_one_in_the_middle_counts',),
+        ('test_make_landmarks.py::test_of_several_detected_faces_the_one_in_the_middle_counts',),
     ),
     Mutation(
         'landmarks: face farthest from the middle',
         'baselines/landmark_sources.py',
         'np.abs(points.mean(0) - middle).sum()',
         '-np.abs(points.mean(0) - middle).sum()',
-        ('baselines/test_make_landmarks.py::test_of_several_detected_faces_the_one_in_the_middle_counts',),
+        ('test_make_landmarks.py::test_of_several_detected_faces_the_one_in_the_middle_counts',),
     ),
     Mutation(
         'landmarks: manifest counted from edges',
@@ -1890,7 +1890,7 @@ MUTATIONS = [
         '(size / sides) - 0.5',
         '(size / sides)',
         (
-            'baselines/test_make_landmarks.py::test_landmarks_of_a_manifest_are_counted_from_the_middle_of_the_first_pixel_of_the_crop',
+            'test_make_landmarks.py::test_landmarks_of_a_manifest_are_counted_from_the_middle_of_the_first_pixel_of_the_crop',
         ),
     ),
     Mutation(
@@ -1898,41 +1898,35 @@ MUTATIONS = [
         'baselines/landmark_sources.py',
         "'points' if any('points' in face",
         "'landmarks' if any('points' in face",
-        ('baselines/test_make_landmarks.py::test_a_manifest_with_all_points_gives_all_of_them',),
+        ('test_make_landmarks.py::test_a_manifest_with_all_points_gives_all_of_them',),
     ),
     Mutation(
         'dlib: smallest face',
         'baselines/landmark_sources.py',
         'max(boxes, key=',
         'min(boxes, key=',
-        (
-            'baselines/test_make_landmarks.py::test_dlib_is_given_the_colours_in_its_order_and_asked_for_the_largest_face',
-        ),
+        ('test_make_landmarks.py::test_dlib_is_given_the_colours_in_its_order_and_asked_for_the_largest_face',),
     ),
     Mutation(
         'dlib: not enlarged',
         'baselines/landmark_sources.py',
         'find(rgb, 1)',
         'find(rgb, 0)',
-        (
-            'baselines/test_make_landmarks.py::test_dlib_is_given_the_colours_in_its_order_and_asked_for_the_largest_face',
-        ),
+        ('test_make_landmarks.py::test_dlib_is_given_the_colours_in_its_order_and_asked_for_the_largest_face',),
     ),
     Mutation(
         'dlib: BGR',
         'baselines/landmark_sources.py',
         'image[..., ::-1])\n        boxes',
         'image)\n        boxes',
-        (
-            'baselines/test_make_landmarks.py::test_dlib_is_given_the_colours_in_its_order_and_asked_for_the_largest_face',
-        ),
+        ('test_make_landmarks.py::test_dlib_is_given_the_colours_in_its_order_and_asked_for_the_largest_face',),
     ),
     Mutation(
         'FAN: in training mode',
         'baselines/landmark_sources.py',
         'net.to(device).eval()',
         'net.to(device)',
-        ('baselines/test_make_landmarks.py::test_fan_is_run_in_eval_mode',),
+        ('test_make_landmarks.py::test_fan_is_run_in_eval_mode',),
     ),
     Mutation(
         'decoding: mean change decides',
@@ -2079,7 +2073,7 @@ MUTATIONS = [
         'scoring.py',
         "'n': ours.count, 'n_reference': theirs.count",
         "'n': theirs.count, 'n_reference': ours.count",
-        ('commands/test_evaluate.py::test_a_set_against_a_folder_and_against_its_saved_statistics',),
+        ('test_evaluate.py::test_a_set_against_a_folder_and_against_its_saved_statistics',),
     ),
     Mutation(
         'detection: photos of 640 pixels',
@@ -2219,7 +2213,7 @@ MUTATIONS = [
         'metrics/frechet.py',
         'problems.append(str(error))',
         'pass',
-        ('commands/test_evaluate.py::test_images_that_cannot_be_used_are_left_out_and_named',),
+        ('test_evaluate.py::test_images_that_cannot_be_used_are_left_out_and_named',),
     ),
     Mutation(
         'both stages: more iterations than theirs',
@@ -2233,21 +2227,21 @@ MUTATIONS = [
         'restore.py',
         'default=0.8',
         'default=0.7',
-        ('commands/test_restore_photos.py::test_what_is_asked_for_reaches_the_restorer',),
+        ('photo_restoration/test_run.py::test_what_is_asked_for_reaches_the_restorer',),
     ),
     Mutation(
         'restore: sizes not in order',
         'restore.py',
         '(min(sizes), max(sizes))',
         '(sizes[0], sizes[-1])',
-        ('commands/test_restore_photos.py::test_what_is_asked_for_reaches_the_restorer',),
+        ('photo_restoration/test_run.py::test_what_is_asked_for_reaches_the_restorer',),
     ),
     Mutation(
         'restore: the batch left out',
         'restore.py',
         'batch=args.batch,',
         'batch=16,',
-        ('commands/test_restore_photos.py::test_what_is_asked_for_reaches_the_restorer',),
+        ('photo_restoration/test_run.py::test_what_is_asked_for_reaches_the_restorer',),
     ),
     Mutation(
         'DIC: eyes of Helen changed over',
@@ -2401,14 +2395,14 @@ MUTATIONS = [
         'photo_restoration/run.py',
         '_PER_PIXEL, _PER_ENLARGED_PIXEL = 14, 12',
         '_PER_PIXEL, _PER_ENLARGED_PIXEL = 7, 12',
-        ('commands/test_restore_photos.py::test_the_memory_that_a_photo_is_said_to_need',),
+        ('photo_restoration/test_run.py::test_the_memory_that_a_photo_is_said_to_need',),
     ),
     Mutation(
         'photo: half the memory of an enlarged one',
         'photo_restoration/run.py',
         '_PER_PIXEL, _PER_ENLARGED_PIXEL = 14, 12',
         '_PER_PIXEL, _PER_ENLARGED_PIXEL = 14, 6',
-        ('commands/test_restore_photos.py::test_the_memory_that_a_photo_is_said_to_need',),
+        ('photo_restoration/test_run.py::test_the_memory_that_a_photo_is_said_to_need',),
     ),
     Mutation(
         'compile: lowers the limit of others',
@@ -2520,7 +2514,7 @@ MUTATIONS = [
         'make_landmarks.py',
         'SHOWN = 40',
         'SHOWN = 400',
-        ('baselines/test_make_landmarks.py::test_a_preview_shows_forty_faces_and_where_their_points_are',),
+        ('test_make_landmarks.py::test_a_preview_shows_forty_faces_and_where_their_points_are',),
     ),
     Mutation(
         'constants: smaller ones pass',
@@ -2608,7 +2602,7 @@ MUTATIONS = [
         'photo_restoration/run.py',
         '_SHEET_BLOCKS = 6',
         '_SHEET_BLOCKS = 1',
-        ('commands/test_restore_photos.py::test_a_sheet_of_faces_is_six_pairs_wide',),
+        ('photo_restoration/test_run.py::test_a_sheet_of_faces_is_six_pairs_wide',),
     ),
     Mutation(
         'weights: of the middle of a fade',
@@ -2636,7 +2630,7 @@ MUTATIONS = [
         'engine/update.py',
         '            net.train()\n            self._trained',
         '            self._trained',
-        ('engine/test_updates.py::test_a_phase_puts_the_networks_that_learn_into_training_mode',),
+        ('engine/test_update.py::test_a_phase_puts_the_networks_that_learn_into_training_mode',),
     ),
     Mutation(
         'LMDB: names of up to 500 bytes',
@@ -2650,7 +2644,7 @@ MUTATIONS = [
         'engine/lr_scheduler.py',
         'min(1.0, max(0.0, left))',
         'min(1.0, left)',
-        ('engine/test_updates.py::test_linear_decay_is_constant_then_a_straight_line_and_0_after_its_end',),
+        ('engine/test_update.py::test_linear_decay_is_constant_then_a_straight_line_and_0_after_its_end',),
     ),
     Mutation(
         'validation: an image beyond the memory',
@@ -2674,7 +2668,7 @@ MUTATIONS = [
         'photo_restoration/background.py',
         '_TILE = 400',
         '_TILE = 0',
-        ('commands/test_restore_photos.py::test_realesrgan_enlarges_the_background',),
+        ('photo_restoration/test_run.py::test_realesrgan_enlarges_the_background',),
     ),
     Mutation(
         'options: all GPUs for one process',
@@ -2702,7 +2696,7 @@ MUTATIONS = [
         'restore.py',
         'key=lambda index: max(larger[index])',
         'key=lambda index: min(larger[index])',
-        ('commands/test_restore.py::test_the_largest_face_that_is_warned_of_has_the_longest_side',),
+        ('test_restore.py::test_the_largest_face_that_is_warned_of_has_the_longest_side',),
     ),
     Mutation(
         'registration: a name with a suffix takes ours',
@@ -2716,7 +2710,7 @@ MUTATIONS = [
         'scoring.py',
         'WEIGHTS:\n',
         '{}:\n',
-        ('commands/test_evaluate.py::test_what_comes_to_no_number_is_the_fault_of_weights_or_of_an_image',),
+        ('test_evaluate.py::test_what_comes_to_no_number_is_the_fault_of_weights_or_of_an_image',),
     ),
     Mutation(
         'errors: all processes are the first',
@@ -2739,7 +2733,7 @@ MUTATIONS = [
         'engine/networks.py',
         'with torch.random.fork_rng(devices=[]):',
         'if True:',
-        ('test_load.py::test_building_a_network_draws_nothing_from_the_generator_of_others',),
+        ('test_loading.py::test_building_a_network_draws_nothing_from_the_generator_of_others',),
     ),
     Mutation(
         'sizes: the last image is not looked at',
@@ -2767,14 +2761,14 @@ MUTATIONS = [
         'photo_restoration/background.py',
         'outscale=upscale',
         'outscale=2',
-        ('commands/test_restore_photos.py::test_realesrgan_enlarges_the_background',),
+        ('photo_restoration/test_run.py::test_realesrgan_enlarges_the_background',),
     ),
     Mutation(
         'photo: stripes are small',
         'photo_restoration/run.py',
         'tally.small += max',
         'tally.small += min',
-        ('commands/test_restore_photos.py::test_a_stripe_without_faces_is_none_that_is_cut_out',),
+        ('photo_restoration/test_run.py::test_a_stripe_without_faces_is_none_that_is_cut_out',),
     ),
     Mutation(
         'registration: twice loads everything',
@@ -2830,7 +2824,7 @@ MUTATIONS = [
         'create_lmdb.py',
         'options.recursive)',
         'False)',
-        ('commands/test_create_lmdb.py',),
+        ('test_create_lmdb.py',),
     ),
     Mutation(
         'last layer: images of CycleGAN in 16 bits',

@@ -16,7 +16,7 @@ from selfsr_plugin.archs import DomainDiscriminator
 from selfsr_plugin.data import LRFaceDataset
 from selfsr_plugin.files import OwnResults
 
-DEMO = Path(__file__).resolve().parents[2] / 'datasets/demo'
+DEMO = Path(__file__).resolve().parents[1] / 'datasets/demo'
 ARGUMENTS = ('--faces', '--input', 'lr', '--output', 'out', '--model', 'g.pth', '--device', 'cpu')
 
 

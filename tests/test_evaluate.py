@@ -23,7 +23,7 @@ from selfsr_plugin.errors import UserError
 from selfsr_plugin.metrics.blur_metric import calculate_blur
 from selfsr_plugin.metrics.feature_statistics import FeatureStatistics
 
-DEMO = Path(__file__).resolve().parents[2] / 'datasets/demo/test_hr'
+DEMO = Path(__file__).resolve().parents[1] / 'datasets/demo/test_hr'
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from selfsr_plugin.__main__ import COMMANDS
 
-PACKAGE = Path(__file__).resolve().parents[2] / 'selfsr_plugin'
+PACKAGE = Path(__file__).resolve().parents[1] / 'selfsr_plugin'
 
 
 def ask(*arguments):

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[1]
 HEAVY = ('torch', 'torchvision', 'basicsr', 'cv2', 'scipy', 'mmcv', 'facexlib')
 COMMANDS = sorted(
     path.stem
