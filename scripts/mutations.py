@@ -3056,4 +3056,11 @@ MUTATIONS = [
         'or border < -1:',
         ('metrics/test_requirements.py',),
     ),
+    Mutation(
+        'metrics: code in a file of weights is run',
+        'metrics/weights.py',
+        "map_location='cpu', weights_only=True",
+        "map_location='cpu', weights_only=False",
+        ('metrics/test_requirements.py',),
+    ),
 ]
