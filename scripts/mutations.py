@@ -3063,4 +3063,25 @@ MUTATIONS = [
         "map_location='cpu', weights_only=False",
         ('metrics/test_requirements.py',),
     ),
+    Mutation(
+        'unpaired: an item for each LR face',
+        'data/unpaired_face_dataset.py',
+        'return len(self.gt)',
+        'return max(len(self.gt), len(self.lq))',
+        ('data/test_face_datasets.py::test_unpaired_has_as_many_items_as_hr_faces',),
+    ),
+    Mutation(
+        'LR faces: all of one path',
+        'data/lr_face_dataset.py',
+        'self.lq.path(index)',
+        'self.lq.path(0)',
+        ('data/test_face_datasets.py::test_lr_faces_come_with_their_own_paths',),
+    ),
+    Mutation(
+        'LR faces: not looked at before they are needed',
+        'data/lr_face_dataset.py',
+        '        self.lq.check()\n',
+        '',
+        ('data/test_face_datasets.py::test_a_folder_without_one_usable_lr_face_is_refused_at_once',),
+    ),
 ]

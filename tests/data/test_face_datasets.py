@@ -74,6 +74,29 @@ def test_unpaired(roots):
     assert len(partners) > 1
 
 
+@pytest.mark.parametrize('phase', ['train', 'val'])
+def test_unpaired_has_as_many_items_as_hr_faces(files, roots, tmp_path, phase):
+    """However many LR faces there are."""
+    opt = {
+        **roots,
+        'dataroot_gt': files.write_folder(tmp_path / 'few', {f'h{i}': files.make_image(i) for i in range(2)}),
+    }
+    assert len(UnpairedFaceDataset({**opt, 'gt_size': 16, 'lq_size': 4, 'phase': phase})) == 2
+
+
+def test_lr_faces_come_with_their_own_paths(roots):
+    dataset = LRFaceDataset({'dataroot_lq': roots['dataroot_lq'], 'phase': 'test'})
+    assert [item['lq_path'] for item in map(dataset.__getitem__, range(5))] == [
+        f'{roots["dataroot_lq"]}/l{number}.png' for number in range(5)
+    ]
+
+
+def test_a_folder_without_one_usable_lr_face_is_refused_at_once(tmp_path):
+    (tmp_path / 'face.png').write_text('no face')
+    with pytest.raises(ValueError, match='dataroot_lq: .*face.png'):
+        LRFaceDataset({'dataroot_lq': str(tmp_path), 'phase': 'val'})
+
+
 def test_unpaired_validation_is_not_random(roots):
     opt = {**roots, 'gt_size': 16, 'lq_size': 4, 'phase': 'val', 'use_hflip': True}
     items = [UnpairedFaceDataset(opt)[7] for _ in range(5)]
