@@ -3,7 +3,7 @@
 from .images import to_image, to_tensor
 from .input_gradient import input_gradient
 from .resize import bicubic_downsample, bicubic_matrix, bicubic_resize, resize_array, to_uint8
-from .schedule import Growth, GrowthSchedule
+from .schedule import Growth, GrowthSchedule, log2_of_scale
 from .warp import flow_total_variation, flow_warp
 
 __all__ = [
@@ -15,6 +15,7 @@ __all__ = [
     'flow_total_variation',
     'flow_warp',
     'input_gradient',
+    'log2_of_scale',
     'resize_array',
     'to_image',
     'to_tensor',

@@ -7,6 +7,13 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 
+def log2_of_scale(owner: str, scale: int) -> int:
+    """How often ``scale`` doubles; ValueError, naming the network or model, unless it is 2, 4, 8, ..."""
+    if scale < 2 or scale & (scale - 1):
+        raise ValueError(f'{owner}: scale must be a power of two from 2 on, not {scale}.')
+    return scale.bit_length() - 1
+
+
 class Growth(NamedTuple):
     """Where training stands: ``level`` (1 is x2, 2 is x4, ...) and ``alpha``, the weight of its newest output."""
 

@@ -17,7 +17,7 @@ from ..engine.stage_options import StageOptions, needs_lq_images, needs_networks
 from ..engine.update import Batch, Losses, Update
 from ..engine.validation import Evaluation, sr_evaluation
 from ..errors import UserError
-from ..ops import Growth, GrowthSchedule, bicubic_downsample, bicubic_resize
+from ..ops import Growth, GrowthSchedule, bicubic_downsample, bicubic_resize, log2_of_scale
 from ..schema import ImageLoss, Loss, Optimizer, option, require
 from .adversarial import discriminator_terms
 
@@ -154,7 +154,7 @@ class SelfCondSROptions(StageOptions):
                 'true to have them made from the HR images with the bicubic kernel.'
             )
         try:
-            GrowthSchedule(opt['scale'].bit_length() - 1, tuple(self.grow_at), self.fade_iter)
+            GrowthSchedule(log2_of_scale(opt['model_type'], opt['scale']), tuple(self.grow_at), self.fade_iter)
         except ValueError as error:
             raise UserError(f'{key}.{error}') from None
 
@@ -196,6 +196,7 @@ class SelfCondSRModel(Stage):
 
     def __init__(self, opt: dict[str, Any], net_deg: nn.Module | None = None) -> None:
         super().__init__(opt)
+        self.num_level = log2_of_scale(type(self).__name__, opt['scale'])
         self._growth: Growth | None = None  # where training stands; validation looks at the same output
         self.trained = ('g', 'd') if self.is_train and 'network_d' in opt else ('g',)
         self.net_g = self.build_net('g')
@@ -217,7 +218,7 @@ class SelfCondSRModel(Stage):
                     'the batches into parts with accum_iter.'
                 )
             self.net_g.use_checkpointing()
-        self.schedule = GrowthSchedule(self.opt['scale'].bit_length() - 1, tuple(options.grow_at), options.fade_iter)
+        self.schedule = GrowthSchedule(self.num_level, tuple(options.grow_at), options.fade_iter)
         self._check_growth()
         if self.net_d is not None:
             self._check_scale('d')
@@ -247,10 +248,10 @@ class SelfCondSRModel(Stage):
                 )
 
     def _check_scale(self, label: str) -> None:
-        net, num_level = getattr(self, f'net_{label}'), self.opt['scale'].bit_length() - 1
-        if _can_grow(net) and net.num_level != num_level:
+        net = getattr(self, f'net_{label}')
+        if _can_grow(net) and net.num_level != self.num_level:
             raise ValueError(
-                f'scale: {self.opt["scale"]} needs {num_level} levels, but network_{label} has '
+                f'scale: {self.opt["scale"]} needs {self.num_level} levels, but network_{label} has '
                 f'{net.num_level}; adapt its widths or num_level.'
             )
 

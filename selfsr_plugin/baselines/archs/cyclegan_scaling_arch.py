@@ -3,8 +3,8 @@
 from torch import Tensor
 
 from ...archs.cyclegan_generator_arch import CycleGANGenerator
-from ...ops import bicubic_downsample
-from .upsampling import enlarge, log2_of_scale
+from ...ops import bicubic_downsample, log2_of_scale
+from .upsampling import enlarge
 
 
 class _ScalingGenerator(CycleGANGenerator):

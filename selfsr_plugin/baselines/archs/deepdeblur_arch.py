@@ -6,7 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from .upsampling import enlarge, log2_of_scale
+from ...ops import log2_of_scale
+from .upsampling import enlarge
 
 
 class DeepDeblurParts(NamedTuple):

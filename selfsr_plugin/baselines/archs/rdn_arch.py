@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from .upsampling import log2_of_scale
+from ...ops import log2_of_scale
 
 
 class DenseBlock(nn.Module):

@@ -5,7 +5,7 @@ from typing import Literal
 from torch import Tensor, nn
 
 from ...archs.layers import leaky_relu
-from .upsampling import log2_of_scale
+from ...ops import log2_of_scale
 
 
 class NormalisedBlock(nn.Module):

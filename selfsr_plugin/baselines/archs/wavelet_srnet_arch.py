@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from .upsampling import log2_of_scale
+from ...ops import log2_of_scale
 from .wavelet_packets import inverse_haar_packets
 
 

@@ -9,6 +9,7 @@ from torch import Tensor
 from ...engine.stage_options import StageOptions
 from ...engine.update import Batch
 from ...errors import UserError
+from ...ops import log2_of_scale
 from ...schema import ImageLoss, option
 from ..archs import haar_packets
 from .supervised_sr_model import SupervisedSRModel, SupervisedSROptions, check_size
@@ -61,7 +62,7 @@ class WaveletSRModel(SupervisedSRModel):
         parts = self.updater.net('g')(batch['lq'], return_parts=True)
         gt = batch['gt']
         check_size(parts.image, gt)
-        colours, depth = gt.shape[1], self.opt['scale'].bit_length() - 1
+        colours, depth = gt.shape[1], log2_of_scale('WaveletSRModel', self.opt['scale'])
         true, made = haar_packets(gt, depth), parts.packets
         terms = {
             'l_g_low': options.low_weight * half_squares(made[:, :colours], true[:, :colours]),
