@@ -389,9 +389,9 @@ def frozen_state(label: str, net: nn.Module) -> dict[str, str]:
 
 
 def refuse_other_weights(label: str, net: nn.Module, state: Mapping[str, Any]) -> None:
-    """Raise ValueError where a run was trained with other weights of network_<label>, as far as its checkpoint says."""
+    """Raise UserError where a run was trained with other weights of network_<label>, as far as its checkpoint says."""
     if state.get(f'net_{label}', digest(net.state_dict())) != digest(net.state_dict()):
-        raise ValueError(
+        raise UserError(
             f'path.pretrain_network_{label}: these are not the weights that this run was trained with so far; give '
             'those, or start a new run under another name.'
         )

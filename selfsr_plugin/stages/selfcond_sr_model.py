@@ -242,7 +242,7 @@ class SelfCondSRModel(Stage):
         for label in self.trained:
             net = getattr(self, f'net_{label}')
             if self.schedule.grow_at and not _can_grow(net):
-                raise ValueError(
+                raise UserError(
                     f'train.grow_at: network_{label} ({type(net).__name__}) has no levels and cannot '
                     'grow; set grow_at: [].'
                 )
@@ -250,7 +250,7 @@ class SelfCondSRModel(Stage):
     def _check_scale(self, label: str) -> None:
         net = getattr(self, f'net_{label}')
         if _can_grow(net) and net.num_level != self.num_level:
-            raise ValueError(
+            raise UserError(
                 f'scale: {self.opt["scale"]} needs {self.num_level} levels, but network_{label} has '
                 f'{net.num_level}; adapt its widths or num_level.'
             )
@@ -304,7 +304,7 @@ class SelfCondSRModel(Stage):
     def prepare(self, current_iter: int) -> Batch:
         """'lq' (N, 3, h, w), what the network is given, and 'real' (N, 3, H, W), HR images at the size of the level."""
         if self.gt is None:
-            raise KeyError('gt')
+            raise KeyError('gt')  # as other stages' data['gt'] does; the rehearsal of a run makes a sentence of it
         return {'lq': self._training_input(current_iter), 'real': self._real_images(self._growth)}
 
     def updates(self, current_iter: int) -> list[Update]:
