@@ -1445,9 +1445,9 @@ MUTATIONS = [
     ),
     Mutation(
         'photo: threshold',
-        'photo_restoration/restorer.py',
-        'THRESHOLD = 0.8',
-        'THRESHOLD = 0.5',
+        'preparation/settings.py',
+        'PHOTO_THRESHOLD = 0.8',
+        'PHOTO_THRESHOLD = 0.5',
         ('photo_restoration/test_restorer.py::test_faces_of_which_the_detector_is_not_certain_are_none',),
     ),
     Mutation(
@@ -1872,9 +1872,9 @@ MUTATIONS = [
     ),
     Mutation(
         'landmarks: detector must be certain',
-        'baselines/landmark_sources.py',
-        'THRESHOLD = 0.5',
-        'THRESHOLD = 0.95',
+        'preparation/settings.py',
+        'CROP_THRESHOLD = 0.5',
+        'CROP_THRESHOLD = 0.95',
         ('test_make_landmarks.py::test_of_several_detected_faces_the_one_in_the_middle_counts',),
     ),
     Mutation(
@@ -2225,7 +2225,7 @@ MUTATIONS = [
     Mutation(
         'restore: another threshold',
         'restore.py',
-        'default=0.8',
+        'default=PHOTO_THRESHOLD',
         'default=0.7',
         ('photo_restoration/test_run.py::test_what_is_asked_for_reaches_the_restorer',),
     ),
@@ -2477,7 +2477,7 @@ MUTATIONS = [
     Mutation(
         'crops: another threshold',
         'preparation/settings.py',
-        'threshold: float = 0.8',
+        'threshold: float = PHOTO_THRESHOLD',
         'threshold: float = 0.7',
         ('preparation/test_settings.py::test_what_a_face_must_be_by_default',),
     ),

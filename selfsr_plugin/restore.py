@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 from . import files
 from .arguments import add_model, add_traceback, add_weights, positive, renamed, weights_by_name
 from .errors import UserError, one_sentence_errors
+from .preparation.settings import PHOTO_THRESHOLD
 
 if TYPE_CHECKING:
     from .data.face_images import FaceImages
@@ -32,7 +33,7 @@ FOR_PHOTOS = dict(
     ext='auto',
     compare=False,
     json=False,
-    threshold=0.8,
+    threshold=PHOTO_THRESHOLD,
     weights=[],
 )  # options and their defaults
 
@@ -107,7 +108,7 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     photos.add_argument(
         '--threshold',
         type=float,
-        default=0.8,
+        default=PHOTO_THRESHOLD,
         metavar='SCORE',
         help='faces the detector is less certain of do not count (default: %(default)s)',
     )

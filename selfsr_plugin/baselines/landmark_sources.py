@@ -16,14 +16,14 @@ from ..files import printable
 from ..preparation.annotations import read_annotations, refuse_other_separators
 from ..preparation.detection import FaceDetector
 from ..preparation.manifest import MANIFEST_FILE, read_manifest
+from ..preparation.settings import CROP_THRESHOLD
 from .landmarks import COMPARED, COUNTS, is_landmark_file, read_landmarks, refuse_other_faces
 
-Detect = Callable[[np.ndarray], 'np.ndarray | None']  # (H, W, 3) uint8 BGR -> (P, 2) pixels, or None
-Given = Mapping[str, 'np.ndarray | None']  # name -> the same
+Detect = Callable[[np.ndarray], np.ndarray | None]  # (H, W, 3) uint8 BGR -> (P, 2) pixels, or None
+Given = Mapping[str, np.ndarray | None]  # name -> the same
 
 ALIGNED_CELEBA = (178, 218)  # width and height
 FAN_URL = 'https://github.com/xinntao/facexlib/releases/download/v0.1.0/alignment_WFLW_4HG.pth'
-THRESHOLD = 0.5  # ours: in an image that is known to be a face, the detector need not be as certain as in a photo
 
 
 # ----- networks -----
@@ -35,7 +35,7 @@ def retinaface(weights: str | None, device: str) -> Detect:
 
     def five(image: np.ndarray) -> np.ndarray | None:
         middle = np.array(image.shape[1::-1]) / 2
-        found = [face.landmarks for face in detect(image, THRESHOLD)]
+        found = [face.landmarks for face in detect(image, CROP_THRESHOLD)]
         return min(found, key=lambda points: np.abs(points.mean(0) - middle).sum(), default=None)
 
     return five

@@ -19,11 +19,11 @@ from ..ops import bicubic_resize
 from ..preparation.detection import FaceDetector
 from ..preparation.faces import Face
 from ..preparation.framing import Box, square_around
+from ..preparation.settings import PHOTO_THRESHOLD
 from .background import bicubic
 from .finding import ENLARGE, TILE, Detector, find_faces
 from .pasting import cut, keep_colours, paste
 
-THRESHOLD = 0.8  # of the detector's score
 LQ_SIZE = 16  # pixels: side of the LR faces that the paper trains on
 # Of the network that comes with the package: it saw whole faces of 16 and 24 pixels (scripts/make_portrait_pairs.py),
 # surroundings that leave 12 of a face, and parts of larger ones.
@@ -110,7 +110,7 @@ class PhotoRestorer:
         only_center_face: bool = False,
         detector_weights: str | Path | None = None,
         detect: Detector | None = None,
-        threshold: float = THRESHOLD,
+        threshold: float = PHOTO_THRESHOLD,
         background: Callable[[np.ndarray, int], np.ndarray] = bicubic,
         batch: int = 16,
         device: str | None = None,

@@ -21,6 +21,7 @@ from ..data.decoding import CorruptImageError
 from ..data.image_source import ImageSource
 from ..files import printable
 from .manifest import read_manifest
+from .settings import CROP_THRESHOLD
 
 MAX_BITS = 12  # of 256, at most 15: images whose difference hashes are no further apart look alike
 MAX_SCALE = 1.08  # faces that are larger by this factor on one side are framed differently
@@ -226,7 +227,7 @@ def _detect_in_crop(image: np.ndarray, detect: Callable) -> tuple[float, ...] | 
     # By OpenCV, as detection enlarges photos: a detector should see alike faces alike.
     large = cv2.resize(image, (side, side), interpolation=cv2.INTER_CUBIC)
     large = cv2.copyMakeBorder(large, edge, edge, edge, edge, cv2.BORDER_CONSTANT, value=(104, 117, 123))
-    faces = detect(large, 0.5)
+    faces = detect(large, CROP_THRESHOLD)
     if not faces:
         return None
     boxes = (np.array([face.box for face in faces]) - edge) / side

@@ -5,6 +5,9 @@ from dataclasses import dataclass
 from ..errors import UserError
 
 FRAMINGS = ('square', 'similarity', 'dic')
+# Scores that the detector gives its faces at least.
+PHOTO_THRESHOLD = 0.8
+CROP_THRESHOLD = 0.5  # ours: of an image that is known to be a face, it need not be as certain as of a photo
 LIMITS = {'margin': (-0.3, 2.0), 'shift_x': (-0.5, 0.5), 'shift_y': (-0.5, 0.5)}
 
 
@@ -30,7 +33,7 @@ class Settings:
     size: int | None = None
     min_face: int = 16
     max_face: int | None = None
-    threshold: float = 0.8
+    threshold: float = PHOTO_THRESHOLD
     max_faces: int | None = None
 
     def check(self) -> None:
