@@ -3084,4 +3084,11 @@ MUTATIONS = [
         '',
         ('data/test_face_datasets.py::test_a_folder_without_one_usable_lr_face_is_refused_at_once',),
     ),
+    Mutation(
+        'sampling: workers decode in several threads',
+        'data/sampling.py',
+        'cv2.setNumThreads(0)',
+        'pass',
+        ('data/test_sampling.py::test_workers_share_the_cores_and_decode_in_one_thread_each',),
+    ),
 ]

@@ -2,6 +2,7 @@ import itertools
 import multiprocessing.context
 import random
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -183,3 +184,21 @@ def test_bad_images_reach_the_training_process(faces, files, tmp_path):
 def test_impossible_sampling_is_refused(values):
     with pytest.raises(ValueError, match='impossible sampling'):
         InfiniteSampler(*values)
+
+
+class DecodingThreads(Dataset):
+    def __len__(self):
+        return 4
+
+    def __getitem__(self, index):
+        return cv2.getNumThreads()
+
+
+def test_workers_share_the_cores_and_decode_in_one_thread_each():
+    before = cv2.getNumThreads()
+    cv2.setNumThreads(2)
+    try:
+        settings = dict(batch_size_per_gpu=2, num_worker_per_gpu=1)
+        assert next(iter(build_train_loader(DecodingThreads(), settings, seed=0))).tolist() == [1, 1]
+    finally:
+        cv2.setNumThreads(before)
