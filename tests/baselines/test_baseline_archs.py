@@ -12,6 +12,7 @@ from basicsr.archs.rcan_arch import RCAN
 from torch import Tensor, nn
 
 from selfsr_plugin.baselines import archs
+from selfsr_plugin.baselines.archs import dic_arch
 
 COUNTS = [
     # The counts of Table I: 24.34 M, 2.15 M, 21.80 M, 8.97 M.
@@ -260,3 +261,50 @@ def test_srresnet_starts_as_published():
 def test_channels_of_a_deeper_discriminator_end_at_eight_times_the_first():
     net = archs.NLayerDiscriminator(num_feat=2, num_layer=5)
     assert [conv.out_channels for conv in net.convs] == [2, 4, 8, 16, 16, 16]
+
+
+def test_landmarks_of_dic_are_grouped_by_the_parts_of_a_face():
+    """Left eye, right eye, nose, mouth, the rest: iBUG's 68 points, and Helen's 194, each of which counts once."""
+    groups = {count: [[i for part in parts for i in part] for parts in of] for count, of in dic_arch.GROUPS.items()}
+    assert groups[5] == [[0], [1], [2], [3], [4]]
+    assert groups[68] == [list(range(*ends)) for ends in ((36, 42), (42, 48), (27, 36), (48, 68), (0, 27))]
+    assert sorted(i for group in groups[194] for i in group) == list(range(194))
+    assert [len(group) for group in groups[194]] == [40, 40, 17, 56, 41]
+
+
+def test_dic_starts_after_he_with_normal_weights_and_slopes_of_a_fifth():
+    torch.manual_seed(0)
+    net = archs.DIC(num_feat=8, num_group=2, num_fusion_block=1, hourglass_feat=8)
+    weight = net.first_block.down[0][0].weight  # 8 channels, 12x12
+    assert weight.std().item() == pytest.approx((2 / weight[0].numel()) ** 0.5, rel=0.05)
+    assert weight.abs().max() > (6 / weight[0].numel()) ** 0.5  # beyond what a uniform distribution of this width has
+    slopes = [module.weight for module in net.modules() if isinstance(module, nn.PReLU)]
+    assert slopes and all((each == 0.2).all() for each in slopes)
+
+
+def test_one_image_alone_differs_from_none():
+    net = archs.PFSRDiscriminator(num_feat=4, num_level=2, num_hidden=8).double()
+    image = torch.rand(1, 3, 16, 16, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        torch.testing.assert_close(net(image), net(torch.cat((image, image)))[:1], rtol=0, atol=1e-9)
+
+
+def test_enlarged_faces_are_images_before_they_are_translated():
+    """The bicubic kernel overshoots at edges."""
+    net, seen = archs.CycleGANUpscaler(num_feat=2, num_block=1), []
+    net.stem.register_forward_hook(lambda _, inputs, __: seen.append(inputs[0]))
+    net(torch.tensor([0.0, 0.0, 1.0, 1.0]).repeat(1, 3, 4, 1))
+    assert (seen[0].min(), seen[0].max()) == (-1, 1)
+
+
+def test_pfsr_at_its_first_level_has_nothing_to_fade_from():
+    net = archs.PFSRNet(num_feat=8, num_level=3)
+    assert net.active_modules(1, True) == net.active_modules(1, False) == [net.stem, net.levels[0], net.to_rgb[0]]
+
+
+def test_noise_that_nobody_gives_is_normal():
+    net, seen = archs.TransferNet(num_feat=4, num_block=1), []
+    net.noise.register_forward_hook(lambda _, inputs, __: seen.append(inputs[0]))
+    torch.manual_seed(0)
+    net(torch.rand(2, 3, 64, 64))
+    assert seen[0].shape == (2, 1, 16, 16) and abs(seen[0].mean()) < 0.2 and abs(seen[0].std() - 1) < 0.2
