@@ -23,6 +23,9 @@ from selfsr_plugin.option_sections import (
 )
 from selfsr_plugin.schema import (
     Component,
+    AdversarialLoss,
+    FeatureLoss,
+    FlowLoss,
     ImageLoss,
     Loss,
     Metric,
@@ -53,7 +56,17 @@ MODELS: dict[str, type[Section]] = {
     'SelfCondSRModel': SelfCondSROptions,
 }
 BASELINES = {name: getattr(baseline_models, name).options_class for name in baseline_models.__all__}
-COMPONENTS: tuple[type[Component], ...] = (Network, Loss, ImageLoss, Optimizer, Scheduler, Metric)
+COMPONENTS: tuple[type[Component], ...] = (
+    Network,
+    Loss,
+    ImageLoss,
+    AdversarialLoss,
+    FeatureLoss,
+    FlowLoss,
+    Optimizer,
+    Scheduler,
+    Metric,
+)
 DATASETS = ('FacePriorDataset', 'HRFaceDataset', 'LRFaceDataset', 'PairedFaceDataset', 'UnpairedFaceDataset')
 _PLAIN = {int: 'integer', float: 'number', bool: 'boolean', str: 'string'}
 

@@ -77,8 +77,15 @@ def test_every_key_of_the_main_file_is_commented():
         (
             TRAIN_BOTH,
             'train:sr:pixel_opt={type: WeightedTVLoss}',
-            r'sr\.pixel_opt\.type: WeightedTVLoss compares no image',
+            r'sr\.pixel_opt\.type: WeightedTVLoss is no loss of an image a',
         ),
+        (
+            TRAIN_BOTH,
+            'train:sr:gan_opt={type: L1Loss}',
+            r'sr\.gan_opt\.type: L1Loss is no adversarial loss: write GANLoss or M',
+        ),
+        (TRAIN_BOTH, 'train:degradation:tv_opt={type: L1Loss}', r'tv_opt\.type: L1Loss is no .* write FlowTVLoss\.'),
+        (TRAIN_BOTH, 'train:sr:perceptual_opt={type: L1Loss}', r'L1Loss is no perceptual loss: write PerceptualLoss\.'),
         (TRAIN_BOTH, 'train:sr:pixel_opt:loss_weight=true', r'pixel_opt\.loss_weight: True must be a number'),
         (TRAIN_BOTH, 'network_g:width=[8, 8]', r"network_g\.width: unknown key; did you mean 'widths'"),
         (TRAIN_BOTH, 'network_g:type=SelfCondSRNett', r"network_g\.type: unknown name 'SelfCondSRNett'; did you mean"),
@@ -419,7 +426,11 @@ COSINE = 'train:sr:scheduler={type: CosineAnnealingRestartLR, periods: [%d]}'
         ),
         (
             TRAIN_BOTH,
-            ['train:sr:perceptual_opt={type: L1Loss}', 'train:sr:supervision=unpaired', '-train:sr:lq_noise'],
+            [
+                'train:sr:perceptual_opt={type: PerceptualLoss, layer_weights: {conv5_4: 1}}',
+                'train:sr:supervision=unpaired',
+                '-train:sr:lq_noise',
+            ],
             r'perceptual_opt: .*leave it out',
             ['-train:sr:perceptual_opt'],
         ),

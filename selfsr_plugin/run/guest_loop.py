@@ -38,6 +38,8 @@ from ..option_sections import (
 )
 from ..registration import uses_plugin
 from ..schema import (
+    AdversarialLoss,
+    FeatureLoss,
     ImageLoss,
     Loss,
     Optimizer,
@@ -54,6 +56,7 @@ from ..schema import (
     require,
 )
 
+_KINDS_OF_LOSSES = {'pixel_opt': ImageLoss, 'perceptual_opt': FeatureLoss, 'gan_opt': AdversarialLoss}
 _SCHEDULES = ['CosineAnnealingRestartLR', 'MultiStepLR', 'MultiStepRestartLR']  # that BasicSR's models know
 
 
@@ -156,7 +159,7 @@ def check_learning(opt: Mapping[str, Any]) -> None:
     Scheduler.parse(_spelled_whole(opt['train']['scheduler']), 'train.scheduler')
     for name, section in opt['train'].items():
         if name.endswith('_opt') and section and name in words_of(model):
-            (ImageLoss if name == 'pixel_opt' else Loss).parse(section, f'train.{name}')
+            _KINDS_OF_LOSSES.get(name, Loss).parse(section, f'train.{name}')
 
 
 def _check_optimizer(model: type, settings: Any, key: str) -> None:

@@ -18,12 +18,27 @@ name the key and the remedy.
         gan_opt: Loss = option('Adversarial loss, Eq. 7')                                 # type and arguments
 """
 
-from .components import ImageLoss, Loss, Metric, Network, Optimizer, Scheduler, registered, registered_names
+from .components import (
+    AdversarialLoss,
+    FeatureLoss,
+    FlowLoss,
+    ImageLoss,
+    Loss,
+    Metric,
+    Network,
+    Optimizer,
+    Scheduler,
+    registered,
+    registered_names,
+)
 from .sections import Component, Option, Section, alternatives, check_values, expected, option, options_of, parse
 from .values import is_section, join, known, no_numbers_as_text, one_of, renamed, require, to_yaml
 
 __all__ = [
+    'AdversarialLoss',
     'Component',
+    'FeatureLoss',
+    'FlowLoss',
     'ImageLoss',
     'Loss',
     'Metric',

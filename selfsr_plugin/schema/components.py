@@ -64,27 +64,54 @@ class Loss(_Registered):
         return found
 
 
-class ImageLoss(Loss):
-    """A loss of an image, or of what stands for one, against what it should be, such as L1Loss."""
+class _LossOfAKind(Loss):
+    """A loss whose ``forward()`` takes an argument that tells what it is for.
 
-    what = 'loss of an image against another'
+    Of another kind it would end the first iteration in torch's words, or train on nonsense: WeightedTVLoss, which looks
+    at one image, takes the one it should be compared with for a weight.
+    """
+
+    argument: ClassVar[str]
 
     @classmethod
     def names(cls) -> list[str]:
-        return [name for name in super().names() if cls._compares(cls.target(name))]
-
-    @staticmethod
-    def _compares(loss: Callable) -> bool:
-        """Of WeightedTVLoss, which looks at one image, the second argument is a weight: it would train on nonsense."""
-        of_others = not loss.__module__.startswith(('basicsr.', 'selfsr_plugin.'))
-        return of_others or 'target' in inspect.signature(loss.forward).parameters
+        return [name for name in super().names() if cls._fits(cls.target(name))]
 
     @classmethod
-    def parse(cls, section: Any, key: str) -> 'ImageLoss':
+    def _fits(cls, loss: Callable) -> bool:
+        of_others = not loss.__module__.startswith(('basicsr.', 'selfsr_plugin.'))
+        return of_others or cls.argument in inspect.signature(loss.forward).parameters
+
+    @classmethod
+    def parse(cls, section: Any, key: str) -> '_LossOfAKind':
         kind = section.get('type') if isinstance(section, dict) else None
         if kind in Loss.names() and kind not in cls.names():
-            raise UserError(f'{key}.type: {kind} compares no image with another: write {" or ".join(cls.names())}.')
+            raise UserError(f'{key}.type: {kind} is no {cls.what}: write {" or ".join(cls.names())}.')
         return super().parse(section, key)
+
+
+class ImageLoss(_LossOfAKind):
+    """A loss of an image, or of what stands for one, against what it should be, such as L1Loss."""
+
+    what, argument = 'loss of an image against another', 'target'
+
+
+class AdversarialLoss(_LossOfAKind):
+    """A loss of a discriminator's answers, such as GANLoss."""
+
+    what, argument = 'adversarial loss', 'target_is_real'
+
+
+class FeatureLoss(_LossOfAKind):
+    """A loss between features of two images, such as PerceptualLoss, which gives a second one, of their style."""
+
+    what, argument = 'perceptual loss', 'gt'
+
+
+class FlowLoss(_LossOfAKind):
+    """A loss of a flow field, such as FlowTVLoss."""
+
+    what, argument = 'loss of a flow field', 'flow'
 
 
 class Metric(_Registered):

@@ -13,7 +13,7 @@ from ..engine.stage import to_signed
 from ..engine.stage_options import StageOptions, needs_lq_images, needs_networks
 from ..engine.update import Batch, Losses, Update
 from ..engine.validation import Evaluation, to_image
-from ..schema import ImageLoss, Loss, Optimizer, option
+from ..schema import AdversarialLoss, ImageLoss, Optimizer, option
 from .adversarial import discriminator_terms
 from .degradation_model import DegradationModel
 from .image_pool import ImagePool, WithImagePools
@@ -35,7 +35,7 @@ class CycleGANDegradationOptions(StageOptions):
     optim_clean: Optimizer = option('optimizer of network_clean')
     optim_d_lq: Optimizer = option('optimizer of network_d_lq')
     optim_d_clean: Optimizer = option('optimizer of network_d_clean')
-    gan_opt: Loss = option('adversarial loss of both directions')
+    gan_opt: AdversarialLoss = option('adversarial loss of both directions')
     cycle_opt: ImageLoss = option('cycle consistency loss of both directions, images in [-1, 1]')
     identity_opt: ImageLoss | None = option(
         'identity loss of CycleGAN, images in [-1, 1]; ~ for none', missing='write identity_opt: ~ to train without it.'

@@ -12,7 +12,7 @@ from ..engine.stage import to_signed
 from ..engine.stage_options import StageOptions, needs_lq_images, needs_networks
 from ..engine.update import Batch, Losses, Update
 from ..engine.validation import Evaluation, to_image
-from ..schema import ImageLoss, Loss, Optimizer, option
+from ..schema import AdversarialLoss, FlowLoss, ImageLoss, Optimizer, option
 from .adversarial import discriminator_terms
 from .degradation_model import DegradationModel
 
@@ -29,13 +29,13 @@ class FlowDegradationOptions(StageOptions):
 
     optim_deg: Optimizer = option('optimizer of network_deg', source='paper')
     optim_d_lq: Optimizer = option('optimizer of network_d_lq', source='paper')
-    gan_opt: Loss = option('adversarial loss, Eq. 2', source='paper')
+    gan_opt: AdversarialLoss = option('adversarial loss, Eq. 2', source='paper')
     identity_opt: ImageLoss | None = option(
         'identity loss, Eq. 3, between intermediate image and input in [-1, 1]; ~ for none',
         source='paper',
         missing='write identity_opt: ~ to train without it.',
     )
-    tv_opt: Loss = option('total variation of the flow in pixels, Eq. 4', source='paper')
+    tv_opt: FlowLoss = option('total variation of the flow in pixels, Eq. 4', source='paper')
     r1_reg_weight: float = option(
         'gamma of Eq. 9 for network_d_lq; the paper has none in this stage', default=0, least=0
     )

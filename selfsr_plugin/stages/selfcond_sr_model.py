@@ -18,7 +18,7 @@ from ..engine.update import Batch, Losses, Update
 from ..engine.validation import Evaluation, sr_evaluation
 from ..errors import UserError
 from ..ops import Growth, GrowthSchedule, bicubic_downsample, bicubic_resize, log2_of_scale
-from ..schema import ImageLoss, Loss, Optimizer, option, require
+from ..schema import AdversarialLoss, FeatureLoss, ImageLoss, Optimizer, option, require
 from .adversarial import discriminator_terms
 
 
@@ -68,8 +68,8 @@ class SelfCondSROptions(StageOptions):
     optim_g: Optimizer = option('optimizer of network_g', source='paper')
     optim_d: Optimizer | None = option('optimizer of network_d', default=None, source='paper')
     pixel_opt: ImageLoss = option('loss of Eq. 8, or Eq. 11 when unpaired, images in [-1, 1]', source='paper')
-    gan_opt: Loss | None = option('adversarial loss, Eq. 7', default=None, source='paper')
-    perceptual_opt: Loss | None = option(
+    gan_opt: AdversarialLoss | None = option('adversarial loss, Eq. 7', default=None, source='paper')
+    perceptual_opt: FeatureLoss | None = option(
         "BasicSR's PerceptualLoss between output and HR image in [0, 1]", default=None, source='basicsr'
     )
     r1_reg_weight: float = option('gamma of Eq. 9 for network_d, images in [-1, 1]', default=0, least=0, source='paper')

@@ -12,7 +12,7 @@ from ...engine.stage import Stage, frozen_state, refuse_other_weights, to_signed
 from ...engine.stage_options import StageOptions, needs_lq_images, needs_networks
 from ...engine.update import Batch, Losses, Update
 from ...engine.validation import Evaluation, to_image
-from ...schema import ImageLoss, Loss, Optimizer, option, require
+from ...schema import AdversarialLoss, ImageLoss, Optimizer, option, require
 from ...stages.adversarial import discriminator_terms
 from ...stages.selfsr_model import SelFSRModel, SelFSROptions
 from .noise import seeded_noise
@@ -32,7 +32,7 @@ class HighToLowOptions(StageOptions):
 
     optim_deg: Optimizer = option('optimizer of network_deg')
     optim_d_lq: Optimizer = option('optimizer of network_d_lq')
-    gan_opt: Loss = option('adversarial loss')
+    gan_opt: AdversarialLoss = option('adversarial loss')
     pixel_opt: ImageLoss = option(
         'loss between the LR face that is made and the HR face averaged to its size, in [-1, 1]'
     )

@@ -13,7 +13,7 @@ from ...engine.stage_options import StageOptions, needs_lq_images, needs_network
 from ...engine.update import Batch, Losses, Update
 from ...engine.validation import Evaluation, sr_evaluation
 from ...ops import bicubic_downsample, bicubic_resize
-from ...schema import ImageLoss, Loss, Optimizer, option
+from ...schema import AdversarialLoss, ImageLoss, Optimizer, option
 from ...stages.adversarial import discriminator_terms
 from ...stages.image_pool import ImagePool, WithImagePools
 from .supervised_sr_model import check_scale, check_size
@@ -35,7 +35,7 @@ class CycleGANSROptions(StageOptions):
     optim_deg: Optimizer = option('optimizer of network_deg')
     optim_d: Optimizer = option('optimizer of network_d')
     optim_d_lq: Optimizer = option('optimizer of network_d_lq')
-    gan_opt: Loss = option('adversarial loss of both directions')
+    gan_opt: AdversarialLoss = option('adversarial loss of both directions')
     cycle_opt: ImageLoss = option('cycle consistency loss of both directions, images in [-1, 1]')
     identity_opt: ImageLoss | None = option(
         'identity loss of both directions, of HR faces and their bicubic LR faces, images in [-1, 1]; ~ for none',

@@ -13,7 +13,7 @@ from ...engine.stage_options import StageOptions, needs_lq_images, needs_network
 from ...engine.update import Batch, Losses, Update
 from ...engine.validation import Evaluation, sr_evaluation
 from ...ops import bicubic_downsample
-from ...schema import ImageLoss, Loss, Optimizer, option
+from ...schema import AdversarialLoss, ImageLoss, Optimizer, option
 from ...stages.adversarial import discriminator_terms
 from .noise import seeded_noise
 from .supervised_sr_model import check_size
@@ -40,8 +40,10 @@ class PseudoSupervisionOptions(StageOptions):
     optim_d_lq: Optimizer = option('optimizer of network_d_lq')
     optim_d_clean: Optimizer = option('optimizer of network_d_clean')
     optim_d: Optimizer = option('optimizer of network_d')
-    gan_opt: Loss = option('adversarial loss of the LR faces')
-    sr_gan_opt: Loss = option('adversarial loss of the restored faces, from which network_clean and network_deg learn')
+    gan_opt: AdversarialLoss = option('adversarial loss of the LR faces')
+    sr_gan_opt: AdversarialLoss = option(
+        'adversarial loss of the restored faces, from which network_clean and network_deg learn'
+    )
     cycle_opt: ImageLoss = option('cycle consistency of clean LR faces, in [-1, 1]')
     identity_opt: ImageLoss = option('identity loss of network_clean on clean LR faces, in [-1, 1]')
     geometry_opt: ImageLoss = option('loss to the mean over the eight turns and flips of a face, in [-1, 1]')

@@ -12,7 +12,7 @@ from ...engine.stage_options import StageOptions, needs_networks
 from ...engine.update import Batch, Losses, Update
 from ...engine.validation import Evaluation, sr_evaluation
 from ...errors import UserError
-from ...schema import ImageLoss, Loss, Optimizer, option, require
+from ...schema import AdversarialLoss, FeatureLoss, ImageLoss, Optimizer, option, require
 from ...stages.adversarial import discriminator_terms
 
 
@@ -29,10 +29,10 @@ class SupervisedSROptions(StageOptions):
     pixel_opt: ImageLoss | None = option(
         'loss between output and HR image in [0, 1]; ~ for none', missing='write pixel_opt: ~ to train without it.'
     )
-    perceptual_opt: Loss | None = option(
+    perceptual_opt: FeatureLoss | None = option(
         "BasicSR's PerceptualLoss between output and HR image in [0, 1]", default=None, source='basicsr'
     )
-    gan_opt: Loss | None = option('adversarial loss', default=None)
+    gan_opt: AdversarialLoss | None = option('adversarial loss', default=None)
 
     def check(self, key: str) -> None:
         super().check(key)
