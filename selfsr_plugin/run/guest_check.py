@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 from basicsr.models.sr_model import SRModel
+from basicsr.models.video_base_model import VideoBaseModel
 from basicsr.utils.options import _postprocess_yml_value
 from basicsr.utils.registry import ARCH_REGISTRY
 
@@ -178,7 +179,17 @@ def _check_key_of_weights(opt: Mapping[str, Any], label: str, file: str) -> None
         content = load_checkpoint(file)
     except UserError:
         return  # _check_network says so of ours; what else BasicSR reads is its own affair
-    if key is None or not isinstance(content, Mapping) or {key, 'params'} & {*content}:
+    if not isinstance(content, Mapping):
+        return
+    if key is None:  # our rule for ~ is the average, or else the weights; BasicSR takes the whole file for weights
+        found = [name for name in ('params_ema', 'params') if name in content]
+        if found:
+            raise UserError(
+                f'path.param_key_{label}: with ~ BasicSR takes {file} for bare weights, and it has them under '
+                f'{" and ".join(found)}: write param_key_{label}: {found[0]}.'
+            )
+        return
+    if {key, 'params'} & {*content}:
         return
     remedy = f'it has {", ".join(map(str, [*content][:3]))}'
     if 'params_ema' in content:
@@ -301,6 +312,11 @@ def _check_dataset(opt: Mapping[str, Any], phase: str, settings: Mapping[str, An
 
 def _check_pairs(opt: Mapping[str, Any], key: str, dataset: Any, kind: str) -> None:
     """SRModel and what derives from it learn from pairs, and restore the LR image of an item."""
+    if issubclass(registered('MODEL_REGISTRY', opt['model_type']), VideoBaseModel):
+        raise UserError(
+            f'model_type: {opt["model_type"]} learns from films, and {type(dataset).__name__} ({key}) gives single '
+            'images: use SRModel or SRGANModel.'
+        )
     if isinstance(dataset, PairedFaceDataset):
         return
     if kind == 'train' or not isinstance(dataset, LRFaceDataset):

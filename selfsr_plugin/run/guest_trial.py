@@ -15,7 +15,7 @@ from ..schema import registered
 
 
 def try_networks(opt: Mapping[str, Any], sample: Mapping[str, Any]) -> None:
-    """Run what SRModel and SRGANModel run in an iteration, on the CPU, if it is of ours or met by what is of ours.
+    """Run what SRModel and SRGANModel run in an iteration, on the CPU.
 
     Args:
         opt: the options; their networks are checked.
@@ -31,8 +31,7 @@ def try_networks(opt: Mapping[str, Any], sample: Mapping[str, Any]) -> None:
     if not {'lq', 'gt'} <= sample.keys():
         return
     lq, gt = sample['lq'][None], sample['gt'][None]
-    if is_ours('ARCH_REGISTRY', opt['network_g']['type']):
-        _try_generator(opt, lq, gt)
+    _try_generator(opt, lq, gt)
     if settings is SRGANModel.init_training_settings:
         _run(opt, 'network_d', gt.expand(2, *gt.shape[1:]))  # two, for whoever normalizes over the batch
 
@@ -40,6 +39,8 @@ def try_networks(opt: Mapping[str, Any], sample: Mapping[str, Any]) -> None:
 def _try_generator(opt: Mapping[str, Any], lq: Tensor, gt: Tensor) -> None:
     kind, model = opt['network_g']['type'], opt['model_type']
     output = _run(opt, 'network_g', lq)
+    if output is None:
+        return
     if not isinstance(output, Tensor):
         raise UserError(f'network_g.type: {kind} gives more than one image, and {model} learns from one: use another.')
     if output.shape != gt.shape:

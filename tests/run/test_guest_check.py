@@ -207,9 +207,14 @@ def test_keys_of_our_models_are_refused(trained, capsys, key, value):
         (
             'train/pixel_opt',
             dict(type='FlowTVLoss'),
-            r'train\.pixel_opt\.type: FlowTVLoss compares no image with another',
+            r'train\.pixel_opt\.type: FlowTVLoss is no loss of an image against another',
         ),
-        ('train/pixel_opt', dict(type='WeightedTVLoss'), r'WeightedTVLoss compares .* write CharbonnierLoss or L1Loss'),
+        ('train/pixel_opt', dict(type='WeightedTVLoss'), r'WeightedTVLoss is no .* write CharbonnierLoss or L1Loss'),
+        (
+            '',
+            dict(model_type='VideoBaseModel'),
+            r'model_type: VideoBaseModel learns from films, .* use SRModel or SRGANModel',
+        ),
         ('', dict(model_type='SwinIRModel'), r'network_g\.window_size: .* missing; SwinIRModel reads it: use SRModel'),
         (
             'path',
@@ -354,6 +359,15 @@ def test_a_test_lacks_something(tested, capsys, whose_network, section, key, mes
     del tested[section][key]
     assert re.search(message, refused(capsys, tested, entry=test_entry))
     assert not Path('results').exists()
+
+
+def test_the_key_of_our_own_option_files_is_not_basicsrs(tested, capsys):
+    """``param_key_g: ~``, as options/test_selfsr_real.yml has it, lets BasicSR look for weights called 'params'."""
+    tested['path']['param_key_g'] = None
+    message = refused(capsys, tested, entry=test_entry)
+    assert 'path.param_key_g: with ~ BasicSR takes g.pth for bare weights' in message
+    tested['path']['param_key_g'] = re.search(r'write param_key_g: (\w+)\.', message)[1]
+    start(tested, entry=test_entry)
 
 
 def test_a_test_of_a_network_that_is_random_in_part(tested, capsys):

@@ -48,6 +48,7 @@ def loop_of(monkeypatch):
             r'network_g\.type: FlowDegradationNet makes 16x16x3 of an LR image of 16x16x3, and SRModel compares it '
             r'with the HR image of 64x64x3: use a network that enlarges 4 times, such as SelfCondSRNet\.',
         ),
+        (dict(type='EDSR', num_in_ch=3, num_out_ch=3, num_feat=4, num_block=1, upscale=2), r'EDSR makes 32x32x3 of an'),
         (dict(type='SelfCondSRNet', widths=[8, 8], num_block=1, num_out_ch=1), r'makes 64x64x1 of .* image of 64x64x3'),
     ],
 )
