@@ -7,7 +7,7 @@ from setuptools import Command, find_packages, setup
 from setuptools.command.build import build
 
 ROOT = Path(__file__).parent
-HOOK_SOURCE = 'selfsr_plugin/basicsr_compat/autoload.py'
+HOOK_SOURCE = 'selfsr_plugin/hook/autoload.py'
 # Python runs this line at every start. A hook that is broken or gone must never be felt there, hence the try; the exec
 # because a line of a .pth file must begin with import and cannot hold a compound statement.
 # Python 3.15 and later run the callable that the .start file of the same name gives (PEP 829) in place of the line,

@@ -12,12 +12,12 @@ import subprocess
 import sys
 from pathlib import Path
 
-HOOK = Path(__file__).resolve().parents[1] / 'selfsr_plugin/basicsr_compat'
+PACKAGE = Path(__file__).resolve().parents[1] / 'selfsr_plugin'
 CODE = """
 import sys, time
-sys.path.insert(0, sys.argv[1])
+sys.path[:0] = sys.argv[1:3]
 start, cpu = time.perf_counter(), time.process_time()
-if sys.argv[2] == 'with':
+if sys.argv[3] == 'with':
     import autoload
     autoload.watch()
 else:
@@ -26,14 +26,14 @@ else:
 import basicsr
 print(time.perf_counter() - start, time.process_time() - cpu)
 from basicsr.utils.registry import ARCH_REGISTRY
-assert ('SelfCondSRNet' in ARCH_REGISTRY) == (sys.argv[2] == 'with')
+assert ('SelfCondSRNet' in ARCH_REGISTRY) == (sys.argv[3] == 'with')
 """
 
 
 def measure(kind: str) -> tuple[float, float]:
     """Seconds of wall clock and of processor time that one fresh process needs, 'with' or 'without'."""
     done = subprocess.run(
-        [sys.executable, '-c', CODE, str(HOOK), kind],
+        [sys.executable, '-c', CODE, str(PACKAGE / 'hook'), str(PACKAGE / 'basicsr_compat'), kind],
         capture_output=True,
         text=True,
         check=True,

@@ -49,7 +49,7 @@ state() {
     "$venv/bin/python" -V
     pwd
     echo "${requirements[@]}"
-    cksum setup.py pyproject.toml selfsr_plugin/basicsr_compat/autoload.py
+    cksum setup.py pyproject.toml selfsr_plugin/hook/autoload.py
 }
 
 check_opencv() {

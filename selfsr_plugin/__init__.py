@@ -10,7 +10,7 @@ import importlib
 import sys
 from typing import Any
 
-from .basicsr_compat.autoload import watch
+from .hook.autoload import watch
 
 __version__ = '0.2.0'
 

@@ -7,7 +7,7 @@ import pytest
 from common_kit import write_faces
 
 from selfsr_plugin import evaluate, split_faces
-from selfsr_plugin.basicsr_compat.entry_points import is_for_us
+from selfsr_plugin.hook.entry_points import is_for_us
 from selfsr_plugin.options import parse_arguments
 
 ROOT = Path(__file__).resolve().parents[1]

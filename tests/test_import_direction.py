@@ -61,12 +61,10 @@ def test_imports_point_down():
     assert not wrong
 
 
-def test_basicsr_compat_imports_our_names_at_most():
+def test_basicsr_compat_imports_nothing_of_ours():
     """It can be deleted the day BasicSR is fixed."""
     for path in (PACKAGE / 'basicsr_compat').glob('*.py'):
-        assert (
-            not imports(path) - {'registration'} - {f'basicsr_compat.{each.stem}' for each in path.parent.glob('*.py')}
-        ), path
+        assert not imports(path) - {f'basicsr_compat.{each.stem}' for each in path.parent.glob('*.py')}, path
 
 
 def imports_basicsr(path: Path) -> bool:

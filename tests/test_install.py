@@ -82,7 +82,7 @@ def test_the_wheel_holds_the_packages_and_the_hook_and_nothing_else(built: Path)
     modules = {path.relative_to(built / 'src').as_posix() for path in (built / 'src/selfsr_plugin').rglob('*.py')}
     weights = {path.relative_to(built / 'src').as_posix() for path in (built / 'src/selfsr_plugin/weights').iterdir()}
     assert names == modules | weights | {'_selfsr_autoload.py', 'selfsr_autoload.pth', 'selfsr_autoload.start'}
-    assert hook == (ROOT / 'selfsr_plugin/basicsr_compat/autoload.py').read_bytes()
+    assert hook == (ROOT / 'selfsr_plugin/hook/autoload.py').read_bytes()
     assert pth.startswith('import ') and pth.count('\n') == 1  # site.py runs such lines only, one by one
     assert start == '_selfsr_autoload:install\n'  # PEP 829: package.module:callable
 

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from selfsr_plugin.basicsr_compat.entry_points import is_for_us
+from selfsr_plugin.hook.entry_points import is_for_us
 from selfsr_plugin.errors import UserError
 from selfsr_plugin.options import apply_overrides, parse_arguments, read_option_file
 

@@ -139,7 +139,7 @@ def _code_to_run(name: str, get_code: 'Callable') -> 'Callable':
 
 def _is_for_us() -> bool:
     try:
-        from selfsr_plugin.basicsr_compat.entry_points import is_for_us
+        from selfsr_plugin.hook.entry_points import is_for_us
 
         return is_for_us(sys.argv[1:])
     except Exception as error:

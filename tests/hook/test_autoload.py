@@ -25,7 +25,7 @@ TOYS = {
     'basicsr/train.py': 'import sys\n\n\ndef train_pipeline():\n    print("BasicSR trains", sys.argv[1:])\n\n\n'
     'if __name__ == "__main__":\n    train_pipeline()\n',
     'basicsr/test.py': 'if __name__ == "__main__":\n    print("BasicSR tests")\n',
-    'selfsr_plugin/__init__.py': 'from .basicsr_compat.autoload import watch\nwatch()\n',
+    'selfsr_plugin/__init__.py': 'from .hook.autoload import watch\nwatch()\n',
     'selfsr_plugin/registration.py': 'def register():\n'
     '    from basicsr.registry import REGISTRY\n'
     '    if not REGISTRY:\n'
@@ -33,8 +33,8 @@ TOYS = {
     'def register_in_spandrel():\n'
     '    import selfsr_plugin.spandrel\n',
     'selfsr_plugin/spandrel.py': 'from spandrel import MAIN_REGISTRY\nMAIN_REGISTRY.append("SelfCondSRNet")\n',
-    'selfsr_plugin/basicsr_compat/__init__.py': '',
-    'selfsr_plugin/basicsr_compat/entry_points.py': 'def is_for_us(argv):\n    return "theirs.yml" not in argv\n',
+    'selfsr_plugin/hook/__init__.py': '',
+    'selfsr_plugin/hook/entry_points.py': 'def is_for_us(argv):\n    return "theirs.yml" not in argv\n',
     'spandrel/__init__.py': 'MAIN_REGISTRY = []\n',
     'selfsr_plugin/train.py': 'import sys\n\n\ndef main():\n    print("SelFSR trains", sys.argv[1:])\n',
     'selfsr_plugin/test.py': 'def main():\n    print("SelFSR tests")\n',
@@ -65,8 +65,10 @@ class Environment:
             [sys.executable, 'setup.py', '-q', 'build_autoload', '--build-lib', self.site], cwd=ROOT, check=True
         )
         self.write(TOYS)
-        for name in ('aliases.py', 'autoload.py'):
-            shutil.copy(ROOT / 'selfsr_plugin/basicsr_compat' / name, self.site / 'selfsr_plugin/basicsr_compat')
+        for name in ('basicsr_compat/aliases.py', 'hook/autoload.py'):
+            path = self.site / 'selfsr_plugin' / name
+            path.parent.mkdir(exist_ok=True)
+            shutil.copy(ROOT / 'selfsr_plugin' / name, path)
 
     def write(self, files: dict[str, str]) -> None:
         for name, text in files.items():
@@ -251,7 +253,7 @@ def test_an_option_file_of_basicsr_is_run_as_without_us(env: Environment, module
 
 
 def test_a_look_that_fails_leaves_the_run_to_basicsr(env: Environment) -> None:
-    env.write({'selfsr_plugin/basicsr_compat/entry_points.py': 'import yamml\n'})
+    env.write({'selfsr_plugin/hook/entry_points.py': 'import yamml\n'})
     done = env.run('-m', 'basicsr.train')
     assert (
         done.returncode == 0 and done.stdout.strip() == 'BasicSR trains []' and "No module named 'yamml'" in done.stderr

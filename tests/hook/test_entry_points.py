@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from basicsr.utils.registry import MODEL_REGISTRY
 
-from selfsr_plugin.basicsr_compat.entry_points import is_for_us
+from selfsr_plugin.hook.entry_points import is_for_us
 from selfsr_plugin.stages import SelfCondSRModel
 
 OURS = {

@@ -1,0 +1,1 @@
+"""How BasicSR and spandrel come to know this package, and ``python -m basicsr.train`` to train its models."""
