@@ -3147,4 +3147,11 @@ MUTATIONS = [
         'torch.rand(n, 1,',
         ('baselines/test_baseline_archs.py::test_noise_that_nobody_gives_is_normal',),
     ),
+    Mutation(
+        's2: goes on with another degradation network',
+        'stages/selfcond_sr_model.py',
+        "refuse_other_weights('deg', self.net_deg, state)",
+        'pass',
+        ('stages/test_resume.py::test_other_weights_of_the_degradation_network_are_refused',),
+    ),
 ]

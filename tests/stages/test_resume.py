@@ -137,6 +137,17 @@ def test_every_file_is_read_once(tmp_path, monkeypatch):
     assert 'networks' not in state  # it lives as long as the run
 
 
+def test_other_weights_of_the_degradation_network_are_refused(tmp_path):
+    """It does not learn in stage 2 alone, so no network of the checkpoint holds them."""
+    make = stage2('pseudo')
+    train(start(make(tmp_path), seed_heads=False), [1], save_at=[1])
+    other = load_checkpoint(tmp_path / 'deg.pth')
+    other['params'] = {name: value + 1e-3 for name, value in other['params'].items()}
+    torch.save(other, tmp_path / 'deg.pth')
+    with pytest.raises(UserError, match='path.pretrain_network_deg: these are not the weights that this run was trai'):
+        start(make(tmp_path), seed_heads=False).resume_training(load_checkpoint(tmp_path / 'training_states/1.state'))
+
+
 def test_state_of_networks_with_other_parameters_is_refused(tmp_path):
     train(start(stage2('paired')(tmp_path)), [1], save_at=[1])
     state = load_checkpoint(tmp_path / 'training_states/1.state')
