@@ -28,8 +28,8 @@ run() { echo "+ $*"; "$@"; }
 
 bash scripts/setup_venv.sh
 source .venv/bin/activate
-# Threads that spin while one of them waits for a core make a shared machine many times slower (benchmark_threads.py).
-export OMP_WAIT_POLICY=${OMP_WAIT_POLICY:-PASSIVE}
+# Threads that wait for each other make a shared machine many times slower; one thread costs little (benchmark_threads.py).
+export OMP_NUM_THREADS=${OMP_NUM_THREADS:-1}
 
 if [ "$fresh" = yes ]; then
     echo "Removing what earlier runs of the demo wrote."

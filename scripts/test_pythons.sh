@@ -40,7 +40,7 @@ if [ ${#pythons[@]} = 0 ]; then
     done
     [ ${#pythons[@]} -gt 0 ] || { echo "error: no Python from 3.10 on is on the PATH or in pyenv" >&2; exit 1; }
 fi
-export OMP_WAIT_POLICY=${OMP_WAIT_POLICY:-PASSIVE}  # as in test.sh
+export OMP_NUM_THREADS=${OMP_NUM_THREADS:-1}  # as in test.sh
 
 run_tests() {
     bash scripts/setup_venv.sh "$1" "python$2" "${requirements[@]}"
