@@ -1,4 +1,4 @@
-"""What the shell scripts start Python with: threads that wait for each other make a shared machine many times slower."""
+"""What the shell scripts start Python with: threads that wait for each other slow a shared machine down."""
 
 import os
 import shutil
