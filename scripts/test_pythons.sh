@@ -26,7 +26,6 @@ while [ $# -gt 0 ]; do
     esac
 done
 if [ $# = 0 ]; then # as in test.sh
-    export OMP_NUM_THREADS=${OMP_NUM_THREADS:-1}
     set -- --numprocesses=2 --dist=loadgroup tests
 fi
 

@@ -28,6 +28,16 @@ def workplace(tmp_path, monkeypatch):
     logging.getLogger('basicsr').handlers.clear()
 
 
+@pytest.fixture
+def trained(workplace):
+    """Options of a training with BasicSR's SRModel there."""
+    opt = yaml.safe_load((ROOT / 'options/examples/train_selfcondsrnet_in_srmodel.yml').read_text())
+    opt.update(name='tiny', num_gpu=0)
+    opt['datasets']['train'].update(dataroot_gt='data/hr', batch_size_per_gpu=2)
+    opt['datasets']['val']['dataroot_gt'] = 'data/test_hr'
+    return opt
+
+
 def options(**changes):
     """The demo's option file, cut down."""
     opt = yaml.safe_load((ROOT / 'options/train_selfsr_demo.yml').read_text())

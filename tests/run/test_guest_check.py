@@ -8,22 +8,12 @@ import pytest
 import torch
 import yaml
 from common_kit import save_params, small_network
-from run_kit import ROOT, refused, start, workplace  # noqa: F401
+from run_kit import refused, start, trained, workplace  # noqa: F401
 
 import selfsr_plugin
 from selfsr_plugin import convert
 from selfsr_plugin import test as test_entry
 from selfsr_plugin.files import SHIPPED_NETWORK
-
-
-@pytest.fixture
-def trained(workplace):  # noqa: F811
-    """Options of a training with BasicSR's SRModel."""
-    opt = yaml.safe_load((ROOT / 'options/examples/train_selfcondsrnet_in_srmodel.yml').read_text())
-    opt.update(name='tiny', num_gpu=0)
-    opt['datasets']['train'].update(dataroot_gt='data/hr', batch_size_per_gpu=2)
-    opt['datasets']['val']['dataroot_gt'] = 'data/test_hr'
-    return opt
 
 
 @pytest.fixture

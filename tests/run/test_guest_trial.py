@@ -5,22 +5,11 @@ from pathlib import Path
 
 import pytest
 import torch
-import yaml
 from basicsr.utils.registry import ARCH_REGISTRY
-from run_kit import ROOT, refused, start, workplace  # noqa: F401
+from run_kit import refused, start, trained, workplace  # noqa: F401
 from torch import nn
 
 from selfsr_plugin.archs import SelfCondSRNet
-
-
-@pytest.fixture
-def trained(workplace):  # noqa: F811
-    """Options of a training with BasicSR's SRModel."""
-    opt = yaml.safe_load((ROOT / 'options/examples/train_selfcondsrnet_in_srmodel.yml').read_text())
-    opt.update(name='tiny', num_gpu=0)
-    opt['datasets']['train'].update(dataroot_gt='data/hr', batch_size_per_gpu=2)
-    opt['datasets']['val']['dataroot_gt'] = 'data/test_hr'
-    return opt
 
 
 @pytest.fixture
