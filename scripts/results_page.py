@@ -326,9 +326,9 @@ def orders(table: Table, runs: Runs) -> str:
         )
     known = [f'{metric.title} {value:.{metric.digits}f}' for metric, value in noise.items() if value is not None]
     summary = (
-        f'Of {sum(counts.values())} orders of the paper, {counts["shows"]} show at this budget, '
-        f'{counts["reversed"]} are reversed, and {counts["not seen"]} are not seen: the difference is no larger '
-        f'than the largest spread over the seeds of one row ({", ".join(known)}). '
+        f'Orders of the paper at this budget: {counts["shows"]} shown, {counts["reversed"]} reversed, '
+        f'{counts["not seen"]} not seen, where the difference is no larger than the largest spread over the seeds of '
+        f'one row ({", ".join(known)}). '
         'Differences of means:'
     )
     return f'{summary}\n\n{markdown(lines)}'

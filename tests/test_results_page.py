@@ -69,7 +69,7 @@ def test_orders_are_compared_with_the_spread_over_seeds(tmp_path):
     assert '| cyc - vanilla | shows (-6.00; paper: lower) | reversed (+4.000; paper: lower) |' in text
     assert '| cyc_idt - cyc | not seen (-1.00; paper: lower) | shows (-4.000; paper: lower) |' in text
     assert '| ff_idt - cyc_idt | reversed (+3.00; paper: lower) | shows (-4.000; paper: lower) |' in text
-    assert 'Of 8 orders of the paper, 5 show at this budget, 2 are reversed, and 1 are not seen' in text
+    assert 'Orders of the paper at this budget: 5 shown, 2 reversed, 1 not seen' in text
     assert '| vanilla | 0, 1 | 21.00 (20.00 to 22.00) | 5.000 (5.000 to 5.000) |' in text
     again = page.read_bytes()
     results_page.write_page(tmp_path / 'scores', page)
@@ -80,7 +80,7 @@ def test_without_a_second_seed_no_order_is_claimed(tmp_path):
     write_scores(tmp_path / 'scores', {'paired_full': [dict(psnr=25.0)], 'paired_no_r1': [dict(psnr=20.0)]})
     results_page.write_page(tmp_path / 'scores', tmp_path / 'page.md')
     page = (tmp_path / 'page.md').read_text()
-    assert 'No order of the paper can be told yet' in page and 'Of 0 orders' not in page
+    assert 'No order of the paper can be told yet' in page and 'Orders of the paper at' not in page
     assert '| paired_full - paired_no_r1 | no spread (+5.00; paper: higher) | not run (paper: higher) |' in page
     assert '| paired_full | 0 | 25.00 | not scored | not scored | not scored | 141,713 | 0.228 G | 1.0 | - |' in page
 
