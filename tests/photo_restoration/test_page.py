@@ -169,13 +169,15 @@ def test_photos_do_not_stay_behind_however_the_page_is_closed_down(which, monkey
 
     monkeypatch.setattr(gradio.Blocks, 'block_thread', close_down)
     model = save_params(tmp_path / 'g.pth', params=small_network())
-    before = signal.getsignal(signal.SIGHUP)
-    ctrl_c = signal.signal(signal.SIGINT, signal.default_int_handler)  # shells have their background jobs ignore it
+    # Shells have their background jobs ignore the one, nohup the other.
+    ctrl_c, hang_up = (signal.signal(number, signal.SIG_DFL) for number in (signal.SIGINT, signal.SIGHUP))
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         refused(capsys, web.main, '--model', model, '--device', 'cpu', status=130 if which == signal.SIGINT else 143)
+        assert not folders[0].exists() and signal.getsignal(signal.SIGHUP) == signal.SIG_DFL
     finally:
         signal.signal(signal.SIGINT, ctrl_c)
-    assert not folders[0].exists() and signal.getsignal(signal.SIGHUP) == before
+        signal.signal(signal.SIGHUP, hang_up)
 
 
 # ----- in a browser -----
