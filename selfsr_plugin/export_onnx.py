@@ -66,7 +66,14 @@ def run(args: argparse.Namespace) -> None:
     net = load(args.model, args.key, SelfCondSRNet)
     try:
         export(half_precision(net) if args.fp16 else net, args.output)
-        worst = compare(net, args.output, tolerance=TOLERANCE_FP16 if args.fp16 else TOLERANCE)
+        worst = (
+            compare(net, args.output, tolerance=TOLERANCE_FP16, remedy='leave --fp16 out')
+            if args.fp16
+            else compare(net, args.output)
+        )
+    except UserError:
+        args.output.unlink(missing_ok=True)  # nobody should find it under the name of a good one
+        raise
     except ImportError as error:
         raise UserError(
             f"ONNX needs packages that are not installed ({error.name}): pip install 'selfsr-plugin[onnx]'."
@@ -144,9 +151,15 @@ def export(net: nn.Module, path: Path) -> None:
 
 
 def compare(
-    net: nn.Module, path: Path, shapes: Sequence[tuple[int, int, int]] = SHAPES, tolerance: float = TOLERANCE
+    net: nn.Module,
+    path: Path,
+    shapes: Sequence[tuple[int, int, int]] = SHAPES,
+    tolerance: float = TOLERANCE,
+    remedy: str = 'export an earlier checkpoint',
 ) -> float:
     """Largest absolute difference of onnxruntime and torch, on the CPU, over random images.
+
+    ``remedy`` is what to do about a file whose values are not finite where those of ``net`` are.
 
     Raises:
         UserError: they differ by ``tolerance`` or more, or one of them gives values that are not finite.
@@ -166,11 +179,14 @@ def compare(
                 f'{files.printable(path)} gives images of {tuple(found.shape)} where torch gives '
                 f'{tuple(expected.shape)}: do not use it.'
             )
-        for output, where in ((expected, 'the network'), (found, files.printable(path))):
+        for output, where, what in (
+            (expected, 'the network', 'export an earlier checkpoint'),
+            (found, files.printable(path), remedy),
+        ):
             if not torch.isfinite(output).all():
                 raise UserError(
                     f'{where} gives values that are not finite (NaN or infinity): do not use '
-                    f'{files.printable(path)}, and export an earlier checkpoint.'
+                    f'{files.printable(path)}, and {what}.'
                 )
         worst = max(worst, (found - expected).abs().max().item())
     if worst >= tolerance:

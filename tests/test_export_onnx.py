@@ -55,6 +55,16 @@ def test_half_precision(exported):
     assert export_onnx.compare(net, half, tolerance=export_onnx.TOLERANCE_FP16) > 1e-5
 
 
+def test_what_half_precision_cannot_hold_is_told_so_and_left_nowhere(exported, capsys, tmp_path):
+    net = small_network()
+    with torch.no_grad():
+        net.levels[1].to_rgb.bias[0] = 1e9
+    save_params(tmp_path / 'g.pth', params=net)
+    arguments = ['--model', tmp_path / 'g.pth', '--output', tmp_path / 'g.onnx']
+    assert 'and leave --fp16 out.' in refused(capsys, export_onnx.main, *arguments, '--fp16')
+    assert not (tmp_path / 'g.onnx').exists()
+
+
 def test_a_file_of_other_weights_is_caught(exported):
     with pytest.raises(UserError, match='g.onnx differs from torch by'):
         export_onnx.compare(small_network(seed=1), exported)

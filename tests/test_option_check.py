@@ -126,6 +126,11 @@ def test_every_key_of_the_main_file_is_commented():
             r'betas: \[0, 0\.99\] must be two numbers with a decimal point',
         ),
         (TRAIN_BOTH, 'scale=3', r'scale: 3 must be 2, 4, 8'),
+        (
+            TRAIN_BOTH,
+            'train:sr:gan_opt:real_label_val=0.9',
+            r'real_label_val: hinge compares with no label; leave it out',
+        ),
         (TRAIN_BOTH, 'num_gpu=64', r'num_gpu: 64 GPUs are asked for'),
         (TRAIN_BOTH, 'logger:print_freq=0', r'logger\.print_freq: 0 must be a whole number'),
         (

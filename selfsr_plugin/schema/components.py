@@ -101,6 +101,15 @@ class AdversarialLoss(_LossOfAKind):
 
     what, argument = 'adversarial loss', 'target_is_real'
 
+    @classmethod
+    def parse(cls, section: Any, key: str) -> 'AdversarialLoss':
+        found = super().parse(section, key)
+        if found['type'] == 'GANLoss' and found.get('gan_type') in ('hinge', 'wgan', 'wgan_softplus'):
+            for name, default in (('real_label_val', 1), ('fake_label_val', 0)):
+                if found.get(name, default) != default:
+                    raise UserError(f'{key}.{name}: {found["gan_type"]} compares with no label; leave it out.')
+        return found
+
 
 class FeatureLoss(_LossOfAKind):
     """A loss between features of two images, such as PerceptualLoss, which gives a second one, of their style."""
