@@ -14,6 +14,7 @@ import errno
 import io
 import logging
 import os
+import tempfile
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -64,20 +65,24 @@ def run(args: argparse.Namespace) -> None:
     from .loading import load
 
     net = load(args.model, args.key, SelfCondSRNet)
-    try:
-        export(half_precision(net) if args.fp16 else net, args.output)
-        worst = (
-            compare(net, args.output, tolerance=TOLERANCE_FP16, remedy='leave --fp16 out')
-            if args.fp16
-            else compare(net, args.output)
-        )
-    except UserError:
-        args.output.unlink(missing_ok=True)  # nobody should find it under the name of a good one
-        raise
-    except ImportError as error:
-        raise UserError(
-            f"ONNX needs packages that are not installed ({error.name}): pip install 'selfsr-plugin[onnx]'."
-        ) from error
+    # Elsewhere first: what is not good stands under no name, and takes that of no earlier file.
+    with tempfile.TemporaryDirectory() as folder:
+        draft = Path(folder, args.output.name)
+        try:
+            export(half_precision(net) if args.fp16 else net, draft)
+            worst = (
+                compare(net, draft, tolerance=TOLERANCE_FP16, remedy='leave --fp16 out')
+                if args.fp16
+                else compare(net, draft)
+            )
+        except ImportError as error:
+            raise UserError(
+                f"ONNX needs packages that are not installed ({error.name}): pip install 'selfsr-plugin[onnx]'."
+            ) from error
+        try:
+            files.write_file(args.output, draft.read_bytes())
+        except OSError as error:
+            raise files.cannot_write(args.output, error) from error
     precision = ', float16 in between' if args.fp16 else ''
     print(
         f'{files.printable(args.output)}: input lq (N, {net.arguments["num_in_ch"]}, h, w), RGB in [0, 1]; output sr '
@@ -176,22 +181,19 @@ def compare(
         found = torch.from_numpy(session.run(None, {'lq': lq.numpy()})[0])
         if found.shape != expected.shape:
             raise UserError(
-                f'{files.printable(path)} gives images of {tuple(found.shape)} where torch gives '
+                f'{files.printable(path.name)} gives images of {tuple(found.shape)} where torch gives '
                 f'{tuple(expected.shape)}: do not use it.'
             )
         for output, where, what in (
             (expected, 'the network', 'export an earlier checkpoint'),
-            (found, files.printable(path), remedy),
+            (found, files.printable(path.name), remedy),
         ):
             if not torch.isfinite(output).all():
-                raise UserError(
-                    f'{where} gives values that are not finite (NaN or infinity): do not use '
-                    f'{files.printable(path)}, and {what}.'
-                )
+                raise UserError(f'{where} gives values that are not finite (NaN or infinity): {what}.')
         worst = max(worst, (found - expected).abs().max().item())
     if worst >= tolerance:
         raise UserError(
-            f'{files.printable(path)} differs from torch by {worst:.1e}, more than {tolerance:g}: do not use it.'
+            f'{files.printable(path.name)} differs from torch by {worst:.1e}, more than {tolerance:g}: do not use it.'
         )
     return worst
 

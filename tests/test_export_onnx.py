@@ -61,8 +61,11 @@ def test_what_half_precision_cannot_hold_is_told_so_and_left_nowhere(exported, c
         net.levels[1].to_rgb.bias[0] = 1e9
     save_params(tmp_path / 'g.pth', params=net)
     arguments = ['--model', tmp_path / 'g.pth', '--output', tmp_path / 'g.onnx']
-    assert 'and leave --fp16 out.' in refused(capsys, export_onnx.main, *arguments, '--fp16')
+    assert '(NaN or infinity): leave --fp16 out.' in refused(capsys, export_onnx.main, *arguments, '--fp16')
     assert not (tmp_path / 'g.onnx').exists()
+    (tmp_path / 'g.onnx').write_bytes(b'an earlier one')
+    refused(capsys, export_onnx.main, *arguments, '--fp16')
+    assert (tmp_path / 'g.onnx').read_bytes() == b'an earlier one'
 
 
 def test_a_file_of_other_weights_is_caught(exported):
