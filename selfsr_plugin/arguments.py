@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from .errors import UserError
-from .files import SHIPPED_NETWORK, path
+from .files import SHIPPED_NETWORK, no_checkpoint, path, printable
 
 
 def positive(text: str) -> int:
@@ -47,6 +47,31 @@ def add_model(
     parser.add_argument(
         '--key', choices=['params', 'params_ema'], help='which weights of the file (default: params_ema if it has them)'
     )
+
+
+def refuse_missing(args: argparse.Namespace, *options: str) -> None:
+    """Refuse what is to be read and is not there, before a command spends seconds on its imports.
+
+    Args:
+        args: the command line.
+        options: names of those that are paths to read; None, a path or a list of them.
+
+    Raises:
+        UserError: naming the option and the path.
+    """
+    for option in options:
+        given = getattr(args, option)
+        for each in given if isinstance(given, list) else [given] * (given is not None):
+            try:
+                os.stat(each)
+            except (FileNotFoundError, NotADirectoryError):
+                if option == 'model':
+                    raise UserError(f'--model: {no_checkpoint(each)}') from None
+                raise UserError(
+                    f'--{option}: {printable(each)} does not exist (looked from {os.getcwd()}): correct the path.'
+                ) from None
+            except OSError:
+                pass  # what reads it says why it cannot
 
 
 def add_weights(parser: argparse._ActionsContainer, holds: str) -> None:

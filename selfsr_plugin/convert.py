@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from . import files
-from .arguments import add_model, add_traceback
+from .arguments import add_model, add_traceback, refuse_missing
 from .errors import UserError, one_sentence_errors
 
 if TYPE_CHECKING:
@@ -45,6 +45,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Convert, compare and say how the two differ."""
+    refuse_missing(args, 'model')
     from .archs import SelfCondSRNet
     from .loading import load, save
 

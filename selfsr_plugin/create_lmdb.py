@@ -12,7 +12,7 @@ import os
 import warnings
 from collections.abc import Sequence
 
-from .arguments import add_traceback
+from .arguments import add_traceback, refuse_missing
 from .errors import UserError, one_sentence_errors
 from .files import path, printable
 
@@ -55,6 +55,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Make the LMDB and say what became of the images. UserError as main prints it."""
+    refuse_missing(options, 'input')
     if options.workers < 1:
         raise UserError(f'--workers must be 1 or more, got {options.workers}.')
     if options.enlarge and options.size is None:

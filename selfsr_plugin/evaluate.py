@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from . import files
-from .arguments import add_traceback, add_weights, renamed, weights_by_name
+from .arguments import add_traceback, add_weights, refuse_missing, renamed, weights_by_name
 from .errors import UserError, one_sentence_errors
 
 if TYPE_CHECKING:
@@ -129,6 +129,7 @@ def run(args: argparse.Namespace) -> None:
             raise UserError(f'{option} is the folder of --restored, {files.printable(other)}, which equals itself.')
     if args.lq is not None and args.metrics and 'identity_lq' not in args.metrics:
         raise UserError('--lq: none of --metrics compares with the LR faces: add identity_lq, or leave --lq out.')
+    refuse_missing(args, 'restored', 'reference', 'lq')
     from .data.image_source import open_image_source
     from .metrics.frechet import is_statistics_file
     from .metrics.requirements import SET_METRICS

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from . import files
-from .arguments import add_model, add_traceback, renamed
+from .arguments import add_model, add_traceback, refuse_missing, renamed
 from .errors import UserError, one_sentence_errors
 
 if TYPE_CHECKING:
@@ -60,6 +60,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Export, compare and say how the two differ."""
+    refuse_missing(args, 'model')
     check_output(args.output)
     from .archs import SelfCondSRNet
     from .loading import load

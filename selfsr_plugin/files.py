@@ -53,6 +53,12 @@ def newest_instead(path: str | os.PathLike) -> str:
     return max(found, key=lambda name: float('inf') if found[name] == 'latest' else int(found[name]), default='')
 
 
+def no_checkpoint(path: str | os.PathLike) -> FileNotFoundError:
+    """The error of a file of weights that is not there; it names the newest of its folder."""
+    other = newest_instead(path)
+    return FileNotFoundError(f'there is no checkpoint {printable(path)}{other and f"; its folder has {other}"}.')
+
+
 def printable(name: str | os.PathLike) -> str:
     """A name or path on one line of text that can be printed, written to a file as UTF-8 and drawn.
 

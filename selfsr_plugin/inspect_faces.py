@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .arguments import add_traceback, add_weights, renamed, weights_by_name
+from .arguments import add_traceback, add_weights, refuse_missing, renamed, weights_by_name
 from .errors import UserError, one_sentence_errors
 from .files import OwnResults, cannot_write, check_writable, encode_image, path, printable
 from .preparation.settings import LIMITS
@@ -64,6 +64,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     renamed(parser, debug='--traceback', hr='--gt', lr='--lq', lr_size='--lq-size')
     args = parser.parse_args(arguments)
     with one_sentence_errors(args.traceback):
+        refuse_missing(args, 'gt', 'lq')
         try:
             report(args)
         except (OSError, ValueError) as error:

@@ -13,7 +13,7 @@ import argparse
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from .arguments import add_traceback, add_weights, weights_by_name
+from .arguments import add_traceback, add_weights, refuse_missing, weights_by_name
 from .errors import UserError, one_sentence_errors
 from .files import check_writable, path, printable, write_image
 
@@ -52,6 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def make(args: argparse.Namespace) -> None:
     """Find the points of every image, write them, and say for how many there are none."""
+    refuse_missing(args, 'input', 'annotations')
     from tqdm import tqdm
 
     from .baselines.landmark_sources import DETECTORS as BY_NAME

@@ -9,7 +9,7 @@ of an earlier run in --output are replaced; any other file there is left as it i
 import argparse
 from collections.abc import Sequence
 
-from .arguments import add_traceback, add_weights, weights_by_name
+from .arguments import add_traceback, add_weights, refuse_missing, weights_by_name
 from .errors import UserError, one_sentence_errors
 from .files import OwnResults, cannot_write, encode_image, path, printable, refuse_lmdb_name
 
@@ -38,6 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def make(args: argparse.Namespace) -> None:
     """Make the map of every face, and say of how many there is none."""
+    refuse_missing(args, 'input', 'landmarks')
     from tqdm import tqdm
 
     from .baselines.landmarks import count_of, read_landmarks, refuse_other_faces

@@ -10,7 +10,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from .arguments import add_traceback, add_weights, renamed, weights_by_name
+from .arguments import add_traceback, add_weights, refuse_missing, renamed, weights_by_name
 from .errors import UserError, one_sentence_errors
 from .files import path, printable, refuse_lmdb_name
 from .preparation.settings import FRAMINGS, Settings
@@ -99,6 +99,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Prepare, and say what became of photos and faces."""
+    refuse_missing(args, 'input', 'annotations')
     from .data.image_source import left_out
     from .preparation.detection import NETWORK
     from .preparation.manifest import MANIFEST_FILE, REFUSED_FILE

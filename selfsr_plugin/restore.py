@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from . import files
-from .arguments import add_model, add_traceback, add_weights, positive, renamed, weights_by_name
+from .arguments import add_model, add_traceback, add_weights, positive, refuse_missing, renamed, weights_by_name
 from .errors import UserError, one_sentence_errors
 from .preparation.settings import PHOTO_THRESHOLD
 
@@ -149,6 +149,7 @@ def run_on_photos(args: argparse.Namespace) -> None:
         raise UserError('--lq-size: give one size, or the smallest and the largest.')
     if args.bg_upsampler != 'bicubic' and args.upscale == 1:
         raise UserError(f'--bg_upsampler {args.bg_upsampler} has nothing to enlarge: give --upscale as well.')
+    refuse_missing(args, 'input', 'model')
     from .inference import find_device
     from .photo_restoration import background
     from .photo_restoration.restorer import PhotoRestorer
@@ -205,6 +206,7 @@ def run_on_faces(args: argparse.Namespace) -> None:
             f'--output {files.printable(args.output)}: with --faces the results are a picture of each face: name a '
             'folder.'
         )
+    refuse_missing(args, 'input', 'model')
     from tqdm import tqdm
 
     from .data.face_images import FaceImages

@@ -14,9 +14,8 @@ import tempfile
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from .arguments import add_model, add_traceback, add_weights, positive, weights_by_name
+from .arguments import add_model, add_traceback, add_weights, positive, refuse_missing, weights_by_name
 from .errors import UserError, one_sentence_errors, terminated_as_interrupted
-from .files import printable
 
 if TYPE_CHECKING:
     from .photo_restoration.restorer import PhotoRestorer
@@ -66,8 +65,7 @@ def run(args: argparse.Namespace) -> None:
     """
     if len(args.lq_size or []) > 2:
         raise UserError('--lq-size: give one size, or the smallest and the largest.')
-    if not args.model.is_file():  # before gradio is loaded, which takes long
-        raise UserError(f'--model: there is no file {printable(args.model)}: correct the path.')
+    refuse_missing(args, 'model')
     os.environ['GRADIO_ANALYTICS_ENABLED'] = 'False'  # or gradio asks a server for its newest version
     # gradio asks the page itself whether it is there, and would ask a proxy for it
     direct = (os.environ.get('no_proxy') or os.environ.get('NO_PROXY'), HOST)

@@ -60,7 +60,7 @@ def error_of(capsys, arguments):
         (['--encode', 'jpeg', '--png-level', '3'], '--png-level does nothing with --encode jpeg'),
         (['--size', '0'], '--size must be a whole number of pixels above 0, got 0'),
         (['--png-level', '11'], '--png-level must be from 0'),
-        (['--input', 'nowhere'], '--input: the folder nowhere does not exist'),
+        (['--input', 'nowhere'], '--input: nowhere does not exist'),
         (['--output', 'x'], "must end with '.lmdb'"),
     ],
 )

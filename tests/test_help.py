@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ COMMANDS = sorted(
     if "if __name__ == '__main__'" in path.read_text('utf-8') and path.stem != '__main__'
 )
 
-# All commands in one process, in which nothing heavy can be imported.
+# Commands in one process, in which nothing heavy can be imported.
 ASK = f"""
 import importlib.abc, runpy, sys
 
@@ -24,9 +25,10 @@ class Blocker(importlib.abc.MetaPathFinder):
             raise AssertionError(name + ' is imported')
 
 sys.meta_path.insert(0, Blocker())
-for command in {COMMANDS}:
+arguments = sys.argv[2:]
+for command in sys.argv[1].split():
     print('---', command, flush=True)
-    sys.argv = [command, *sys.argv[1:]]
+    sys.argv = [command, *arguments]
     try:
         runpy.run_module('selfsr_plugin.' + command, run_name='__main__', alter_sys=True)
     except SystemExit as end:
@@ -34,10 +36,14 @@ for command in {COMMANDS}:
 """
 
 
-def ask(*arguments: str) -> dict[str, str]:
+def ask(*arguments: str, commands: Sequence[str] = COMMANDS) -> dict[str, str]:
     """What each command prints."""
     done = subprocess.run(
-        [sys.executable, '-c', ASK, *arguments], text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, cwd=ROOT
+        [sys.executable, '-c', ASK, ' '.join(commands), *arguments],
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        cwd=ROOT,
     )
     assert done.returncode == 0, done.stdout
     return dict(part.split('\n', 1) for part in done.stdout.split('--- ')[1:])
@@ -68,6 +74,35 @@ def test_usage_errors():
 )
 def test_options_that_do_not_go_together(command, arguments, message):
     answer = ask(*arguments.split())[command]
+    assert answer.startswith('error: ') and message in answer and answer.endswith('status 1\n'), answer
+
+
+@pytest.mark.parametrize(
+    'command, arguments, message',
+    [
+        ('restore', '--input none --output b', '--input: none does not exist'),
+        ('restore', '--input . none --output b', '--input: none does not exist'),
+        ('restore', '--faces --input none --output b', '--input: none does not exist'),
+        ('restore', '--input . --output b --model none.pth', '--model: there is no checkpoint none.pth.'),
+        ('evaluate', '--restored none --metrics blur', '--restored: none does not exist'),
+        ('evaluate', '--restored . --reference none', '--reference: none does not exist'),
+        ('evaluate', '--restored . --lq none', '--lq: none does not exist'),
+        ('inspect_faces', '--gt none --output b', '--gt: none does not exist'),
+        ('inspect_faces', '--gt . --lq none --output b', '--lq: none does not exist'),
+        ('prepare_faces', '--input none --output b', '--input: none does not exist'),
+        ('prepare_faces', '--input . --output b --annotations setup.py/none', '--annotations: setup.py/none does not'),
+        ('create_lmdb', '--input none --output b.lmdb', '--input: none does not exist'),
+        ('make_landmarks', '--input none --output b.csv --detector fan', '--input: none does not exist'),
+        ('make_landmarks', '--input . --output b.csv --annotations none', '--annotations: none does not exist'),
+        ('make_parsing', '--input none --output b --parsenet', '--input: none does not exist'),
+        ('make_parsing', '--input . --output b --landmarks none', '--landmarks: none does not exist'),
+        ('convert', '--model none.pth --output b.pth', '--model: there is no checkpoint none.pth.'),
+        ('export_onnx', '--model none.pth --output b.onnx', '--model: there is no checkpoint none.pth.'),
+        ('web', '--model none.pth', '--model: there is no checkpoint none.pth.'),
+    ],
+)
+def test_what_does_not_exist_is_named_at_once(command, arguments, message):
+    answer = ask(*arguments.split(), commands=[command])[command]
     assert answer.startswith('error: ') and message in answer and answer.endswith('status 1\n'), answer
 
 

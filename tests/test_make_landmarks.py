@@ -187,7 +187,7 @@ def test_fan_is_run_in_eval_mode(monkeypatch):
         ('a,1,2,3\n', r'--annotations: line 1 of .* must hold a name and the x and y of 5, 68 or 194 points'),
         (line('a', FIVE, ',') + '\nb,1,2\n', r'--annotations: line 2 of .* must hold a name'),
         (line('z', FIVE, ',') + '\n', r'has none of the images in .*, such as a: it is of other faces'),
-        (None, r'--annotations: .*x\.csv cannot be read'),
+        (None, r'--annotations: .*x\.csv does not exist'),
         (
             '\n'.join(line(name, FIVE, ',') for name in ('p/a.png', 'b', 'q/a.png')),
             r'--annotations: line 3 of .*x\.csv is the second for an image called a ',

@@ -137,7 +137,7 @@ def test_what_cannot_be_used_is_refused_before_anything_is_written(workplace, ca
     assert "no weights under the key 'params_ema'" in said('--key', 'params_ema')
     assert 'nowhere does not exist' in said('--input', 'nowhere')
     assert 'is the input folder' in said('--output', 'lr')
-    assert '--input: the folder nowhere does not exist' in said('--input', 'nowhere')
+    assert '--input: nowhere does not exist' in said('--input', 'nowhere')
     assert 'lr is a folder: give a file' in said('--model', 'lr')
     assert '--device abacus cannot be used here' in said('--device', 'abacus')
     assert '--device meta cannot be used here' in said('--device', 'meta')

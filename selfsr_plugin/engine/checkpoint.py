@@ -22,7 +22,7 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import UserError
-from ..files import newest_instead, whole_file, write_file
+from ..files import no_checkpoint, whole_file, write_file
 
 _HEADER_KEY = 'selfsr_plugin'
 
@@ -95,8 +95,7 @@ def load_checkpoint(path: str | Path) -> Any:
                 raise zipfile.BadZipFile(broken)
         return torch.load(path, map_location='cpu', weights_only=True)
     except FileNotFoundError:
-        other = newest_instead(path)
-        raise FileNotFoundError(f'there is no checkpoint {path}{other and f"; its folder has {other}"}.') from None
+        raise no_checkpoint(path) from None
     except IsADirectoryError as error:
         raise UserError(f'{path} is a folder: give a file, such as the net_g_latest.pth of a models folder.') from error
     except PermissionError as error:

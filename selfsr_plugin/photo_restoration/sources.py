@@ -34,7 +34,7 @@ def find_sources(inputs: Sequence[Path]) -> tuple[list[Source], str]:
     """The photos of ``--input``, in the order given, those of a folder sorted; and what in folders is none, or ''.
 
     Raises:
-        UserError, FileNotFoundError: there is no such file, a folder without photos, or two photos of one name.
+        UserError: a folder without photos, or two photos of one name.
     """
     sources: list[Source] = []
     others: Counter = Counter()
@@ -49,10 +49,8 @@ def find_sources(inputs: Sequence[Path]) -> tuple[list[Source], str]:
             photos, rest = find_photos(root)
             others += kinds_of(rest)
             sources += [_file(root / photo, photo) for photo in photos]
-        elif root.exists():
-            sources.append(_file(root, root.name))
         else:
-            raise FileNotFoundError(f'--input: there is no file or folder {printable(root)}: correct the path.')
+            sources.append(_file(root, root.name))
     twice = [name for name, uses in Counter(source.name for source in sources).items() if uses > 1]
     if twice:
         raise UserError(

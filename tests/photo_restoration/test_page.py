@@ -118,7 +118,7 @@ def test_without_gradio(monkeypatch, capsys):
     message = refused(capsys, web.main)
     assert 'the web page needs gradio' in message and "pip install 'selfsr_plugin[web]'" in message
     # what is wrong with the command line is said first
-    assert '--model: there is no file none.pth: correct the path' in refused(capsys, web.main, '--model', 'none.pth')
+    assert '--model: there is no checkpoint none.pth.' in refused(capsys, web.main, '--model', 'none.pth')
 
 
 def test_it_is_bound_to_this_machine(monkeypatch, capsys, tmp_path, detect):

@@ -304,7 +304,7 @@ def test_what_cannot_be_used_is_refused_before_anything_is_written(workplace, ca
     save_params('d.pth', params=small_network(DomainDiscriminator, num_feat=4))
     assert 'd.pth holds a DomainDiscriminator' in said('--model', 'd.pth')
     assert 'there is no checkpoint none.pth' in said('--model', 'none.pth')
-    assert 'there is no file or folder nowhere' in said('--input', 'nowhere')
+    assert '--input: nowhere does not exist' in said('--input', 'nowhere')
     assert '--output photos lies in --input' in said('--output', 'photos')
     assert '--output photos/new lies in --input' in said('--output', 'photos/new')
     assert 'photos is the folder of photos/a.png, which would' in said('--input', 'photos/a.png', '--output', 'photos')
