@@ -25,6 +25,10 @@ def check_folder_name(name: str, key: str) -> None:
     """Raises UserError unless ``name`` can be that of one folder."""
     if name in ('', '.', '..') or '/' in name:
         raise UserError(f'{key}: {name!r} must be a text without "/"; it names a folder.')
+    if name.startswith('~'):
+        raise UserError(
+            f'{key}: {name!r} names a folder, and what starts with "~" is a home for shells: begin otherwise.'
+        )
     _check_letters(name, key)
     if len(name.encode(errors='surrogateescape')) > MAX_NAME:
         raise UserError(
@@ -134,6 +138,15 @@ class PathOptions(Section):
                         else 'train the stage that makes it first, or correct the path'
                     )
                     raise UserError(f'{key}.{name}: there is no file {value} (seen from {os.getcwd()}); {remedy}.')
+        for name, file in vars(self).items():
+            label = name.removeprefix('pretrain_network_')
+            if label == name or file is not None:
+                continue
+            for about, default in ((f'param_key_{label}', None), (f'strict_load_{label}', True)):
+                if getattr(self, about) != default:
+                    raise UserError(
+                        f'{key}.{about}: it is about the file of {name}, and there is none: give it, or leave this out.'
+                    )
 
 
 def path_options(networks: Iterable[str], unused: Iterable[str] = ()) -> type[PathOptions]:

@@ -155,6 +155,14 @@ def test_every_key_of_the_main_file_is_commented():
         (TRAIN_STAGE2, 'train:ema_decay=1.5', r'ema_decay: 1\.5 must be a number'),
         (TEST, 'network_g=~', r'network_g'),
         (TEST, 'name="a\\nb"', r'name: .* must be a text without "/", line breaks'),
+        (TRAIN_STAGE1, 'name="~"', r"name: '~' names a folder, .* begin otherwise"),
+        (TRAIN_STAGE1, 'datasets:val:name=~faces', r"datasets\.val\.name: '~faces' names a folder"),
+        (
+            TRAIN_STAGE1,
+            'path:param_key_deg=params',
+            r'path\.param_key_deg: it is about the file of pretrain_network_deg',
+        ),
+        (TRAIN_STAGE2, 'path:strict_load_g=false', r'path\.strict_load_g: .* give it, or leave this out'),
         (TEST, 'val:suffix=a/b', r'val\.suffix: .a/b. must be a text without "/"'),
         (
             TEST,

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
+from basicsr.models.hifacegan_model import HiFaceGANModel
 from basicsr.models.sr_model import SRModel
 from basicsr.models.srgan_model import SRGANModel
 from torch import Tensor
@@ -23,9 +24,15 @@ def try_networks(opt: Mapping[str, Any], sample: Mapping[str, Any]) -> None:
 
     Raises:
         UserError: a network cannot be run, the generator makes no image of the size of the HR image, or the
-            discriminator judges images of another size.
+            discriminator judges images of another size, or one at a time where the model gives it two.
     """
-    settings = getattr(registered('MODEL_REGISTRY', opt['model_type']), 'init_training_settings', None)
+    model = registered('MODEL_REGISTRY', opt['model_type'])
+    if issubclass(model, HiFaceGANModel) and is_ours('ARCH_REGISTRY', opt['network_d']['type']):
+        raise UserError(
+            f'network_d.type: {opt["network_d"]["type"]} judges an image, and {opt["model_type"]} shows its '
+            'discriminator the LR image with it, and learns from every layer: use HiFaceGANDiscriminator.'
+        )
+    settings = getattr(model, 'init_training_settings', None)
     if settings not in (SRModel.init_training_settings, SRGANModel.init_training_settings):
         return
     if not {'lq', 'gt'} <= sample.keys():

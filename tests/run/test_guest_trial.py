@@ -47,6 +47,16 @@ def test_generators(trained, capsys, network, message):
     assert not Path('experiments').exists()
 
 
+def test_a_discriminator_of_pairs(adversarial, capsys):
+    adversarial['model_type'] = 'HiFaceGANModel'
+    adversarial['train'].update(
+        {f'{each}_opt': dict(type='L1Loss') for each in ('pixel', 'perceptual', 'feature_matching')}
+    )
+    message = refused(capsys, adversarial)
+    assert 'network_d.type: DomainDiscriminator judges an image, and HiFaceGANModel' in message
+    assert message.endswith('use HiFaceGANDiscriminator.') and not Path('experiments').exists()
+
+
 def test_a_generator_of_several_images(trained, capsys, monkeypatch):
     class Two(SelfCondSRNet):
         def forward(self, images):
