@@ -1,5 +1,6 @@
 """What several folders of tests use."""
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,16 @@ def write_faces(folder: Path, count: int, side: int, seed: int) -> None:
     for number in range(count):
         coarse = rng.integers(0, 256, (4, 4, 3), dtype=np.uint8)
         cv2.imwrite(str(folder / f'{number:03d}.png'), cv2.resize(coarse, (side, side), interpolation=cv2.INTER_CUBIC))
+
+
+class Code:
+    """What a file makes ``folder`` by that is read with its code."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def __reduce__(self) -> Any:
+        return os.mkdir, (str(self.folder),)
 
 
 def assert_identical(a: Any, b: Any, where: str = '') -> None:

@@ -6,6 +6,7 @@ import stat
 
 import pytest
 import torch
+from common_kit import Code
 
 from selfsr_plugin.engine.checkpoint import (
     checkpoint_iterations,
@@ -99,6 +100,9 @@ def test_folder_that_does_not_exist(tmp_path):
         save_checkpoint({}, tmp_path / 'missing' / 'net.pth')
 
 
+SOME = bytes(range(100, 120))
+
+
 @pytest.mark.parametrize(
     'damage',
     [
@@ -106,14 +110,24 @@ def test_folder_that_does_not_exist(tmp_path):
         lambda data: b'',
         lambda data: b'not a file',
         lambda data: data[:100] + b'\0' * 50 + data[-10:],
+        lambda data: data.replace(SOME[:16], SOME[1:17]),  # values alone, which torch.load would take
     ],
 )
 def test_broken_file_is_named(tmp_path, damage):
     path = tmp_path / 'net.pth'
-    save_checkpoint(dict(params=torch.rand(1000)), path)
-    path.write_bytes(damage(path.read_bytes()))
+    save_checkpoint(dict(params=torch.arange(1000, dtype=torch.uint8)), path)
+    sound = path.read_bytes()
+    path.write_bytes(damage(sound))
+    assert path.read_bytes() != sound
     with pytest.raises(ValueError, match='net.pth cannot be read as a checkpoint'):
         load_checkpoint(path)
+
+
+def test_code_in_a_file_is_not_run(tmp_path):
+    torch.save(dict(params=Code(tmp_path / 'made')), tmp_path / 'net.pth')
+    with pytest.raises(UserError, match='net.pth cannot be read as a checkpoint'):
+        load_checkpoint(tmp_path / 'net.pth')
+    assert not (tmp_path / 'made').exists()
 
 
 def test_missing_file_is_named(tmp_path):

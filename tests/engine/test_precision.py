@@ -197,6 +197,8 @@ def test_what_a_device_cannot_do_is_refused(tmp_path, monkeypatch):
         with pytest.raises(UserError, match=f'precision: {precision}: Tesla V100 has no such format'):
             Precision(precision, gpu)
     assert Precision('auto', gpu).name == Precision('fp16', gpu).name == 'fp16'
+    monkeypatch.setattr(torch.cuda, 'get_device_capability', lambda _: (7, 5))
+    assert Precision('auto', gpu).name == 'fp16'
     monkeypatch.setattr(torch.cuda, 'get_device_capability', lambda _: (8, 0))
     assert Precision('auto', gpu).name == 'bf16' and Precision('tf32', gpu).dtype == torch.float32
     monkeypatch.setattr(torch.cuda, 'get_device_capability', lambda _: (6, 1))

@@ -1,9 +1,9 @@
 """What a metric of an option file needs."""
 
-import os
 
 import pytest
 import torch
+from common_kit import Code
 
 from selfsr_plugin.errors import UserError
 from selfsr_plugin.metrics import check_metric, needs_ground_truth
@@ -32,18 +32,8 @@ def test_borders_that_are_cropped_are_whole_numbers_from_0_on(border):
         check_metric(dict(type='calculate_psnr', crop_border=border))
 
 
-class Code:
-    """What a file runs that is read with its code."""
-
-    def __init__(self, folder):
-        self.folder = folder
-
-    def __reduce__(self):
-        return os.mkdir, (self.folder,)
-
-
 def test_code_in_a_file_of_weights_is_not_run(tmp_path):
-    torch.save({'features.0.weight': Code(str(tmp_path / 'made'))}, tmp_path / 'weights.pth')
+    torch.save({'features.0.weight': Code(tmp_path / 'made')}, tmp_path / 'weights.pth')
     with pytest.raises(UserError, match="does not hold torchvision's AlexNet"):
         read_weights(ALEXNET, tmp_path / 'weights.pth')
     assert not (tmp_path / 'made').exists()
