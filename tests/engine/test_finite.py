@@ -153,6 +153,18 @@ def test_skipped_from_the_first_step_on(tmp_path, warnings, optimizer):
     assert_identical(everything(model), everything(without))
 
 
+def test_a_large_gradient_is_no_fault_and_is_not_clipped(tmp_path):
+    """Also one whose squares are beyond single precision."""
+    sgd = dict(type='SGD', lr=1e-30)
+    model = start(stage2_options(tmp_path, optim_g=sgd, optim_d=sgd, **SETTINGS))
+    weight = next(model.net_g.parameters())
+    before = weight.detach().clone()
+    weight.register_hook(lambda gradient: torch.full_like(gradient, 1e30))
+    train(model, [1])
+    model.get_current_log()
+    torch.testing.assert_close(weight.detach(), before - 1)
+
+
 def tell(check, value, iteration):
     return check(('g',), {'l_g': torch.tensor(value)}, {}, iteration, scaled=False).item()
 

@@ -1,6 +1,5 @@
 """What a metric of an option file needs."""
 
-
 import pytest
 import torch
 from common_kit import Code
