@@ -3154,4 +3154,32 @@ MUTATIONS = [
         'pass',
         ('stages/test_resume.py::test_other_weights_of_the_degradation_network_are_refused',),
     ),
+    Mutation(
+        'checkpoint: code in a file is run',
+        'engine/checkpoint.py',
+        'weights_only=True)\n    except FileNotFoundError',
+        'weights_only=False)\n    except FileNotFoundError',
+        ('engine/test_checkpoint.py::test_code_in_a_file_is_not_run',),
+    ),
+    Mutation(
+        'checkpoint: checksums are not compared',
+        'engine/checkpoint.py',
+        '            if broken is not None:\n',
+        '            if False:\n',
+        ('engine/test_checkpoint.py::test_broken_file_is_named',),
+    ),
+    Mutation(
+        'precision: bf16 on Turing',
+        'engine/precision.py',
+        '_AMPERE, _VOLTA = (8, 0), (7, 0)',
+        '_AMPERE, _VOLTA = (7, 5), (7, 0)',
+        ('engine/test_precision.py::test_what_a_device_cannot_do_is_refused',),
+    ),
+    Mutation(
+        'gradients: a norm that overflows',
+        'engine/update.py',
+        "get_total_norm(gradients, float('inf'))",
+        'get_total_norm(gradients, 2.0)',
+        ('engine/test_finite.py::test_a_large_gradient_is_no_fault_and_is_not_clipped',),
+    ),
 ]
