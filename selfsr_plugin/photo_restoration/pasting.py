@@ -47,7 +47,7 @@ def keep_colours(faces: Tensor, lqs: Tensor) -> Tensor:
     return (faces + bicubic_resize(shift, faces.shape[-1])).clamp_(0, 1)
 
 
-def paste(photo: Tensor, face: Tensor, box: Box, upscale: int) -> None:
+def paste(photo: Tensor, face: Tensor, box: Box, upscale: int, share: float = 1.0) -> None:
     """Blend a restored face into a photo, in place. Pixels outside the square keep their bits.
 
     Args:
@@ -55,13 +55,14 @@ def paste(photo: Tensor, face: Tensor, box: Box, upscale: int) -> None:
         face: (3, side, side), float32, RGB in [0, 1], on the same device; ``side`` is ``box.side * upscale``.
         box: the square in pixels of the photo before it was enlarged.
         upscale: how many times it was.
+        share: of the restored face in the middle of the square; the rest is the photo's.
     """
     side = face.shape[-1]
     left, top = box.left * upscale, box.top * upscale
     rows, columns = _inside(top, side, photo.shape[0]), _inside(left, side, photo.shape[1])
     place = photo[top + rows.start : top + rows.stop, left + columns.start : left + columns.stop]
     ramp = feather(side, photo.device)
-    mask = (ramp[rows, None] * ramp[None, columns])[..., None]
+    mask = share * (ramp[rows, None] * ramp[None, columns])[..., None]
     new = face[:, rows, columns].flip(0).permute(1, 2, 0) * 255
     old = place.float()
     place.copy_((old + mask * (new - old)).round_().clamp_(0, 255))

@@ -43,14 +43,17 @@ class PhotoFace:
         frame: the square that is restored, framed as in training; it may reach beyond the photo.
         lq_size: side of the LR face that went through the network; 0 if the face was left alone.
         reason: why it was left alone, or ''.
+        share: of what the network made in the pasted face, the rest being the photo's own pixels: 1 up to the largest
+            size that the network knows, beyond it that size divided by the side of the square; 0 if left alone.
         lq: (lq_size, lq_size, 3) uint8, BGR; None unless it was asked for, or where the face was left alone.
-        restored: the same, as it came from the network.
+        restored: what was made of it, in the same way but at the network's size: its share, and the LR face enlarged.
     """
 
     face: Face
     frame: Box
     lq_size: int
     reason: str = ''
+    share: float = 0.0
     lq: np.ndarray | None = None
     restored: np.ndarray | None = None
 
@@ -78,7 +81,8 @@ class PhotoRestorer:
 
     Each face is framed as :mod:`selfsr_plugin.preparation.framing` frames faces for training, goes through the network
     at the photo's own pixels (smaller ones than the network knows are enlarged first, none is shrunk), and is blended
-    in with a mask that fades out towards the edge of its square. All faces of a photo are cut before one is pasted;
+    in with a mask that fades out towards the edge of its square; of faces larger than the network knows, only a share
+    (:attr:`PhotoFace.share`), so that none gets worse. All faces of a photo are cut before one is pasted;
     the largest is pasted first.
 
     Args:
@@ -132,7 +136,7 @@ class PhotoRestorer:
         self.detect = detect or FaceDetector(detector_weights, str(self.device), TILE, ENLARGE)
         self.upscale, self.only_center_face, self.threshold = upscale, only_center_face, threshold
         self.background, self.batch = background, batch
-        self.smallest = smallest
+        self.smallest, self.largest = smallest, largest
         self.limit = largest * max(self.net.scale // upscale, min(self.net.scale, _BEYOND))
         self._per_pixel = bytes_per_pixel(self.net)
 
@@ -165,17 +169,20 @@ class PhotoRestorer:
                 side = planned[number].frame.side * self.upscale  # now, since faces as they come may take gigabytes
                 outputs[number] = face if face.shape[-1] == side else bicubic_resize(face, side).clamp_(0, 1)
             if keep_faces:
-                images.update(zip(numbers, zip(_to_images(lqs), _to_images(restored))))
+                enlarged = bicubic_resize(lqs, restored.shape[-1])
+                shares = lqs.new_tensor([planned[number].share for number in numbers])[:, None, None, None]
+                pasted = torch.lerp(enlarged, restored, shares).clamp_(0, 1)
+                images.update(zip(numbers, zip(_to_images(lqs), _to_images(pasted))))
             on_batch(len(outputs), count)
         if self.upscale > 1:
             target = torch.from_numpy(self.background(photo, self.upscale)).to(self.device)
         else:
             target = on_device.clone() if outputs else on_device
         for number in sorted(outputs, key=lambda number: -planned[number].frame.side):
-            paste(target, outputs[number], planned[number].frame, self.upscale)
+            paste(target, outputs[number], planned[number].frame, self.upscale, planned[number].share)
         for number, each in enumerate(planned):
             if each.lq_size and number not in outputs:
-                planned[number] = replace(each, lq_size=0, reason='too large for the memory')
+                planned[number] = replace(each, lq_size=0, share=0.0, reason='too large for the memory')
             elif number in images:
                 planned[number] = replace(each, lq=images[number][0], restored=images[number][1])
         return RestoredPhoto(target.cpu().numpy(), planned)
@@ -193,7 +200,9 @@ class PhotoRestorer:
                 reason = f'larger than the {self.limit} pixels up to which the network restores faces'
             elif self.only_center_face and number != nearest:
                 reason = 'not the one nearest to the middle of the photo'
-            planned.append(PhotoFace(face, frame, 0 if reason else lq_size, reason))
+            # Faces with more pixels than the network knows have detail of their own, and get lines that are not there.
+            share = min(1.0, self.largest / frame.side)
+            planned.append(PhotoFace(face, frame, 0, reason) if reason else PhotoFace(face, frame, lq_size, '', share))
         return planned
 
     def _fit(self, frame: Box) -> tuple[Box, int]:

@@ -226,7 +226,7 @@ def describe(shown: str, photo: PhotoFile, result: RestoredPhoto, restorer: Phot
         'photo', 'height', 'width', 'upscale', and 'faces': of each 'box' (left, top, right, bottom), 'score',
         'landmarks' (x, y of eyes, nose, corners of the mouth), 'frame' (left, top and side of the restored square),
         'lq_size' (side at which it went through the network) and 'restored_size' (side of what came out), both null
-        where it was left alone, and 'left_alone': why, or null.
+        where it was left alone, 'share' of what came out in the pasted face, and 'left_alone': why, or null.
     """
     return {
         'photo': shown,
@@ -241,6 +241,7 @@ def describe(shown: str, photo: PhotoFile, result: RestoredPhoto, restorer: Phot
                 'frame': {'left': each.frame.left, 'top': each.frame.top, 'side': each.frame.side},
                 'lq_size': each.lq_size or None,
                 'restored_size': each.lq_size * restorer.net.scale or None,
+                'share': round(each.share, 3),
                 'left_alone': each.reason or None,
             }
             for each in result.faces

@@ -67,6 +67,12 @@ def test_no_seam(kit):
     assert flat[60, 60, 0] == 180
 
 
+def test_a_share_of_a_face_leaves_the_rest_to_the_photo():
+    flat = torch.full((120, 120, 3), 60, dtype=torch.uint8)
+    paste(flat, torch.full((3, 60, 60), 180 / 255), Box(30, 30, 60), 1, 0.25)
+    assert (flat[40:80, 40:80] == 90).all() and (flat[:30] == 60).all()
+
+
 def test_colours_are_those_of_the_lr_face_and_details_those_of_the_network(kit):
     torch.manual_seed(0)
     lqs = torch.rand(2, 3, 1, 1).expand(2, 3, 16, 16) * 0.5 + 0.25

@@ -126,6 +126,20 @@ def test_a_face_in_an_enlarged_photo_is_at_most_twice_as_large_as_the_network_kn
     assert [face.lq_size for face in result.faces] == [limit, 0]
 
 
+def test_what_the_network_makes_counts_less_the_larger_a_face_is(kit):
+    """In the photo, and in what is shown of a face; up to the size that the network knows it counts in full."""
+    photo, sides = np.full((150, 200, 3), 128, np.uint8), [12, 16, 20, 32]
+    for side, share in zip(sides, [1, 1, 0.8, 0.5]):
+        result = kit.restorer(kit.face(50, 50, side), net=kit.Checks(), upscale=4)(photo, keep_faces=True)
+        (face,) = result.faces
+        inside = slice(4 * (50 + side // 4), 4 * (50 + side // 2))
+        assert face.share == share
+        for image in (result.image[inside, inside], face.restored[side : side * 2, side : side * 2]):
+            assert np.abs(image.astype(int) - 128).max() == pytest.approx(127.5 * share, abs=2)
+    faces = [kit.face(20, 20, 64), kit.face(20, 20, 65, 0.9)]
+    assert [face.share for face in kit.restorer(*faces)(photo).faces] == [0.25, 0]
+
+
 def test_batches(kit, monkeypatch):
     faces = [kit.face(10 * number, 50, 16) for number in range(7)]
     net = kit.Enlarge()

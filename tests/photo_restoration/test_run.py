@@ -182,6 +182,7 @@ def test_what_is_written_on_request(workplace):
     assert small['box'] == [14, 13, 34, 39.1] and small['score'] == 0.9877 and len(small['landmarks']) == 5
     assert small['frame'] == {'left': 10, 'top': 10, 'side': 30}
     assert (small['lq_size'], small['restored_size'], small['left_alone']) == (30, 120, None)
+    assert (small['share'], large['share']) == (0.533, 0)  # the network knows 16 pixels
     assert (large['lq_size'], large['restored_size']) == (None, None) and large['left_alone'].startswith('larger')
     assert json.loads(Path('out/black.png.json').read_text())['faces'] == []
     assert cv2.imread('out/a.png.faces.png').shape[0] > 96
