@@ -70,7 +70,8 @@ class Page:
         try:
             return self._restore(Path(path), name, self._make(model, upscale, only_center_face))
         except (CorruptImageError, UserError) as error:
-            return Answer(str(error))
+            folder = os.path.join(os.path.dirname(model or ''), '')
+            return Answer(str(error).replace(folder, '') if model else str(error))  # where uploads lie is of no use
         except OSError as error:
             return Answer(str(cannot_write(error.filename or self._folder, error) if error.errno else error))
         except Exception as error:
@@ -126,7 +127,7 @@ def pick(answer: Answer, x: float, y: float) -> tuple[np.ndarray | None, str]:
     pair = draw_sheet([[face.lq, face.restored]], ('', ''), _FACE)  # the page's label stands there
     return pair[..., ::-1], (
         f'{face.frame.side} pixels in the photo, {face.lq_size} into the network, {face.restored.shape[0]} out of it; '
-        f'score {face.face.score:.2f}.'
+        f'{round(100 * face.share)} % of what came out pasted; score {face.face.score:.2f}.'
     )
 
 
@@ -135,7 +136,7 @@ def _sentence(name: str, faces: list[PhotoFace], notes: list[str]) -> str:
     parts = [f'{name}: no face found.' if not faces else f'{name}: {restored} of {len(faces)} faces restored.']
     reasons = sorted({face.reason for face in faces if face.reason})
     parts += [f'{sum(face.reason == reason for face in faces)} left alone: {reason}.' for reason in reasons]
-    return ' '.join(parts + [f'{note}.' for note in notes])
+    return ' '.join(parts + [f'{note[:1].upper()}{note[1:]}.' for note in notes])
 
 
 def _shown(image: np.ndarray) -> np.ndarray:
@@ -175,14 +176,21 @@ def build(page: Page) -> Any:
         with gradio.Row():
             with gradio.Column(scale=1):
                 photo = gradio.File(label='Photo', elem_id='photo')
-                model = gradio.File(label='Another network (.pth, .safetensors)', elem_id='model', height=110)
+                model = gradio.File(label='Another network (.pth, .safetensors)', elem_id='model', height=160)
                 upscale = gradio.Radio([1, 2, 3, 4], value=1, label='Enlarge the photo')
                 center = gradio.Checkbox(label='Only the face nearest to the middle')
                 button = gradio.Button('Restore', variant='primary', elem_id='restore')
                 file = gradio.File(label='Download', interactive=False, elem_id='result')
             with gradio.Column(scale=3):
                 sentence = gradio.Markdown(elem_id='sentence')
-                slider = gradio.ImageSlider(label='Before | after', elem_id='slider', interactive=False, max_height=700)
+                slider = gradio.ImageSlider(
+                    label='Before | after',
+                    elem_id='slider',
+                    interactive=False,
+                    format='png',  # not gradio's WebP, which loses what was restored
+                    buttons=['fullscreen'],
+                    max_height=700,
+                )
                 with gradio.Row():
                     outlined = gradio.Image(
                         label='Click a face', elem_id='outlined', interactive=False, format='png', buttons=[]
