@@ -3182,4 +3182,49 @@ MUTATIONS = [
         'get_total_norm(gradients, 2.0)',
         ('engine/test_finite.py::test_a_large_gradient_is_no_fault_and_is_not_clipped',),
     ),
+    Mutation(
+        'loading: values that are not finite',
+        'loading.py',
+        '    refuse_not_finite(weights, path)\n',
+        '',
+        ('test_loading.py',),
+    ),
+    Mutation(
+        'loading: grey images come out',
+        'loading.py',
+        "net.arguments['num_in_ch'] != 3 or net.arguments['num_out_ch'] != 3",
+        "net.arguments['num_in_ch'] != 3",
+        ('test_restore.py::test_what_cannot_be_used_is_refused_before_anything_is_written',),
+    ),
+    Mutation(
+        'loading: small ratios alone', 'loading.py', 'range(1, max(widths) + 1)', 'range(1, 9)', ('test_loading.py',)
+    ),
+    Mutation(
+        'framing: a box in the middle of its square',
+        'preparation/framing.py',
+        'BOX_HEIGHT, BOX_X, BOX_Y = 0.82, 0.5, 0.567',
+        'BOX_HEIGHT, BOX_X, BOX_Y = 0.82, 0.5, 0.5',
+        ('preparation/test_framing.py',),
+    ),
+    Mutation(
+        'onnx: what may differ',
+        'export_onnx.py',
+        'TOLERANCE = 1e-3',
+        'TOLERANCE = 1e-2',
+        ('test_export_onnx.py::test_a_file_that_differs_by_more_than_is_documented',),
+    ),
+    Mutation(
+        'onnx: what half precision may differ',
+        'export_onnx.py',
+        'TOLERANCE_FP16 = 1e-2',
+        'TOLERANCE_FP16 = 5e-2',
+        ('test_export_onnx.py::test_a_file_that_differs_by_more_than_is_documented',),
+    ),
+    Mutation(
+        'onnx: the mean difference',
+        'export_onnx.py',
+        '(found - expected).abs().max()',
+        '(found - expected).abs().mean()',
+        ('test_export_onnx.py::test_a_file_that_differs_by_more_than_is_documented',),
+    ),
 ]

@@ -55,6 +55,18 @@ def test_half_precision(exported):
     assert export_onnx.compare(net, half, tolerance=export_onnx.TOLERANCE_FP16) > 1e-5
 
 
+@pytest.mark.parametrize('limit, tolerance', [(1e-3, 'TOLERANCE'), (1e-2, 'TOLERANCE_FP16')])
+def test_a_file_that_differs_by_more_than_is_documented(exported, limit, tolerance):
+    """docs/interop/onnx.md: by 1e-3 of the range, in half precision by 1e-2; in one channel half of that may be."""
+    net, tolerance = small_network(), getattr(export_onnx, tolerance)
+    red = net.levels[-1].to_rgb.bias.data[:1]  # in [-1, 1], twice the range of images
+    red += limit
+    assert export_onnx.compare(net, exported, tolerance=tolerance) == pytest.approx(limit / 2, rel=0.05)
+    red += 2 * limit
+    with pytest.raises(UserError, match=r'g\.onnx differs from torch by [\d.e-]+, more than .*: do not use it'):
+        export_onnx.compare(net, exported, tolerance=tolerance)
+
+
 def test_what_half_precision_cannot_hold_is_told_so_and_left_nowhere(exported, capsys, tmp_path):
     net = small_network()
     with torch.no_grad():

@@ -27,6 +27,7 @@ NETWORKS = [
         SelfCondSRNet,
         dict(num_in_ch=1, widths=[9, 5, 4], num_block=3, cond_ratio=100),
     ),  # // 100: one hidden channel each
+    (SelfCondSRNet, dict(widths=[40, 20], num_block=1, cond_ratio=10)),
     (SelfCondSRNet, dict(num_in_ch=4, num_out_ch=1, widths=[5], num_block=11)),
     (FlowDegradationNet, dict(num_feat=4, num_block=2, max_flow=1.5, center_flow=True)),
     (FlowDegradationNet, dict(num_in_ch=1, num_feat=3, num_block=0, max_flow=0.3)),
@@ -187,6 +188,10 @@ def test_files_that_hold_no_network_of_ours(tmp_path):
         FileNotFoundError, match=r'no checkpoint .*net_deg_latest\.pth; its folder has net_deg_9\.pth\.'
     ):
         selfsr_plugin.load(tmp_path / 'net_deg_latest.pth')
+    net = make()
+    net.stem.weight.data[0] = torch.nan
+    with pytest.raises(UserError, match=r'nan\.pth holds values that are not finite'):
+        selfsr_plugin.load(save(tmp_path / 'nan.pth', params=net))
     with pytest.raises(UserError, match="no weights under the key 'params_ema'; it has params"):
         selfsr_plugin.load(save(tmp_path / 'net.pth', params=make()), 'params_ema')
 

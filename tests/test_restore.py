@@ -133,6 +133,8 @@ def test_what_cannot_be_used_is_refused_before_anything_is_written(workplace, ca
     save_params('grey.pth', params=small_network(widths=[4], num_block=1, num_in_ch=1))
     assert 'd.pth holds a DomainDiscriminator' in said('--model', 'd.pth')
     assert 'grey.pth: the network is not one of colour images' in said('--model', 'grey.pth')
+    save_params('grey_out.pth', params=small_network(widths=[4], num_block=1, num_out_ch=1))
+    assert 'grey_out.pth: the network is not one of colour images' in said('--model', 'grey_out.pth')
     assert 'there is no checkpoint none.pth' in said('--model', 'none.pth')
     assert "no weights under the key 'params_ema'" in said('--key', 'params_ema')
     assert 'nowhere does not exist' in said('--input', 'nowhere')

@@ -71,6 +71,11 @@ def test_boxes_are_framed_like_landmarks():
     assert frame_box((x - 50, y - height / 2, x + 50, y + height / 2), 400, 400, 16) == Box(left, top, side)
 
 
+def test_where_a_box_lies_in_its_square():
+    """A box of WIDER FACE has 0.82 of its height, and its middle at 0.5 and 0.567 of it."""
+    assert frame_box((100, 59, 200, 223), 400, 400, 16) == Box(50, 28, 200)
+
+
 @pytest.mark.parametrize('framing', ['square', 'similarity'])
 def test_refusals(kit, framing):
     assert frame_face(Face(None, kit.landmarks(50, 50, 64)), framing, 400, 400, 64, 0).side == 64
