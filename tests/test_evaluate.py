@@ -8,6 +8,7 @@ import shutil
 import re
 import resource
 from pathlib import Path
+from types import SimpleNamespace
 
 import cv2
 import facexlib
@@ -59,11 +60,12 @@ def test_scores_of_the_current_folder_stand_beside_it(folders, monkeypatch):
 
 
 def test_images_of_another_height_or_width_are_left_out(folders, capsys):
-    for number, shape in ((1, (60, 64)), (4, (64, 60))):
+    for number, shape in ((1, (60, 64)), (2, (32, 128)), (4, (64, 60))):  # the second of as many pixels
         write('out', f'face{number}_run', np.zeros((*shape, 3), np.uint8))
     message = refused(capsys, '--metrics', 'psnr')
+    assert 'face2_run.png is 128x32 and gt/face2.png is 64x64' in message
     assert 'face1_run.png is 64x60 and gt/face1.png is 64x64' in message and 'face4_run.png is 60x64' in message
-    assert json.loads(Path('out_scores/scores.json').read_text())['metrics']['psnr']['n'] == 4
+    assert json.loads(Path('out_scores/scores.json').read_text())['metrics']['psnr']['n'] == 3
 
 
 def test_figures_of_every_file(folders, capsys):
@@ -127,6 +129,7 @@ def test_a_set_against_a_folder_and_against_its_saved_statistics(folders, alexne
     assert 'N = 5 and 6 is below the 256 features' in found['warning']
     statistics = FeatureStatistics.load('out_scores/frechet_alex.npz', 256)
     assert statistics.count == 6
+    assert ' | 5 | 6 |' in capsys.readouterr().out
     Path('out_scores/frechet_alex.npz').rename('set.npz')
     run('--metrics', 'frechet_alex', *weights, reference='set.npz', suffix='')
     again = json.loads(Path('out_scores/scores.json').read_text())['metrics']['frechet_alex']
@@ -202,6 +205,17 @@ def test_identity_against_the_lr_face(folders, arcface_file):
     assert content['images']['face1']['identity_lq'] == pytest.approx(expected)
     content = alone('--lq', 'lq', '--reference', 'gt', '--weights', f'identity={arcface_file}')
     assert {'identity', 'identity_lq'} <= set(content['metrics'])
+
+
+def test_identity_lq_looks_at_the_lr_face_where_there_is_a_reference_too(monkeypatch):
+    source = SimpleNamespace(read=lambda side: np.zeros((side, side, 3), np.uint8))
+    seen = []
+    monkeypatch.setattr(
+        scoring, 'face_similarity', lambda *faces: seen.append([len(face) for face in faces[:2]]) or 0.5
+    )
+    folders, face = scoring.Folders(source, source, source), scoring.Face('a', 64, 64, 16)
+    assert scoring.score_faces(folders, [face], {'identity_lq': {}}, []) == {'a': {'identity_lq': 0.5}}
+    assert seen == [[64, 16]]
 
 
 def test_what_a_metric_compares_with_must_be_given(folders, arcface_file, capsys):
@@ -287,6 +301,13 @@ def test_names_that_only_look_alike_are_said(folders, capsys):
     Path('gt/face1.png').rename('gt/caf\u00e9.png')
     Path('out/face1_run.png').rename('out/cafe\u0301_run.png')
     assert 'caf\u00e9 is in both, its accents written in other bytes' in refused(capsys, '--metrics', 'psnr')
+
+
+def test_a_suffix_is_cut_off_the_end_alone(folders):
+    for folder, end in (('gt', ''), ('out', '_run')):
+        Path(f'{folder}/face1{end}.png').rename(f'{folder}/a_run_1{end}.png')
+    run('--metrics', 'psnr')
+    assert 'a_run_1' in json.loads(Path('out_scores/scores.json').read_text())['images']
 
 
 def test_a_forgotten_suffix_is_guessed(folders, capsys):
