@@ -28,6 +28,7 @@ class Example(Section):
     mode: Literal['scale', 'concat'] = option('mode', default='scale')
     number: int | Literal['auto'] = option('number or auto', default='auto', least=0)
     flip: bool = option('flip', default=False)
+    shuffle: Literal[True] = option('the only way', default=True)
     name: str | None = option('name', default=None)
     inner: Inner | None = option('inner section', default=None)
     either: Section | None = option(
@@ -46,6 +47,7 @@ def test_defaults_and_types():
     assert found == Example(count=3, rate=1.0, steps=[3, 5], number=4, inner=Inner(size=2), wanted=None)
     assert isinstance(found.rate, float) and found.mode == 'scale' and found.number == 4
     found.steps.append(7)
+    assert read('rate: 0, number: 0') == Example(count=3, rate=0.0, number=0, wanted=None)  # the least is allowed
     assert read('').steps == []  # a default is not shared
 
 
@@ -65,6 +67,8 @@ def test_the_class_of_a_section_is_chosen_by_its_selector():
         ('steps: [0]', 'part.steps: [0] must be a list; each a whole number, 1 or more.'),
         ('mode: x', "part.mode: 'x' must be one of scale, concat."),
         ('number: -1', 'part.number: -1 must be a whole number, 0 or more or one of auto.'),
+        ('either: {kind: second, width: .inf}', 'part.either.width: inf must be a number.'),
+        ('shuffle: 1', 'part.shuffle: 1 must be'),
         ('flip: 1', 'part.flip: 1 must be true or false.'),
         ('flip: ~', 'part.flip: None must be true or false; leave the key out for false.'),
         ('name: [a]', "part.name: ['a'] must be a text."),

@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch.utils.data import Dataset
 
+from selfsr_plugin.data import build_train_loader
 from selfsr_plugin.errors import UserError
 from selfsr_plugin.run.training_data import TrainingData
 
@@ -43,15 +44,26 @@ DEATHS = [
 
 @pytest.mark.parametrize('error', DEATHS, ids=lambda error: type(error).__name__)
 def test_batches_go_on_as_if_nothing_had_happened(error):
-    whole, hit = data(0), data(1)
-    expected = [whole.next_batch(number)['number'].tolist() for number in range(1, 6)]
+    hit = data(1)
+    loader = iter(build_train_loader(Numbers(), hit._settings, seed=3))
+    expected = [next(loader)['number'].tolist() for _ in range(5)]
     found = []
     for number in range(1, 6):
-        if number == 3:
+        if number in (3, 5):
             hit._batches = broken(error)
         found.append(hit.next_batch(number)['number'].tolist())
-    hit._batches = None  # ends the workers
+    hit._batches = loader = None  # ends the workers
     assert found == expected
+
+
+def test_what_a_batch_takes_is_twice_its_samples(monkeypatch):
+    """Two numbers of eight bytes, and the batch that is made of them."""
+    there = 32
+    monkeypatch.setattr('selfsr_plugin.run.training_data.available_bytes', lambda device: there)
+    data(0).check_memory()
+    there = 31
+    with pytest.raises(UserError, match=r'datasets\.train\.batch_size_per_gpu: 2: to collect a batch takes'):
+        data(0).check_memory()
 
 
 def test_epochs_are_whole_passes_of_all_processes():
