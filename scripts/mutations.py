@@ -3290,4 +3290,11 @@ MUTATIONS = [
         "found['n']",
         ('test_evaluate.py::test_a_set_against_a_folder_and_against_its_saved_statistics',),
     ),
+    Mutation(
+        'memory: the last count for the largest',
+        'memory.py',
+        'self.peak = max(self.peak, self.now)',
+        'self.peak = self.now',
+        ('test_memory.py::test_the_most_counts_wherever_it_comes',),
+    ),
 ]

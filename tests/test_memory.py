@@ -33,6 +33,12 @@ def test_tensors_that_are_alive_at_one_time_are_counted():
     assert memory.forward_bytes(Chain(), (1, 3, 4, 4)) == image * (1 + 2) + image * 2 // 3
 
 
+def test_the_most_counts_wherever_it_comes():
+    net = nn.Sequential(nn.Upsample(scale_factor=4), nn.AvgPool2d(4), nn.ReLU())
+    image = 3 * 4 * 4 * 4
+    assert memory.forward_bytes(net, (1, 3, 4, 4)) == image * (1 + 16 + 1)  # while the average is taken
+
+
 def test_it_grows_with_the_pixels_and_leaves_the_network_alone():
     net = small_network(SelfCondSRNet, widths=[8, 4], num_block=1)
     small, large = (memory.forward_bytes(net, (1, 3, side, side)) for side in (16, 64))
