@@ -133,6 +133,7 @@ class OwnResults:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._known: set[str] = set()
+        self._written: set[Path] = set()  # by this run, in which no result replaces another
         self._read()
 
     def _read(self) -> None:
@@ -144,7 +145,8 @@ class OwnResults:
         """Look whether ``path`` may be written.
 
         Raises:
-            UserError: something is there that is no result of an earlier run as it was written.
+            UserError: something is there that is no result of an earlier run as it was written, or this run has
+                written it.
         """
         try:
             line = self._line(path, path.read_bytes()) if os.path.lexists(path) else None
@@ -158,6 +160,11 @@ class OwnResults:
             raise UserError(
                 f'{printable(path)} is there already and no result of this command, so it is not replaced: move it, or '
                 'give another --output.'
+            )
+        if path in self._written:
+            raise UserError(
+                f'{printable(path)} was written a moment ago for another image, and what this one gives has that name '
+                'as well: rename one of the two images.'
             )
 
     def write(self, path: Path, data: bytes) -> None:
@@ -176,6 +183,7 @@ class OwnResults:
                 record.write(f'\n{line}'.encode('utf-8', 'surrogateescape'))
             self._known.add(line)
         write_file(path, data)
+        self._written.add(path)
 
     def _line(self, path: Path, data: bytes) -> str:
         name = os.path.relpath(path, self._folder).replace('\n', '\\n')

@@ -4,6 +4,7 @@ import errno
 import io
 import json
 import re
+import shutil
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -203,6 +204,18 @@ def test_names_that_would_be_one(workplace):
     Image.fromarray(painted()).save('photos/a.webp')
     command('--input', 'photos')
     assert written() == ['a.png', 'a.webp.png', 'black.jpg', 'more/b.jpg']
+
+
+def test_a_photo_of_the_name_of_another_s_sheet_does_not_replace_it(workplace, capsys):
+    shutil.copy('photos/a.png', 'photos/a.png.faces.png')  # as in the folder that an earlier --compare has left
+    for _ in range(2):  # the second run knows both as its own results
+        message = refused(capsys, restore.main, '--input', 'photos', '--compare', *ARGUMENTS)
+        assert '1 of 4 photos were not restored: photos/a.png.faces.png: out/a.png.faces.png was written' in message
+        assert 'rename one of the two' in message
+        assert cv2.imread('out/a.png.faces.png').shape != cv2.imread('photos/a.png').shape
+    Path('photos/a.png.faces.png').rename('photos/c.png')
+    command('--input', 'photos', '--compare')
+    assert {'a.png.faces.png', 'c.png', 'c.png.faces.png'} < set(written())
 
 
 def test_a_name_too_long_for_what_goes_beside_a_result(workplace, capsys):
