@@ -41,6 +41,12 @@ def group_faces(folder: Path, person: str | None) -> dict[str, list[str]]:
         raise UserError(
             f'--input: there are no images in {printable(folder)} (of an LMDB, split the folder it was made from).'
         )
+    lost = [printable(name) for name in files if not os.path.exists(folder / name)]
+    if lost:
+        raise UserError(
+            f'--input: {len(lost)} of {len(files)} images in {printable(folder)} are links to files that are not there '
+            f'({", ".join(lost[:3])}{", ..." if len(lost) > 3 else ""}): remove them, or bring back what they point to.'
+        )
     try:
         pattern = None if person is None else re.compile(person)
     except re.error as error:

@@ -5,6 +5,7 @@ import json
 import os
 
 import pytest
+from common_kit import refused
 
 from selfsr_plugin import split_faces
 from selfsr_plugin.data import open_image_source
@@ -107,6 +108,18 @@ def test_what_cannot_be_split_is_one_sentence(folder, tmp_path, capsys, monkeypa
     error = capsys.readouterr().err
     assert stop.value.code == 1 and error.count('\n') == 1
     assert sentence in error and not (tmp_path / 'train').exists()
+
+
+def test_links_that_lead_nowhere_are_all_named(folder, tmp_path, capsys):
+    links = [tmp_path / 'faces' / f'gone_{number}.png' for number in range(2)]
+    for link in links:
+        link.symlink_to(tmp_path / 'unmounted' / link.name)
+    arguments = '--input', folder, '--output', tmp_path / 'PART', '--person', '[^_]+'
+    message = refused(capsys, split_faces.main, *arguments)
+    assert '(gone_0.png, gone_1.png): remove them' in message and not (tmp_path / 'train').exists()
+    for link in links:
+        link.unlink()
+    run(*arguments)
 
 
 def test_a_full_disk_is_that_of_the_parts(folder, tmp_path, monkeypatch, capsys):
