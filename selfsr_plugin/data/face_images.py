@@ -52,6 +52,8 @@ class FaceImages:
             )
         self.size = size
         self._may_enlarge = root_key == 'dataroot_lq'
+        # As the user wrote them: gt_size may follow from lq_size, and where both are given they change together.
+        self._size_keys = [key for key in ('gt_size', 'lq_size') if opt.get(key)]
         self.tolerated = tolerated_bad_images(len(self), max_bad_share(opt))
 
     def __len__(self) -> int:
@@ -88,10 +90,11 @@ class FaceImages:
             if not is_square(height, width):
                 raise CorruptImageError(self.path(index), f'it is {width}x{height}, not square: crop it to the face')
             if min(height, width) < size and not self._may_enlarge:
+                called = 'gt_size' if 'gt_size' in self._size_keys else 'scale x lq_size,'
                 raise CorruptImageError(
                     self.path(index),
-                    f'it is {width}x{height}, smaller than gt_size {size}, and '
-                    'HR images are not enlarged: remove it or lower gt_size',
+                    f'it is {width}x{height}, smaller than {called} {size}, and HR images are not enlarged: remove it '
+                    f'or lower {" and ".join(self._size_keys)}',
                 )
         with one_thread():
             return to_face(image, size)

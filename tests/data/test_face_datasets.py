@@ -15,6 +15,7 @@ from selfsr_plugin.data import (
     build_train_loader,
 )
 from selfsr_plugin.data.face_images import FaceImages, is_square, one_thread, size_options
+from selfsr_plugin.errors import UserError
 
 ALL = [UnpairedFaceDataset, HRFaceDataset, LRFaceDataset, PairedFaceDataset]
 
@@ -372,6 +373,20 @@ def test_hr_faces_are_not_enlarged_in_either_direction(files, roots, tmp_path):
     for index in (1, 2):
         with pytest.raises(CorruptImageError, match='smaller than gt_size 16'):
             dataset[index]
+
+
+@pytest.mark.parametrize(
+    'sizes, sentence',
+    [
+        ({'gt_size': 32}, 'smaller than gt_size 32, .* lower gt_size.$'),
+        ({'lq_size': 8}, 'smaller than scale x lq_size, 32, .* lower lq_size.$'),
+        ({'gt_size': 32, 'lq_size': 8}, 'smaller than gt_size 32, .* lower gt_size and lq_size.$'),
+    ],
+)
+def test_what_is_to_be_lowered_is_what_was_given(roots, sizes, sentence):
+    opt = {'dataroot_gt': roots['dataroot_gt'], 'scale': 4, 'phase': 'test', **sizes}
+    with pytest.raises(UserError, match=f'h0.png: it is 16x16, {sentence}'):
+        PairedFaceDataset(opt)
 
 
 def test_torch_has_its_threads_back(roots):
