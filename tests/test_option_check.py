@@ -71,7 +71,11 @@ def test_every_key_of_the_main_file_is_commented():
         (TRAIN_BOTH, 'network_g:num_in_ch=1', r'network_g\.num_in_ch: 1 must be 3, since images are read in colour'),
         (TRAIN_BOTH, 'network_d:num_in_ch=4', r'network_d\.num_in_ch: 4 must be 3, since images are read in colour'),
         (TRAIN_BOTH, 'name=2024-01-01', r'name: 2024-01-01 must be a text, .* something else: write it in quotes'),
-        (TRAIN_BOTH, 'name=1_000', r'name: 1000 must be a text, .* something else: write it in quotes'),
+        (
+            TRAIN_BOTH,
+            'name=1_000',
+            r"""name: 1000 must be a text, .* write it in quotes, with --force_yml in two pairs .*='"VALUE"'""",
+        ),
         (TRAIN_BOTH, "val:metrics:psnr:test_y_channel='false'", r"test_y_channel: 'false' must be true or false"),
         (TRAIN_BOTH, 'train:sr:gan_opt:loss_weight=.nan', r'gan_opt\.loss_weight: nan must be a number'),
         (

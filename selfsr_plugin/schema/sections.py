@@ -284,7 +284,10 @@ def _remedy(value: Any, kind: Any, about: Option) -> str:
     if isinstance(value, float) and int in kinds and value.is_integer() and _fits(int(value), kind, about):
         return f'{value!r} must be {expected(kind, about)}: write {int(value)}.'
     if str in kinds and isinstance(value, (int, float, datetime.date)):
-        return f'{value} must be {expected(kind, about)}, and YAML reads it as something else: write it in quotes.'
+        return (
+            f'{value} must be {expected(kind, about)}, and YAML reads it as something else: write it in quotes, with '
+            '--force_yml in two pairs of them (KEY=\'"VALUE"\'), since the shell takes one away.'
+        )
     if not isinstance(value, str):
         return ''
     if NUMBER_AS_TEXT.fullmatch(value):
