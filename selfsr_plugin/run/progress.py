@@ -46,25 +46,30 @@ class TimeLeft:
     Args:
         firsts: first iteration of each part, increasing.
         total: iterations of the run.
-        every: how many iterations there are between two of each kind of interruption, e.g. ``{'validation': 5000}``.
+        every: how many iterations there are between two of each kind of interruption, e.g. ``{'validation': 5000}``;
+            there is one at the end of the run as well.
         rehearsed: seconds of one iteration of a part, by its first iteration, where they have been measured.
     """
 
     def __init__(self, firsts: list[int], total: int, every: Mapping[str, int], rehearsed: Mapping[int, float]) -> None:
         self._firsts, self._total, self._every, self._rehearsed = firsts, total, every, rehearsed
-        self._measured: dict[Any, list[float]] = {}  # sum and number, by part or kind of interruption
+        self._measured: dict[int, list[float]] = {}  # sum and number, by part
+        self._last: dict[str, float] = {}  # seconds of the last interruption of each kind: later levels take longer
 
     def _part(self, iteration: int) -> int:
         return max(first for first in self._firsts if first <= iteration)
 
-    def add(self, key: Any, seconds: float) -> None:
+    def add(self, key: int | str, seconds: float) -> None:
         """Take what something took: the number of an iteration, or a kind of interruption."""
-        measured = self._measured.setdefault(self._part(key) if isinstance(key, int) else key, [0.0, 0])
+        if isinstance(key, str):
+            self._last[key] = seconds
+            return
+        measured = self._measured.setdefault(self._part(key), [0.0, 0])
         measured[0] += seconds
         measured[1] += 1
 
-    def _mean(self, key: Any) -> float | None:
-        total, number = self._measured.get(key, (0.0, 0))
+    def _mean(self, part: int) -> float | None:
+        total, number = self._measured.get(part, (0.0, 0))
         return total / number if number else None
 
     def __call__(self, done: int) -> float | None:
@@ -81,7 +86,7 @@ class TimeLeft:
                 expected = self._rehearsed[first] * ratio if ratio and first in self._rehearsed else now
                 seconds += left * (self._mean(first) or expected)
         for kind, every in self._every.items():
-            seconds += (self._total // every - done // every) * (self._mean(kind) or 0.0)
+            seconds += (math.ceil(self._total / every) - done // every) * self._last.get(kind, 0.0)
         return seconds
 
 

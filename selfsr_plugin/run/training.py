@@ -96,7 +96,9 @@ def train(opt: dict[str, Any], option_file: str, at_end: ExitStack) -> signal.Si
     validated, stopped_by = None, None
     if resume_state and val_loaders and start_iter % freq['val_freq'] == 0:
         # Checkpoints are saved before the validation of their iteration, which the run may not have come to.
+        began = time.monotonic()
         failures += _validate(model, val_loaders, start_iter, tb_logger, freq['save_img'])
+        time_left.add('validation', time.monotonic() - began)
         validated = start_iter
 
     with _naming_the_last_checkpoint(opt), StopSignals(opt['dist']) as signals:

@@ -56,4 +56,14 @@ def test_interruptions_count():
     left.add('validation', 7.0)
     left.add('checkpoint', 2.0)
     assert left(40) == pytest.approx(60 + 3 * 7 + 6 * 2)
+    left.add('validation', 20.0)  # of stage 2, which takes longer: so will those to come
+    assert left(40) == pytest.approx(60 + 3 * 20 + 6 * 2)
     assert left(100) == 0
+
+
+def test_the_validation_at_the_end_counts_where_none_is_due():
+    left = TimeLeft([1], 29, {'validation': 10}, {})
+    left.add(1, 1.0)
+    left.add('validation', 7.0)
+    assert left(15) == pytest.approx(14 + 2 * 7)
+    assert left(25) == pytest.approx(4 + 7)
