@@ -90,7 +90,8 @@ def parse_arguments(
         '--shorten',
         type=_divisor,
         metavar='N',
-        help='a trial: train with all numbers of iterations (stages, growth, rates, log) divided by N'
+        help='a trial: train with all numbers of iterations (stages, growth, rates, log), those of --force_yml too, '
+        'divided by N'
         if is_train
         else argparse.SUPPRESS,
     )
