@@ -319,11 +319,16 @@ def _finite(node: Any) -> Any:
 
 
 def format_table(results: Results) -> str:
-    """A Markdown table of the summary, and below it what was not run and why."""
+    """A Markdown table of the summary, and below it what makes a mean infinite, and what was not run and why."""
     lines = ['| metric | value | N | N reference |', '|---|---|---|---|']
     for name, found in results.summary.items():
         against = found.get('n_reference', found['n']) or 'not said'
         lines.append(f'| {name} | {found["value"]:.4f} | {found["n"]} | {against} |')
+    for name, found in results.summary.items():
+        if math.isinf(found['value']):  # all are the same, or a few hide what the others come to
+            others = [row[name] for row in results.rows.values() if math.isfinite(row[name])]
+            said = f'; the mean of the others is {math.fsum(others) / len(others):.4f}' if others else ''
+            lines.append(f'{name}: {found["n"] - len(others)} of {found["n"]} images equal their partners{said}.')
     lines += [f'{name} was not run: {why}' for name, why in results.not_run.items()]
     return '\n'.join(lines)
 

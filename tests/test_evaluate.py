@@ -140,11 +140,21 @@ def test_a_set_against_a_folder_and_against_its_saved_statistics(folders, alexne
     assert 'psnr compare image by image' in refused(capsys, '--metrics', 'psnr', reference='set.npz')
 
 
-def test_equal_images_have_an_infinite_psnr_in_valid_json(folders):
+def test_equal_images_have_an_infinite_psnr_in_valid_json(folders, capsys):
     shutil.copytree('gt', 'same')
     run('--metrics', 'psnr', restored='same', suffix='')
     text = Path('same_scores/scores.json').read_text()
     assert json.loads(text, parse_constant=pytest.fail)['metrics']['psnr']['value'] == 'inf'
+    assert 'psnr: 6 of 6 images equal their partners.' in capsys.readouterr().out
+
+
+def test_one_equal_image_does_not_hide_the_others(folders, capsys):
+    run('--metrics', 'psnr')
+    alone = json.loads(Path('out_scores/scores.json').read_text())['images']
+    shutil.copy('gt/face0.png', 'out/face0_run.png')
+    run('--metrics', 'psnr', 'ssim')
+    mean = np.mean([row['psnr'] for name, row in alone.items() if not name.startswith('face0')])
+    assert f'psnr: 1 of 6 images equal their partners; the mean of the others is {mean:.4f}.' in capsys.readouterr().out
 
 
 def test_the_lines_of_the_documentation(folders):
