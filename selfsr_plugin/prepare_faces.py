@@ -99,13 +99,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Prepare, and say what became of photos and faces."""
-    refuse_missing(args, 'input', 'annotations')
-    from .data.image_source import left_out
-    from .preparation.detection import NETWORK
-    from .preparation.manifest import MANIFEST_FILE, REFUSED_FILE
-    from .preparation.photos import kinds_of
-    from .preparation.runner import prepare
-
     refuse_lmdb_name(args.output)
     settings = Settings(
         args.framing,
@@ -120,6 +113,13 @@ def run(args: argparse.Namespace) -> None:
     )
     if args.annotations is not None and args.threshold != Settings.threshold:
         raise UserError('--threshold: nothing is detected with --annotations: leave it out.')
+    refuse_missing(args, 'input', 'annotations')
+    from .data.image_source import left_out
+    from .preparation.detection import NETWORK
+    from .preparation.manifest import MANIFEST_FILE, REFUSED_FILE
+    from .preparation.photos import kinds_of
+    from .preparation.runner import prepare
+
     weights = weights_by_name(args.weights, [NETWORK], [NETWORK] * (args.annotations is None)).get(NETWORK)
     manifest = prepare(
         args.input, args.output, settings, weights, args.annotations, args.workers, args.device, args.retry
