@@ -70,16 +70,6 @@ def test_usage_errors():
         ('restore', '--input a --output b --bg_upsampler realesrgan', 'nothing to enlarge'),
         ('evaluate', '--restored a --lq b --metrics blur', '--lq: none of --metrics'),
         ('evaluate', '--restored a --reference a', '--reference is the folder of --restored'),
-    ],
-)
-def test_options_that_do_not_go_together(command, arguments, message):
-    answer = ask(*arguments.split())[command]
-    assert answer.startswith('error: ') and message in answer and answer.endswith('status 1\n'), answer
-
-
-@pytest.mark.parametrize(
-    'command, arguments, message',
-    [
         ('restore', '--input none --output b', '--input: none does not exist'),
         ('restore', '--input . none --output b', '--input: none does not exist'),
         ('restore', '--faces --input none --output b', '--input: none does not exist'),
@@ -101,7 +91,7 @@ def test_options_that_do_not_go_together(command, arguments, message):
         ('web', '--model none.pth', '--model: there is no checkpoint none.pth.'),
     ],
 )
-def test_what_does_not_exist_is_named_at_once(command, arguments, message):
+def test_conflicting_options_and_missing_files_are_told_at_once(command, arguments, message):
     answer = ask(*arguments.split(), commands=[command])[command]
     assert answer.startswith('error: ') and message in answer and answer.endswith('status 1\n'), answer
 
